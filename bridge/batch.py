@@ -1,0 +1,82 @@
+"""A batch: messages on their way from the broker, or from the API, to the database."""
+
+import os
+import time
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+import msgpack
+
+# What is kept of a payload; the bridge cuts what is longer and says how long it was.
+MAX_PAYLOAD_BYTES = 16 * 1024
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FORMAT = 1
+
+
+def time_ordered_id() -> UUID:
+    """A UUID of version 7 (RFC 9562): milliseconds since 1970, then 74 random bits.
+
+    The ledger's primary key grows at its end, so its index stays small and warm.
+    """
+    milliseconds = time.time_ns() // 1_000_000
+    random = int.from_bytes(os.urandom(10))
+    number = milliseconds << 80 | random
+    number = number & ~(0xF << 76) | 7 << 76
+    number = number & ~(0x3 << 62) | 2 << 62
+    return UUID(int=number)
+
+
+def to_datetime(microseconds: int) -> datetime:
+    """UTC from microseconds since 1970, exactly."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+class Message(NamedTuple):
+    """One PUBLISH as it came. `received_us`: microseconds since 1970, UTC."""
+
+    received_us: int
+    topic: str
+    payload: bytes
+    retained: bool = False
+    # Where the payload was longer than MAX_PAYLOAD_BYTES: its length and SHA-256; `payload` is its start.
+    length: int | None = None
+    digest: bytes | None = None
+
+
+class Batch(NamedTuple):
+    """`source` says where it came from: `mqtt:<bridge name>` or `http`."""
+
+    id: UUID
+    source: str
+    messages: list[Message]
+
+    def pack(self) -> bytes:
+        """msgpack of [format, source, topics, [[received_us, topic's place, payload, ...], ...]]."""
+        topics: dict[str, int] = {}
+        rows: list[tuple[object, ...]] = []
+        for received_us, topic, payload, retained, length, digest in self.messages:
+            place = topics.setdefault(topic, len(topics))
+            if retained or length is not None:
+                rows.append((received_us, place, payload, retained, length, digest))
+            else:
+                rows.append((received_us, place, payload))
+        packed: bytes = msgpack.packb([_FORMAT, self.source, list(topics), rows])
+        return packed
+
+    @classmethod
+    def unpack(cls, batch_id: UUID, body: bytes) -> "Batch":
+        """Raises ValueError where the body is not of a format that this version reads."""
+        try:
+            form, source, topics, rows = msgpack.unpackb(body)
+        except Exception as error:
+            raise ValueError(f"batch {batch_id} cannot be unpacked: {error}") from error
+        if form != _FORMAT:
+            raise ValueError(f"batch {batch_id} has format {form}; this version reads {_FORMAT}")
+        return cls(batch_id, source, [Message(row[0], topics[row[1]], *row[2:]) for row in rows])
+
+    def summary(self) -> str:
+        """What Flower shows of it: how many messages, their topic, the first payload."""
+        first = self.messages[0]
+        payload = first.payload[:120].decode(errors="replace")
+        return f"{len(self.messages)} × {first.topic}: {payload}"

@@ -1,0 +1,282 @@
+"""The batch store: where batches wait, in Redis, until their rows are committed.
+
+It is the truth about what is pending; Celery only carries ids. Both ends use this one class: the
+bridge and the API hand over, the workers claim and finish.
+
+    iot:batch:<id>       hash: body, messages, bytes, starts, postponed, touching, crashed
+    iot:batches:due      sorted set: when a batch should be taken up (again)
+    iot:batches:since    sorted set: when it was handed over
+    iot:books            hash: handed_over, pending_messages, pending_bytes, redelivered
+    iot:receipt:<...>    which batch was handed over last, or under an idempotency key
+    iot:bridge:<name>    hash: client_id, owner
+    iot:seen:<client>    what recognises a redelivery (DESIGN, identity)
+"""
+
+import time
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from uuid import UUID
+
+from redis import Redis
+from redis.exceptions import OutOfMemoryError, ResponseError
+
+from bridge.batch import Batch
+
+if TYPE_CHECKING:
+    from redis.commands.core import Script
+
+# A task that has not ended by then is taken for lost and sent again.
+LEASE_SECONDS = 30.0
+LONGEST_DELAY_SECONDS = 60.0
+# From this many deaths on, a worker notes every position before it touches it.
+DEATHS_BEFORE_CARE = 3
+SEEN_BYTES = 10  # packet id, 2 bytes; digest, 8
+
+
+class StoreFullError(Exception):
+    """What is pending has reached BATCHES_MAX_BYTES, or Redis its maxmemory: try again later."""
+
+
+class NotOwnerError(Exception):
+    """Another bridge process has taken over this bridge's name."""
+
+
+class IdempotencyKeyReusedError(Exception):
+    """The same Idempotency-Key came with another payload."""
+
+
+class Receipt(NamedTuple):
+    """What makes a repeated hand-over harmless.
+
+    `once=True`: an idempotency key; whatever was handed over under it stands. `once=False`: the last
+    batch of a bridge, which hands over one at a time.
+    """
+
+    key: str
+    value: str
+    seconds: int = 0
+    once: bool = False
+
+
+class Bridge(NamedTuple):
+    """A bridge process's claim to its name, and what it remembers of what it handed over."""
+
+    name: str
+    client_id: str
+    token: str
+    seen: bytes = b""
+    window: int = 1
+
+
+class Claim(NamedTuple):
+    """A batch that a worker starts on. `deaths`: attempts before that never ended."""
+
+    batch_id: UUID
+    body: bytes
+    deaths: int
+    touching: int | None
+    crashed: frozenset[int]
+
+    @property
+    def needs_care(self) -> bool:
+        return self.deaths >= DEATHS_BEFORE_CARE
+
+
+class Figures(NamedTuple):
+    """The store's side of the books. `oldest_pending`: Unix seconds, None where nothing is pending."""
+
+    handed_over: int
+    redelivered: int
+    pending_messages: int
+    pending_batches: int
+    pending_bytes: int
+    oldest_pending: float | None
+
+
+class BatchStore:
+    """`redis` must give bytes (decode_responses=False) and have a socket timeout."""
+
+    def __init__(self, redis: "Redis", max_bytes: int) -> None:
+        self.redis = redis
+        self.max_bytes = max_bytes
+
+    @classmethod
+    def at(cls, url: str, max_bytes: int) -> "BatchStore":
+        """A store at a redis:// URL, with the timeouts that a frozen Redis makes necessary."""
+        redis = Redis.from_url(
+            url, socket_timeout=5, socket_connect_timeout=5, socket_keepalive=True, health_check_interval=25
+        )
+        return cls(redis, max_bytes)
+
+    def _script(self, name: str) -> "Script":
+        script = _scripts.get(name)
+        if script is None:
+            source = files("bridge").joinpath("lua", f"{name}.lua").read_text()
+            script = _scripts[name] = self.redis.register_script(source)
+        return script
+
+    def hand_over(self, batch: Batch, receipt: Receipt, bridge: Bridge | None = None) -> UUID:
+        """Makes the batch durable, whole or not at all; repeatable. Returns the id that stands.
+
+        That is another id than the batch's own where an idempotency key was used before. Raises
+        StoreFullError, NotOwnerError, IdempotencyKeyReusedError, and redis.RedisError where Redis
+        does not answer: then it may or may not have been done, and the same call may be repeated.
+        """
+        body = batch.pack()
+        batch_id = str(batch.id)
+        now = time.time()
+        name, client = (bridge.name, bridge.client_id) if bridge else ("", "")
+        keys = [
+            f"iot:batch:{batch_id}",
+            "iot:batches:due",
+            "iot:batches:since",
+            "iot:books",
+            f"iot:receipt:{receipt.key}",
+            f"iot:bridge:{name}",
+            f"iot:seen:{client}",
+            f"iot:seen:{client}:count",
+        ]
+        value = f"{batch_id} {receipt.value}"
+        args: list[Any] = [
+            batch_id,
+            body,
+            len(batch.messages),
+            now,
+            now + LEASE_SECONDS,
+            self.max_bytes,
+            value,
+            receipt.seconds,
+            int(receipt.once),
+            bridge.token if bridge else "",
+            bridge.seen if bridge else b"",
+            SEEN_BYTES,
+            bridge.window if bridge else 1,
+        ]
+        try:
+            answer = cast(bytes, self._script("hand_over")(keys, args, client=self.redis)).decode()
+        except OutOfMemoryError as error:
+            raise StoreFullError(f"Redis has reached its maxmemory ({error})") from error
+        except ResponseError as error:
+            if "OOM" in str(error):
+                raise StoreFullError(f"Redis has reached its maxmemory ({error})") from error
+            raise
+        if answer in ("handed over", "handed over before"):
+            return batch.id
+        if answer == "full":
+            raise StoreFullError(f"BATCHES_MAX_BYTES ({self.max_bytes}) of batches are pending")
+        if answer == "not owner":
+            raise NotOwnerError(f"another process runs the bridge {name!r} now")
+        standing, _, said = answer.partition(" ")
+        if said != receipt.value:
+            raise IdempotencyKeyReusedError(receipt.key)
+        return UUID(standing)
+
+    # --- the worker's end ------------------------------------------------------------------------
+
+    def claim(self, batch_id: UUID) -> Claim | None:
+        """Counts an attempt and gives the batch, or None where it is done already."""
+        answer = self._script("claim")(
+            [f"iot:batch:{batch_id}", "iot:batches:due"],
+            [str(batch_id), time.time() + LEASE_SECONDS],
+            client=self.redis,
+        )
+        if not answer:
+            return None
+        body, deaths, touching, crashed = cast(tuple[bytes, int, bytes, bytes], answer)
+        return Claim(
+            batch_id,
+            body,
+            int(deaths),
+            int(touching) if touching else None,
+            frozenset(int(position) for position in crashed.split()),
+        )
+
+    def done(self, batch_id: UUID) -> bool:
+        """Forgets a batch whose rows are committed. False where it was forgotten before."""
+        keys = [f"iot:batch:{batch_id}", "iot:batches:due", "iot:batches:since", "iot:books"]
+        return bool(self._script("done")(keys, [str(batch_id)], client=self.redis))
+
+    def postpone(self, batch_id: UUID) -> float:
+        """Takes the attempt back and moves the due time on: 1 s, 2 s, 4 s, at most 60 s, which it returns."""
+        answer = self._script("postpone")(
+            [f"iot:batch:{batch_id}", "iot:batches:due"],
+            [str(batch_id), time.time(), LONGEST_DELAY_SECONDS],
+            client=self.redis,
+        )
+        return float(cast(bytes, answer))
+
+    def note_touching(self, batch_id: UUID, position: int) -> None:
+        """Before a careful worker touches a position that may kill it."""
+        self.redis.hset(f"iot:batch:{batch_id}", "touching", str(position))
+
+    def note_crashed(self, batch_id: UUID, positions: frozenset[int]) -> None:
+        """Positions that killed a worker: the next attempt rejects them unread."""
+        self.redis.hset(
+            f"iot:batch:{batch_id}",
+            mapping={"touching": "", "crashed": " ".join(map(str, sorted(positions)))},
+        )
+
+    def take_overdue(self, limit: int) -> list[UUID]:
+        """Batches whose task must be sent again; their due time moves on."""
+        now = time.time()
+        ids = self._script("take_overdue")(
+            ["iot:batches:due"], [now, now + LEASE_SECONDS, limit], client=self.redis
+        )
+        return [UUID(one.decode()) for one in cast(list[bytes], ids)]
+
+    def figures(self) -> Figures:
+        """Handed over and pending, as of one moment."""
+        with self.redis.pipeline() as pipeline:
+            pipeline.hmget("iot:books", "handed_over", "redelivered", "pending_messages", "pending_bytes")
+            pipeline.zcard("iot:batches:since")
+            pipeline.zrange("iot:batches:since", 0, 0, withscores=True)
+            numbers, batches, oldest = pipeline.execute()
+        handed_over, redelivered, messages, size = (int(number or 0) for number in numbers)
+        return Figures(handed_over, redelivered, messages, batches, size, oldest[0][1] if oldest else None)
+
+    # --- the bridge's end ------------------------------------------------------------------------
+
+    def take_over(self, name: str, client_id: str, token: str) -> str:
+        """Makes the process with this token the owner of a bridge's name; returns its client id.
+
+        The client id given is kept if the name has none yet: it lasts as long as the broker's
+        session that it names.
+        """
+        key = f"iot:bridge:{name}"
+        with self.redis.pipeline() as pipeline:
+            pipeline.hsetnx(key, "client_id", client_id)
+            pipeline.hset(key, "owner", token)
+            pipeline.hget(key, "client_id")
+            return cast(bytes, pipeline.execute()[2]).decode()
+
+    def seen(self, client_id: str) -> bytes:
+        """What this client handed over last: SEEN_BYTES a message, oldest first."""
+        return b"".join(cast(list[bytes], self.redis.lrange(f"iot:seen:{client_id}", 0, -1)))
+
+    def forget_seen(self, client_id: str) -> None:
+        """The broker has forgotten the session: what it sends from now on is new."""
+        self.redis.delete(f"iot:seen:{client_id}", f"iot:seen:{client_id}:count")
+
+    def count_redelivered(self, messages: int) -> None:
+        """Messages that the broker sent again and that had been handed over before."""
+        self.redis.hincrby("iot:books", "redelivered", messages)
+
+    def durability_warning(self) -> str | None:
+        """A line that says how this Redis could lose what it answered for, or None.
+
+        A managed Redis may forbid CONFIG; then it is for the operator to know.
+        """
+        try:
+            settings = cast(dict[str, str], self.redis.config_get("append*", "maxmemory-policy"))
+        except ResponseError:
+            return None
+        if settings.get("appendonly") != "yes":
+            return "Redis keeps no append-only file: kill -9 loses batches; set appendonly yes"
+        if settings.get("appendfsync") != "always":
+            return "Redis answers before it has written: set appendfsync always"
+        if settings.get("maxmemory-policy") != "noeviction":
+            return "Redis may evict batches: set maxmemory-policy noeviction"
+        return None
+
+
+_scripts: "dict[str, Script]" = {}

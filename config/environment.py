@@ -1,0 +1,26 @@
+"""Where settings come from: the process's environment, then `.env`, then what the runner wrote.
+
+`make run` writes the addresses of the services it started into `DATA_DIR/environment`, so that
+`manage.py shell` in another terminal finds them without being told.
+"""
+
+import os
+from pathlib import Path
+
+from environs import FileAwareEnv
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+def read_environment() -> FileAwareEnv:
+    """An Env over all three; a variable that is set is never overwritten by a file.
+
+    `NAME_FILE` names a file that holds the value of `NAME` (Docker secrets). `ENV_FILES=0` leaves
+    both files out, as the tests do. The Env collects every bad variable; call `seal()` at the end.
+    """
+    env = FileAwareEnv(eager=False)
+    if os.environ.get("ENV_FILES", "1") != "0":
+        env.read_env(str(BASE_DIR / ".env"), recurse=False)
+        data_dir = Path(os.environ.get("DATA_DIR") or ".data")
+        env.read_env(str(BASE_DIR / data_dir / "environment"), recurse=False)
+    return env

@@ -1,0 +1,12 @@
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+
+class MonitoringConfig(AppConfig):
+    name = "monitoring"
+    verbose_name = "Monitoring"
+
+    def ready(self) -> None:
+        from monitoring import checks, schedule  # noqa: F401 -- checks register themselves
+
+        post_migrate.connect(schedule.make_schedule, sender=self)

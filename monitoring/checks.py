@@ -1,0 +1,1 @@
+"""What Django's own checks should refuse before anything starts."""

@@ -1,0 +1,76 @@
+"""The ledger: one row a batch that was dealt with."""
+
+from typing import TypedDict
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Count, Sum
+from django.db.models.functions import Coalesce
+from django.utils.translation import gettext_lazy as _
+
+
+class Sums(TypedDict):
+    batches: int
+    messages: int
+    readings: int
+    stored: int
+    duplicates: int
+    rejected: int
+
+
+class IngestBatchQuerySet(models.QuerySet["IngestBatch"]):
+    def sums(self) -> Sums:
+        """The ledger's side of the books. Reads every row that has not been folded yet."""
+
+        def total(field: str) -> Coalesce:
+            return Coalesce(Sum(field), 0)
+
+        return self.aggregate(
+            batches=Count("id"),
+            messages=total("messages"),
+            readings=total("readings"),
+            stored=total("stored"),
+            duplicates=total("duplicates"),
+            rejected=total("rejected"),
+        )  # type: ignore[return-value]  # the plugin does not see Coalesce's type
+
+
+class IngestBatch(models.Model):
+    """At once idempotency (its id), conservation (its counts) and the rollups' work list (touched).
+
+    readings = stored + duplicates + rejected, where a message that cannot be read counts as one.
+    """
+
+    id = models.UUIDField(_("batch"), primary_key=True)
+    source = models.CharField(_("source"), max_length=100, help_text=_("mqtt:<bridge> or http."))
+    messages = models.PositiveIntegerField(_("messages"), default=0)
+    readings = models.PositiveIntegerField(_("readings"), default=0)
+    stored = models.PositiveIntegerField(_("stored"), default=0)
+    duplicates = models.PositiveIntegerField(_("duplicates"), default=0)
+    rejected = models.PositiveIntegerField(_("rejected"), default=0)
+    first_received_at = models.DateTimeField(_("first message"))
+    last_received_at = models.DateTimeField(_("last message"))
+    ingested_at = models.DateTimeField(_("ingested at"), auto_now_add=True)
+    # The (sensor, minute) pairs whose rows this batch changed, side by side; a minute counts from
+    # 1970. Null once a refresh of the rollups has taken them.
+    touched_sensors = ArrayField(models.BigIntegerField(), null=True)
+    touched_minutes = ArrayField(models.IntegerField(), null=True)
+
+    objects = IngestBatchQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("ledger entry")
+        verbose_name_plural = _("ledger")
+        indexes = [
+            # Newest first, in the admin; and what is to be folded.
+            models.Index(fields=["ingested_at", "id"], name="ledger_by_time"),
+            # What a refresh of the rollups has not taken yet.
+            models.Index(
+                fields=["ingested_at"],
+                condition=models.Q(touched_sensors__isnull=False),
+                name="ledger_untaken",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.id}"

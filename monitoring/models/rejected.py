@@ -1,0 +1,71 @@
+"""What was refused, and why: nothing that came in disappears with a log line."""
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class RejectedMessage(models.Model):
+    """A message, or one element of a message that is an array, that could not be stored."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("waiting")
+        REPLAYED = "replayed", _("replayed")
+
+    received_at = models.DateTimeField(_("received at"))
+    topic = models.TextField(_("topic"))
+    payload = models.BinaryField(
+        _("payload"), help_text=_("As it came; of one over 16 KiB, the first 16 KiB.")
+    )
+    length = models.PositiveBigIntegerField(_("length"), help_text=_("Bytes of the payload as it came."))
+    retained = models.BooleanField(_("retained"), default=False)
+    code = models.CharField(_("code"), max_length=32)
+    detail = models.CharField(_("detail"), max_length=500, blank=True)
+    batch = models.UUIDField(_("batch"), help_text=_("The ledger's row that counts it."))
+    position = models.PositiveIntegerField(_("position"), help_text=_("Which message of the batch, from 0."))
+    index = models.PositiveIntegerField(
+        _("index"), null=True, help_text=_("Which element of the message, from 0, if it is an array.")
+    )
+    state = models.CharField(_("state"), max_length=16, choices=State.choices, default=State.WAITING)
+    replayed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, verbose_name=_("replayed by"), null=True, on_delete=models.SET_NULL
+    )
+    replayed_at = models.DateTimeField(_("replayed at"), null=True)
+    outcome = models.CharField(
+        _("outcome"), max_length=500, blank=True, help_text=_("What the replay came to.")
+    )
+
+    class Meta:
+        verbose_name = _("rejected message")
+        verbose_name_plural = _("rejected messages")
+        indexes = [
+            # Newest first, in the admin and for retention.
+            models.Index(fields=["received_at", "id"], name="rejected_by_time"),
+            # Newest first of one code.
+            models.Index(fields=["code", "received_at", "id"], name="rejected_by_code"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.detail}"
+
+
+class RejectedTally(models.Model):
+    """How many were rejected with a code in an hour, and how many of them were kept with their payload.
+
+    The payload bytes kept for one code and hour are capped (REJECTED_MAX_BYTES_PER_HOUR), so that a
+    flood of garbage from a public broker does not fill the disk; past the cap they are counted here.
+    """
+
+    code = models.CharField(_("code"), max_length=32)
+    hour = models.DateTimeField(_("hour"))
+    seen = models.PositiveBigIntegerField(_("seen"), default=0)
+    kept = models.PositiveBigIntegerField(_("kept"), default=0)
+    kept_bytes = models.PositiveBigIntegerField(_("bytes kept"), default=0)
+
+    class Meta:
+        verbose_name = _("rejected by hour")
+        verbose_name_plural = _("rejected by hour")
+        constraints = [models.UniqueConstraint(fields=["code", "hour"], name="rejected_tally_of_hour")]
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.hour:%Y-%m-%d %H}h: {self.seen}"

@@ -1,0 +1,99 @@
+"""A sensor: what a message names by `sensor_id`."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Self
+
+from django.core.validators import MinValueValidator
+from django.db import connection, models
+from django.db.models import OuterRef, Subquery
+from django.utils.translation import gettext_lazy as _
+
+if TYPE_CHECKING:
+    from monitoring.models.measurement import Measurement
+
+
+class SensorQuerySet(models.QuerySet["Sensor"]):
+    def with_latest(self) -> Self:
+        """Annotates `last_value`, `last_unit` and `last_at` (None where there is no measurement).
+
+        A look-up a sensor by the index (sensor, created_at): no scan, however full the table is.
+        """
+        from monitoring.models.measurement import Measurement
+
+        latest = Measurement.objects.filter(sensor=OuterRef("pk")).order_by("-created_at")[:1]
+        return self.annotate(
+            last_value=Subquery(latest.values("value")),
+            last_unit=Subquery(latest.values("unit")),
+            last_at=Subquery(latest.values("created_at")),
+        )
+
+    def lock_for_ingest(self, ids: Iterable[int]) -> dict[int, "Sensor"]:
+        """The sensors that exist among `ids`, held until the transaction ends: none can be deleted.
+
+        This stands in for a foreign key on measurements, which would make the upkeep of partitions
+        wait for every reader. Locked in the order of their ids, so that two batches do not deadlock.
+        """
+        sensors = self.filter(pk__in=set(ids)).order_by("pk")
+        # FOR KEY SHARE is what a foreign key's own check takes; the ORM knows FOR NO KEY UPDATE and
+        # FOR UPDATE alone, which would make two batches of one sensor wait for each other.
+        sql, params = sensors.query.sql_with_params()
+        return {sensor.pk: sensor for sensor in self.raw(f"{sql} FOR KEY SHARE", params)}
+
+    def register(self, sensors: Sequence["Sensor"]) -> None:
+        """Inserts sensors under ids chosen elsewhere, and moves the sequence past them.
+
+        Those whose id is taken are left as they are.
+        """
+        self.bulk_create(sorted(sensors, key=lambda sensor: sensor.pk), ignore_conflicts=True)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT setval(pg_get_serial_sequence('monitoring_sensor', 'id'),"
+                " GREATEST((SELECT max(id) FROM monitoring_sensor),"
+                " (SELECT last_value FROM monitoring_sensor_id_seq)))"
+            )
+
+
+class Sensor(models.Model):
+    name = models.CharField(_("name"), max_length=200)
+    kind = models.CharField(
+        _("kind"),
+        max_length=64,
+        blank=True,
+        help_text=_("What a message's `type` must equal, such as temperature; empty accepts any."),
+    )
+    unit = models.CharField(
+        _("unit"),
+        max_length=32,
+        blank=True,
+        help_text=_("What a message's `unit` must equal, such as °C; empty accepts any."),
+    )
+    is_active = models.BooleanField(
+        _("active"), default=True, help_text=_("Measurements of a sensor that is not active are rejected.")
+    )
+    location = models.CharField(_("location"), max_length=200, blank=True)
+    retention_days = models.PositiveIntegerField(
+        _("retention (days)"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(2)],
+        help_text=_(
+            "Keeps this sensor's measurements for fewer days than the rest; empty keeps them as long."
+        ),
+    )
+    added_at = models.DateTimeField(_("added"), auto_now_add=True)
+
+    measurements: "models.Manager[Measurement]"
+
+    objects = SensorQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("sensor")
+        verbose_name_plural = _("sensors")
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def latest(self) -> "Measurement | None":
+        """The newest measurement by `created_at`, or None: one look-up in the index."""
+        return self.measurements.order_by("-created_at").first()
