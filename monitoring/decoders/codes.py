@@ -1,0 +1,50 @@
+"""Why a message, or one reading of it, was not stored."""
+
+from enum import StrEnum
+
+
+class Code(StrEnum):
+    """A reason code. Once published it keeps its meaning; new reasons get new codes."""
+
+    TOO_LARGE = "too_large"
+    NOT_UTF8 = "not_utf8"
+    NOT_JSON = "not_json"
+    NOT_AN_OBJECT = "not_an_object"
+    EMPTY = "empty"
+    MISSING_FIELD = "missing_field"
+    BAD_TYPE = "bad_type"
+    NOT_FINITE = "not_finite"
+    BAD_TS = "bad_ts"
+    CLOCK_AHEAD = "clock_ahead"
+    TOO_OLD = "too_old"
+    RETAINED = "retained"
+    UNKNOWN_SENSOR = "unknown_sensor"
+    INACTIVE_SENSOR = "inactive_sensor"
+    TYPE_MISMATCH = "type_mismatch"
+    UNIT_MISMATCH = "unit_mismatch"
+    CONFLICT = "conflict"
+    FAILED = "failed"
+    CRASHED_WORKER = "crashed_worker"
+
+
+MEANINGS: dict[Code, str] = {
+    Code.TOO_LARGE: "The payload is over 16 KiB; only its beginning was kept.",
+    Code.NOT_UTF8: "The payload is not UTF-8 text.",
+    Code.NOT_JSON: "The payload is not JSON.",
+    Code.NOT_AN_OBJECT: "A reading is a JSON object; this is something else.",
+    Code.EMPTY: "The payload holds no reading.",
+    Code.MISSING_FIELD: "sensor_id or value is missing.",
+    Code.BAD_TYPE: "A field holds something that it cannot hold, such as text where a number belongs.",
+    Code.NOT_FINITE: "value is NaN, infinite, or beyond what a 64-bit float holds.",
+    Code.BAD_TS: "ts is neither Unix seconds nor an RFC 3339 time with an offset.",
+    Code.CLOCK_AHEAD: "ts lies more than 5 minutes after the message was received.",
+    Code.TOO_OLD: "The reading is older than what is kept.",
+    Code.RETAINED: "The broker's retained copy, without a ts: not a new reading.",
+    Code.UNKNOWN_SENSOR: "No sensor has this id. Register it, then replay the message.",
+    Code.INACTIVE_SENSOR: "The sensor is switched off. Switch it on, then replay the message.",
+    Code.TYPE_MISMATCH: "type is not the sensor's kind.",
+    Code.UNIT_MISMATCH: "unit is not the sensor's unit.",
+    Code.CONFLICT: "Another value is stored already for this sensor at this ts.",
+    Code.FAILED: "Storing it raised an error; the detail holds the error's text.",
+    Code.CRASHED_WORKER: "The worker died each time it touched this message.",
+}

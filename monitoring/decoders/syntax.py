@@ -1,0 +1,139 @@
+"""From text to JSON values, each with its place in the text. It forgives nothing but a sensor's NaN."""
+
+import json
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from monitoring.decoders.limits import MAX_NESTING
+
+_WHITESPACE = re.compile(r"[ \t\r\n]*")
+_MAX_DIGITS = 310  # an integer of more is beyond 1.8e308, the largest float
+
+# What C's printf and MicroPython print for a value that is not a number.
+_BARE_NAN = re.compile(
+    r'("value"[ \t\r\n]*:[ \t\r\n]*)([+-]?(?:nan|inf(?:inity)?)(?:\([a-z0-9_]*\))?)(?=[ \t\r\n]*[,}])',
+    re.IGNORECASE,
+)
+# A string that never ends is taken to run to the end of the text: so the scan is linear whatever it is given.
+_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|(?P<open>[\[{])|(?P<close>[\]}])', re.DOTALL)
+
+
+class NotJson(ValueError):
+    """The text is not JSON; says where, for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotFinite:
+    """A number that no float holds, as it was written: 1e999, or NaN and Infinity, which are not JSON."""
+
+    text: str
+    is_json: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """A value and its place in the text."""
+
+    start: int
+    end: int
+    found: Any
+    constants: int
+    """How many NaN and Infinity stand in it, at any depth."""
+
+
+def parse(text: str) -> tuple[bool, list[Element]]:
+    """Whether `text` is an array, and its elements; of anything else, the one value. Raises NotJson."""
+    if nesting(text) > MAX_NESTING:
+        raise NotJson(f"nested more than {MAX_NESTING} levels deep")
+    try:
+        return _scan(text)
+    except NotJson as first:
+        # The same length, so that every place found in the mended text is its place in the original.
+        mended = _BARE_NAN.sub(lambda m: m[1] + "NaN".rjust(len(m[2])), text)
+        if mended == text:
+            raise
+        try:
+            return _scan(mended)
+        except NotJson:
+            raise first from None
+
+
+def nesting(text: str) -> int:
+    """How many levels of arrays and objects `text` has at most; over MAX_NESTING only where it has them."""
+    if (openings := text.count("[") + text.count("{")) <= MAX_NESTING:
+        return openings
+    deepest = depth = 0
+    for token in _BRACKET.finditer(text):
+        if token["open"]:
+            depth += 1
+            deepest = max(deepest, depth)
+            if depth > MAX_NESTING:
+                break
+        elif token["close"]:
+            depth -= 1
+    return deepest
+
+
+def _scan(text: str) -> tuple[bool, list[Element]]:
+    constants: list[str] = []
+
+    def constant(name: str) -> NotFinite:
+        constants.append(name)
+        return NotFinite(name, is_json=False)
+
+    decoder = json.JSONDecoder(parse_float=_float, parse_int=_int, parse_constant=constant)
+
+    def element(start: int) -> Element:
+        constants.clear()
+        found, end = decoder.raw_decode(text, start)
+        return Element(start, end, found, len(constants))
+
+    try:
+        at = _past_whitespace(text, 0)
+        if not text.startswith("[", at):
+            only = element(at)
+            _expect_end(text, only.end)
+            return False, [only]
+        elements: list[Element] = []
+        at = _past_whitespace(text, at + 1)
+        if not text.startswith("]", at):
+            elements.append(element(at))
+            at = _past_whitespace(text, elements[-1].end)
+            while text.startswith(",", at):
+                elements.append(element(_past_whitespace(text, at + 1)))
+                at = _past_whitespace(text, elements[-1].end)
+            if not text.startswith("]", at):
+                raise json.JSONDecodeError("Expecting ',' or ']'", text, at)
+        _expect_end(text, at + 1)
+        return True, elements
+    except json.JSONDecodeError as error:
+        raise NotJson(f"{error.msg} at line {error.lineno} column {error.colno}") from None
+    except RecursionError:
+        raise NotJson("nested too deep") from None
+
+
+def _expect_end(text: str, at: int) -> None:
+    at = _past_whitespace(text, at)
+    if text.startswith("\0", at):
+        raise json.JSONDecodeError(
+            "A NUL follows the JSON (was the C string's terminator sent with it?)", text, at
+        )
+    if at < len(text):
+        raise json.JSONDecodeError("Extra data", text, at)
+
+
+def _past_whitespace(text: str, at: int) -> int:
+    space = _WHITESPACE.match(text, at)
+    return space.end() if space else at
+
+
+def _float(text: str) -> float | NotFinite:
+    number = float(text)
+    return number if math.isfinite(number) else NotFinite(text, is_json=True)
+
+
+def _int(text: str) -> int | NotFinite:
+    # Python refuses to read more than 4,300 digits; no field has a use for them anyway.
+    return int(text) if len(text) <= _MAX_DIGITS else NotFinite(text, is_json=True)
