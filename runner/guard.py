@@ -61,7 +61,7 @@ def run(project: Path, parent: int | None) -> int:
         Console().problem(
             f"the runner was killed by {signal.Signals(-code).name}; stopping what it had started"
         )
-    sweep(8 if code < 0 else 1)
+    sweep(5 if code < 0 else 1)
     return code if code >= 0 else 128 - code
 
 
