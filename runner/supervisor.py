@@ -146,6 +146,8 @@ class Supervisor:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{self.values.get('PATH', os.defpath)}",
             "PYTHONUNBUFFERED": "1",
         }
+        if os.geteuid() == 0:  # who runs us as root knows; Celery says it again in eight lines
+            self.values["PYTHONWARNINGS"] = "ignore:You're running the worker with superuser privileges"
         self.together(
             [self._fill_database, lambda: self.manage("collecting the static files", "collectstatic")]
         )
