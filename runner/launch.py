@@ -1,7 +1,8 @@
 """Becomes another program that dies with its parent: ``python -I -S launch.py OPTIONS PROGRAM ARGUMENT...``
 
 OPTIONS is a JSON object: ``parent`` (the pid that must still be the parent), ``death_signal`` (sent by the
-kernel when the thread that started us ends), ``identity`` (null, "userns", or a uid to become).
+kernel when the thread that started us ends), ``uid`` (whom to become), ``namespace`` (the uid to be in a user
+namespace of our own); null for the last two: nothing.
 
 It stands between fork and exec as a program of its own because the order matters (the kernel forgets the
 death signal when the uid changes) and because code between fork and exec is not safe where threads run.
@@ -21,7 +22,6 @@ CLONE_NEWUSER = 0x10000000
 CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 1, 2
 CAPABILITIES_V3 = 0x20080522
 SYS_CAPSET = {"x86_64": 126, "aarch64": 91}
-INSIDE_UID = 1000
 
 
 def _libc() -> ctypes.CDLL:
@@ -42,14 +42,14 @@ def die_with_parent(parent: int, death_signal: int) -> None:
         sys.exit(f"the process that started this one ({parent}) has gone")
 
 
-def enter_user_namespace() -> None:
-    """Be uid 1000 to ourselves and root to everybody else: files stay root's, and PostgreSQL starts."""
+def enter_user_namespace(inside: int) -> None:
+    """Be uid `inside` to ourselves and who we were to everybody else: root's files stay root's."""
     uid, gid = os.geteuid(), os.getegid()
     _must(_libc().unshare(CLONE_NEWUSER), "unshare")
     for name, text in (
         ("setgroups", "deny"),
-        ("uid_map", f"{INSIDE_UID} {uid} 1"),
-        ("gid_map", f"{INSIDE_UID} {gid} 1"),
+        ("uid_map", f"{inside} {uid} 1"),
+        ("gid_map", f"{inside} {gid} 1"),
     ):
         with open(f"/proc/self/{name}", "w") as file:
             file.write(text)
@@ -79,11 +79,10 @@ def main() -> None:
     options = json.loads(sys.argv[1])
     program = sys.argv[2:]
     try:
-        identity = options["identity"]
-        if identity == "userns":
-            enter_user_namespace()
-        elif identity is not None:
-            become(identity)
+        if options["namespace"] is not None:
+            enter_user_namespace(options["namespace"])
+        if options["uid"] is not None:
+            become(options["uid"])
         die_with_parent(options["parent"], options["death_signal"])
         # Python ignores these two; the programs that we become expect the default.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)

@@ -10,13 +10,22 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
 LAUNCH = Path(__file__).with_name("launch.py")
 
-Identity = str | int | None
-"""Who a child is: None (like us), "userns" (see launch.py), or a uid."""
+
+@dataclass(frozen=True)
+class Identity:
+    """Who a child is: like us, a uid to become, or a uid to be in a user namespace (launch.py)."""
+
+    uid: int | None = None
+    namespace: int | None = None
+
+
+US = Identity()
 
 
 class _Spawner:
@@ -67,14 +76,14 @@ def spawn(
     env: Mapping[str, str] | None = None,
     output: int | IO[bytes] | None = subprocess.PIPE,
     death_signal: signal.Signals = signal.SIGTERM,
-    identity: Identity = None,
+    identity: Identity = US,
     pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
     """Start a program in a session of its own; it gets `death_signal` when we end, however.
 
     stdin is empty; stdout and stderr go together to `output`, or each to ours where that is None.
     """
-    options = {"parent": os.getpid(), "death_signal": int(death_signal), "identity": identity}
+    options = {"parent": os.getpid(), "death_signal": int(death_signal)} | asdict(identity)
     command = [sys.executable, "-I", "-S", str(LAUNCH), json.dumps(options), *argv]
     return _spawner(
         lambda: subprocess.Popen(

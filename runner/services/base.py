@@ -155,7 +155,7 @@ class Service:
         """What can be done only once the server answers."""
 
     def _identity(self) -> processes.Identity:
-        return None
+        return processes.US
 
     # How it is done.
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pwd
 import secrets
 import shutil
 import signal
@@ -54,7 +55,7 @@ class Postgres(Service):
         super().__init__(folder, port, binaries)
         self.durable = durable
         self.cluster = self.folder / "cluster"
-        self._as: processes.Identity = None
+        self._as = processes.US
 
     @property
     def password(self) -> str:
@@ -83,36 +84,44 @@ class Postgres(Service):
         if not self.cluster.exists():
             self._make_cluster()
         self._check_version()
-        if isinstance(self._as, int):
-            _give(self.cluster, self._as)
+        if self._as.uid is not None:
+            _give(self.cluster, self._as.uid)
 
     def _who(self) -> processes.Identity:
-        """Who the server runs as. It refuses root: then a namespace, or the data's owner, or nobody."""
-        if os.geteuid() != 0:
-            if self.cluster.exists() and self.cluster.stat().st_uid != os.geteuid():
-                raise ServiceError(
-                    f"PostgreSQL: {self.cluster} belongs to another user (uid {self.cluster.stat().st_uid}); "
-                    "run as that user, change its owner, or set DATA_DIR"
-                )
-            return None
+        """Who the server runs as. Raises ServiceError.
+
+        It refuses root, and a uid that /etc/passwd does not know (as containers have them). Then it is somebody
+        else in a user namespace; where those are forbidden, root becomes another user.
+        """
+        us = os.geteuid()
         owner = self.cluster.stat().st_uid if self.cluster.exists() else self.folder.stat().st_uid
-        if owner != 0:
-            return owner
-        if _namespaces_work(self.folder):
-            return "userns"
-        return NOBODY
+        if us not in (0, owner):
+            raise ServiceError(
+                f"PostgreSQL: {self.folder} belongs to another user (uid {owner}); "
+                "run as that user, change its owner, or set DATA_DIR"
+            )
+        if owner != 0 and _is_known(owner):
+            return processes.US if us == owner else processes.Identity(uid=owner)
+        if us == owner and _namespaces_work(self.folder):
+            return processes.Identity(namespace=_somebody())
+        if us == 0 and owner == 0:
+            return processes.Identity(uid=_somebody())
+        raise ServiceError(
+            f"PostgreSQL wants a name for uid {owner} in /etc/passwd and there is none; "
+            "add one, run as another user, or set DATABASE_URL"
+        )
 
     def _make_cluster(self) -> None:
         """initdb into a folder of another name, renamed once it is whole."""
         fresh = self.folder / "cluster.new"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
-        if isinstance(self._as, int):
-            _give(fresh, self._as)
+        if self._as.uid is not None:
+            _give(fresh, self._as.uid)
         superuser = self.folder / "superuser-password"
         remembered_secret(superuser, secrets.token_hex(16))
-        if isinstance(self._as, int):
-            _give(superuser, self._as)
+        if self._as.uid is not None:
+            _give(superuser, self._as.uid)
         argv = [
             str(self.bin() / "initdb"),
             f"--pgdata={fresh}",
@@ -249,9 +258,23 @@ class Postgres(Service):
         return found
 
 
+def _is_known(uid: int) -> bool:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
+
+
+def _somebody() -> int:
+    """A uid that /etc/passwd knows and that is not root: nobody, usually."""
+    known = sorted(entry.pw_uid for entry in pwd.getpwall() if entry.pw_uid != 0)
+    return NOBODY if NOBODY in known or not known else known[0]
+
+
 def _namespaces_work(folder: Path) -> bool:
-    probe = processes.spawn(["true"], cwd=folder, output=subprocess.DEVNULL, identity="userns")
-    return probe.wait() == 0
+    identity = processes.Identity(namespace=_somebody())
+    return processes.spawn(["true"], cwd=folder, output=subprocess.DEVNULL, identity=identity).wait() == 0
 
 
 def _give(path: Path, uid: int) -> None:
