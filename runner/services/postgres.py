@@ -90,7 +90,7 @@ class Postgres(Service):
     def _who(self) -> processes.Identity:
         """Who the server runs as. Raises ServiceError.
 
-        It refuses root, and a uid that /etc/passwd does not know (as containers have them). Then it is somebody
+        It refuses root, and a uid without a name in /etc/passwd (containers have such). Then it is somebody
         else in a user namespace; where those are forbidden, root becomes another user.
         """
         us = os.geteuid()
