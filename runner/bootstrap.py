@@ -14,12 +14,14 @@ if sys.version_info[:2] != (3, 11):
     )
 
 import contextlib
+import ctypes
 import errno
 import fcntl
 import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -29,6 +31,8 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "complete.json"
+
+PR_SET_PDEATHSIG = 1
 
 # What a lock brings besides itself: dev.in contains run.in.
 CONTAINS = {"run": ["run"], "dev": ["dev", "run"]}
@@ -77,15 +81,22 @@ def environment() -> dict[str, str]:
     return env
 
 
+def die_with_parent() -> None:
+    """A pip that outlives a killed bootstrap would write into the .venv that the next one makes."""
+    with contextlib.suppress(OSError, AttributeError):  # Linux has it
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
 def run(command: list[str | Path]) -> str | None:
     """None if it went well, or else its output."""
     done = subprocess.run(
         command,
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env=environment(),
         cwd=ROOT,
-        stdin=subprocess.DEVNULL,
+        preexec_fn=die_with_parent,
     )
     return None if done.returncode == 0 else done.stdout.decode(errors="replace")
 
@@ -132,14 +143,17 @@ def pip() -> list[str | Path]:
 
 
 def install(lock: str) -> None:
-    """Fill .venv. Raises Problem, after pip's last lines."""
+    """Fill .venv. Raises Problem, after pip's last lines where they are no cause that we know."""
     say(f"installing what requirements/{lock}.txt names into .venv (the first time: a minute or so) …")
     file = ROOT / "requirements" / (lock + ".txt")
     output = run([*pip(), "install", "--quiet", "--require-hashes", "--no-deps", "-r", file])
     if output is not None:
-        for line in output.strip().splitlines()[-8:]:
-            print("  " + line, file=sys.stderr)
-        raise Problem(explain(output, "pip could not install the packages; its last lines are above"))
+        remedy = explain(output, "")
+        if not remedy:
+            for line in output.strip().splitlines()[-8:]:
+                print("  " + line, file=sys.stderr)
+            remedy = "pip could not install the packages; its last lines are above. Mend that and run again"
+        raise Problem(remedy)
 
 
 def explain(output: str, otherwise: str) -> str:

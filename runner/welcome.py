@@ -21,13 +21,16 @@ def welcome(env: Environment, values: Mapping[str, str]) -> str:
     else:
         login = "the admin user that was there before (manage.py changepassword sets a new password)"
     data = env.shown(env.data_dir)
+    listen = env["MQTT_LISTEN"]
+    open_to_all = not env["MQTT_URL"] and listen not in ("127.0.0.1", "::1", "localhost")
+    reach = f" (listens on {listen}: open to that network)" if open_to_all else ""
     rows = [
         ("Admin", f"{web}/admin/"),
         ("Login", login),
         ("API", f"{web}/api/monitoring/sensors/"),
         ("API docs", f"{web}/api/docs/"),
         ("Tasks (Flower)", f"http://127.0.0.1:{env.flower_port}/"),
-        ("MQTT broker", f"{without_password(url, url)}, topic {topic}"),
+        ("MQTT broker", f"{without_password(url, url)}, topic {topic}{reach}"),
         ("Data", f"{data} (delete it to start afresh)"),
         ("Stop", "Ctrl-C"),
     ]

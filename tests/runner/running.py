@@ -45,7 +45,9 @@ class Run:
                 env.pop(name, None)
         self.env = env
         command = [sys.executable, "-m", "runner", "run", "--project", str(project)]
-        if under_make:
+        if not under_make:
+            command += ["--parent", str(os.getpid())]  # nothing is left over where the tests are killed, too
+        else:
             makefile = project / "Makefile"
             makefile.write_text(f"run:\n\t@{sys.executable} {project / 'as_make_does.py'}\n")
             (project / "as_make_does.py").write_text(
@@ -62,6 +64,8 @@ class Run:
             start_new_session=True,
         )
         self.output = ""
+        self.hang_up = False
+        """Read one line more, then close the pipe, as `| head` does."""
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -69,6 +73,9 @@ class Run:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.output += line.decode()
+            if self.hang_up:
+                self.process.stdout.close()
+                return
 
     def ready(self) -> "Run":
         until(lambda: "Ctrl-C" in self.output or self.process.poll() is not None, 30)

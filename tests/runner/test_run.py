@@ -9,6 +9,7 @@ import pytest
 import redis
 
 from runner import ports
+from runner.services import Broker, Postgres, Redis
 from tests.runner.running import Run, until
 
 
@@ -97,6 +98,30 @@ def test_a_url_that_does_not_answer_is_one_line_without_the_password(start, vari
     assert not (run.data / "postgres").exists()
 
 
+def test_services_given_by_url_are_used_and_left_running(start, tmp_path):
+    with (
+        Postgres(tmp_path / "pg", durable=False) as database,
+        Redis(tmp_path / "redis") as store,
+        Broker(tmp_path / "mqtt") as broker,
+    ):
+        urls = {"DATABASE_URL": database.url, "REDIS_URL": store.url, "MQTT_URL": broker.url}
+        run = start(**urls).ready()
+        assert f"mosquitto_pub -h 127.0.0.1 -p {broker.port} " in run.output
+        assert not {path.name for path in run.data.iterdir()} & {"postgres", "redis", "mqtt"}
+        assert run.end() == 0
+        assert database.running
+        assert store.running
+        assert broker.running
+
+
+def test_output_that_nobody_reads_any_more_ends_it(start):
+    run = start().ready()
+    run.hang_up = True
+    os.kill(run.pid_of("works.py", "bridge"), signal.SIGKILL)
+    assert run.wait() == 0
+    assert run.left() == {}
+
+
 def test_a_child_that_dies_before_it_is_ready_stops_everything(start):
     run = start(BROKEN="worker")
     assert run.wait() == 1
@@ -141,7 +166,7 @@ def test_a_service_that_dies_is_started_again_with_its_data(start):
     assert run.left() == {}
 
 
-@pytest.mark.parametrize("victims", [["supervise"], ["run"], ["supervise", "run"]])
+@pytest.mark.parametrize("victims", [["run"], ["supervise", "run"]])
 def test_kill_9_leaves_nothing(start, victims):
     # With both gone only the kernel's death signals are left, and those reach children, not grandchildren.
     run = start(GRANDCHILDREN="0" if len(victims) == 2 else "1").ready()
@@ -152,12 +177,13 @@ def test_kill_9_leaves_nothing(start, victims):
     until(lambda: not run.left(), 20, "everything has ended")
 
 
-def test_it_starts_again_after_kill_9(start):
+def test_kill_9_of_the_supervisor_leaves_nothing_and_loses_nothing(start):
     run = start().ready()
     until(lambda: rounds(run, "bridge") > 3)
     os.kill(run.pid_of("-m runner supervise"), signal.SIGKILL)
     assert run.wait() == 128 + signal.SIGKILL
     assert "the runner was killed by SIGKILL" in run.output
+    assert run.left() == {}
     again = start().ready()
     assert rounds(again, "bridge") > 3
     assert again.end() == 0
