@@ -1,15 +1,21 @@
 """``python -m runner run``: what `make run` starts once .venv is there."""
 
-import argparse
+import os
+import signal
 import sys
-from pathlib import Path
-
-from runner import guard
-from runner.console import Console, clear_error
-from runner.problem import Problem
 
 
 def main() -> int:
+    # Until somebody knows better there is nothing to stop, and a traceback helps nobody: hence the order.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(0))
+
+    import argparse
+    from pathlib import Path
+
+    from runner import guard
+    from runner.console import Console, clear_error
+    from runner.problem import Problem
+
     parser = argparse.ArgumentParser(prog="python -m runner")
     parser.add_argument(
         "command", choices=["run", "supervise"], help="run: everything; supervise: run's other half"

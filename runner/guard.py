@@ -40,7 +40,8 @@ def run(project: Path, parent: int | None) -> int:
         told.append(number)
         if supervisor:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(supervisor[0], number)
+                # Whatever it was: while the supervisor still imports, SIGTERM ends it without a traceback.
+                os.kill(supervisor[0], signal.SIGTERM)
 
     for one in FORWARDED:
         # Under nohup a hang-up is ignored; that is meant for us too.
@@ -57,6 +58,8 @@ def run(project: Path, parent: int | None) -> int:
         forward(told[-1], None)
     code = _wait_for(process.pid)
     process.returncode = code  # reaped above; Popen must not look for it
+    if code == -signal.SIGTERM and told:
+        code = 0  # it was told before it had started anything
     if code < 0:
         Console().problem(
             f"the runner was killed by {signal.Signals(-code).name}; stopping what it had started"

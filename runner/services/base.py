@@ -96,6 +96,17 @@ class Service:
         if self.running:
             return self
         self._cancelled.clear()
+        try:
+            self._start()
+        except ServiceError:
+            if self._given_port is not None or self._port is None or self._cancelled.is_set():
+                raise
+            if not ports.problem(self._port, self.host):
+                raise
+            self._start()  # somebody took the port between our look and the server's; it chooses another
+        return self
+
+    def _start(self) -> None:
         began = time.monotonic()
         try:
             self._make_folder()
@@ -108,14 +119,13 @@ class Service:
                 time.sleep(0.01)
             self._after_ready()
         except OSError as error:
-            self.kill()
+            self._kill()
             raise ServiceError(
                 f"{self.name}: {error.strerror or error} ({error.filename or self.folder})"
             ) from error
         except BaseException:
-            self.kill()
+            self._kill()
             raise
-        return self
 
     def stop(self, grace: float = 10.0) -> None:
         """End the server cleanly; after `grace` seconds, by force. Nothing to do where it does not run."""
@@ -127,6 +137,9 @@ class Service:
     def kill(self) -> None:
         """SIGKILL the server and all its children, as a power cut would."""
         self._cancelled.set()
+        self._kill()
+
+    def _kill(self) -> None:
         if self._process is not None:
             pids = processes.family(self._process.pid) | {self._process.pid}
             processes.kill_all(pids)

@@ -23,6 +23,12 @@ def until(condition: Callable[[], object], seconds: float = 15, what: str = "") 
         time.sleep(0.02)
 
 
+def free_port() -> int:
+    """From a range of this test process's own: no other may take it before it is used."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    return ports.choose(range(10_000 + 500 * worker, 10_500 + 500 * worker))
+
+
 class Run:
     """One `python -m runner run`; every process that comes from it carries `marker` in its environment."""
 
@@ -36,9 +42,9 @@ class Run:
         }
         env |= {
             "TEST_MARKER": self.marker,
-            "WEB_PORT": str(ports.choose()),
-            "FLOWER_PORT": str(ports.choose()),
-            "MQTT_PORT": str(ports.choose()),
+            "WEB_PORT": str(free_port()),
+            "FLOWER_PORT": str(free_port()),
+            "MQTT_PORT": str(free_port()),
         } | environment
         for name in ("DATABASE_URL", "REDIS_URL", "MQTT_URL", "DATA_DIR", "SECRET_KEY"):
             if name not in environment:
