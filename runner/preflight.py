@@ -18,7 +18,7 @@ CONNACK_REFUSALS = {
     2: "the client id is refused",
     3: "it is unavailable",
     4: "wrong user or password",
-    5: "not allowed",
+    5: "not authorized (user or password?)",
 }
 
 
