@@ -1,0 +1,49 @@
+# `make run` brings everything up, `make test` tests it; both make .venv first. PYTHON=... names another Python.
+
+FIND_PYTHON = for p in python3.11 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && echo $$p && exit; done; echo python3
+PYTHON ?= $(shell $(FIND_PYTHON))
+
+.PHONY: help run test check locks dev clean
+
+help:
+	@echo "make run     everything: PostgreSQL, Redis, an MQTT broker, the processes, one simulated board"
+	@echo "make test    all tests, on services that they start themselves"
+	@echo "make check   ruff, mypy, import-linter, migrations, Django's own checks"
+	@echo "make locks   requirements/*.txt anew from requirements/*.in"
+	@echo "make clean   remove .venv (data in .data stays)"
+
+# One command and no shell: make's child is then the process that stops everything when make ends.
+run:
+	@$(PYTHON) runner/bootstrap.py run
+
+dev:
+	@$(PYTHON) runner/bootstrap.py dev
+
+test: dev
+	@.venv/bin/python -m pytest -q -n 2 --dist loadgroup
+
+PRODUCTION = DEBUG=0 HTTPS=1 ALLOWED_HOSTS=example.org CSRF_TRUSTED_ORIGINS=https://example.org ENV_FILES=0 \
+	DATABASE_URL=postgres://x:x@127.0.0.1:5432/x REDIS_URL=redis://127.0.0.1:6379/0
+
+check: dev
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	@secret=$$(.venv/bin/python -c 'import secrets; print(secrets.token_urlsafe(48))') && \
+	echo "manage.py makemigrations --check, manage.py check --deploy" && \
+	env $(PRODUCTION) SECRET_KEY=$$secret .venv/bin/python manage.py makemigrations --check --dry-run && \
+	env $(PRODUCTION) SECRET_KEY=$$secret .venv/bin/python manage.py check --deploy --fail-level WARNING
+
+LOCK = ../.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command "make locks"
+
+# Versions move only when asked to: make locks UPGRADE=--upgrade
+locks: dev
+	cd requirements && $(LOCK) $(UPGRADE) base.in -o base.txt
+	cd requirements && $(LOCK) $(UPGRADE) -c base.txt run.in -o run.txt
+	cd requirements && $(LOCK) $(UPGRADE) -c base.txt dev.in -o dev.txt
+
+clean:
+	rm -rf .venv

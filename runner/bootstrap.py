@@ -1,0 +1,240 @@
+"""Makes .venv from a hashed lock (``bootstrap.py dev``), and then becomes the runner (``bootstrap.py run``).
+
+Standard library only, and no syntax newer than 3.6 above the check of the version: an old Python must get far
+enough to say that it is too old.
+"""
+
+import sys
+
+if sys.version_info[:2] != (3, 11):
+    found = ".".join(map(str, sys.version_info[:2]))
+    sys.exit(
+        f"Python 3.11 is needed, and {sys.executable} is {found}: install it (Debian 12: apt install "
+        "python3.11-venv), or name it: make run PYTHON=/path/to/python3.11"
+    )
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+STAMP = VENV / "complete.json"
+
+PR_SET_PDEATHSIG = 1
+
+# What a lock brings besides itself: dev.in contains run.in.
+CONTAINS = {"run": ["run"], "dev": ["dev", "run"]}
+
+# Settings of the shell's that would lead pip or the new Python to another place.
+MISLEADING = ("PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_PREFIX", "PIP_USER", "PIP_REQUIRE_VIRTUALENV")
+
+
+class Problem(Exception):
+    """The message is one line that names the remedy."""
+
+
+def say(text: str) -> None:
+    print("· " + text, flush=True)
+
+
+def digest(lock: str) -> str:
+    return hashlib.sha256((ROOT / "requirements" / (lock + ".txt")).read_bytes()).hexdigest()
+
+
+def stamped() -> dict[str, str]:
+    """lock → digest, of the locks that .venv holds whole; empty for none."""
+    try:
+        found = json.loads(STAMP.read_text())
+        alive = subprocess.run([PYTHON, "-c", ""], stderr=subprocess.DEVNULL).returncode == 0
+    except (OSError, ValueError):
+        return {}
+    return found if alive and isinstance(found, dict) else {}
+
+
+def environment() -> dict[str, str]:
+    """Ours without what misleads, and a cache only where one can be written."""
+    env = {name: value for name, value in os.environ.items() if name not in MISLEADING}
+    env["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
+    env["PIP_NO_INPUT"] = "1"
+    home = Path(env.get("HOME") or "/nonexistent")
+    cache = Path(env.get("PIP_CACHE_DIR") or env.get("XDG_CACHE_HOME") or home / ".cache")
+    while not cache.exists() and cache != cache.parent:
+        cache = cache.parent
+    named = env.get("PIP_CACHE_DIR") or env.get("HOME")
+    if not named or cache == Path("/") or not os.access(cache, os.W_OK):
+        env["PIP_NO_CACHE_DIR"] = "1"
+        env.pop("PIP_CACHE_DIR", None)
+    if not env.get("HOME"):
+        env["HOME"] = str(VENV)
+    return env
+
+
+def die_with_parent() -> None:
+    """A pip that outlives a killed bootstrap would write into the .venv that the next one makes."""
+    with contextlib.suppress(OSError, AttributeError):  # Linux has it
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def run(command: list[str | Path]) -> str | None:
+    """None if it went well, or else its output."""
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment(),
+        cwd=ROOT,
+        preexec_fn=die_with_parent,
+    )
+    return None if done.returncode == 0 else done.stdout.decode(errors="replace")
+
+
+def make_venv() -> None:
+    say("making .venv with " + sys.executable)
+    shutil.rmtree(VENV, ignore_errors=True)
+    attempts: list[list[str | Path]] = [[sys.executable, "-m", "venv", VENV]]
+    virtualenv = shutil.which("virtualenv")
+    attempts.append(
+        [
+            virtualenv or sys.executable,
+            *([] if virtualenv else ["-m", "virtualenv"]),
+            "-p",
+            sys.executable,
+            VENV,
+        ]
+    )
+    output = ""
+    for attempt in attempts:
+        failed = run(attempt)
+        if failed is None and run([PYTHON, "-m", "pip", "--version"]) is None:
+            return
+        output += failed or ""
+        shutil.rmtree(VENV, ignore_errors=True)
+    # Debian leaves ensurepip out of python3.11, and venv without it has no pip; another pip can fill it.
+    if run([sys.executable, "-m", "venv", "--without-pip", VENV]) is None and has_pip():
+        return
+    shutil.rmtree(VENV, ignore_errors=True)
+    raise Problem(
+        explain(output, "this Python lacks ensurepip: apt install python3.11-venv (or install virtualenv)")
+    )
+
+
+def has_pip() -> bool:
+    """Whether the Python that runs us has a pip that can install into another environment (--python)."""
+    return run([sys.executable, "-m", "pip", "--python", PYTHON, "--version"]) is None
+
+
+def pip() -> list[str | Path]:
+    if run([PYTHON, "-m", "pip", "--version"]) is None:
+        return [PYTHON, "-m", "pip"]
+    return [sys.executable, "-m", "pip", "--python", PYTHON]
+
+
+def install(lock: str) -> None:
+    """Fill .venv. Raises Problem, after pip's last lines where they are no cause that we know."""
+    say(f"installing what requirements/{lock}.txt names into .venv (the first time: a minute or so) …")
+    file = ROOT / "requirements" / (lock + ".txt")
+    output = run([*pip(), "install", "--quiet", "--require-hashes", "--no-deps", "-r", file])
+    if output is not None:
+        remedy = explain(output, "")
+        if not remedy:
+            for line in output.strip().splitlines()[-8:]:
+                print("  " + line, file=sys.stderr)
+            remedy = "pip could not install the packages; its last lines are above. Mend that and run again"
+        raise Problem(remedy)
+
+
+def explain(output: str, otherwise: str) -> str:
+    """The remedy for what a command printed as it failed."""
+    if "No space left on device" in output or "Errno 28" in output or "Disk quota" in output:
+        return f"the disk is full: free about 1 GB for {ROOT} and run again"
+    if (
+        "NewConnectionError" in output
+        or "Temporary failure in name resolution" in output
+        or "timed out" in output
+    ):
+        return "the package index cannot be reached: check the network (or PIP_INDEX_URL) and run again"
+    if "DO NOT MATCH THE HASHES" in output:
+        return "a package is not what the lock says: check PIP_INDEX_URL, or make the locks anew (make locks)"
+    if "Permission denied" in output:
+        return f"{ROOT} cannot be written by this user: run as its owner"
+    return otherwise
+
+
+@contextlib.contextmanager
+def alone():  # type: ignore[no-untyped-def]
+    """Hold the clone's lock, so that `make run` and `make test` at once do not fill .venv twice."""
+    folder = os.open(ROOT, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another make that fills .venv …")
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def ready(lock: str) -> bool:
+    return stamped().get(lock) == digest(lock)
+
+
+def prepare(lock: str) -> None:
+    """Make .venv hold the lock. An interrupted attempt leaves no stamp, and the next starts afresh."""
+    if ready(lock):
+        return
+    with alone():
+        if ready(lock):
+            return
+        if not os.access(ROOT, os.W_OK):
+            raise Problem(f"{ROOT} cannot be written by this user: run as its owner, or clone it elsewhere")
+        began = time.monotonic()
+        held = stamped()
+        if held:
+            STAMP.unlink()
+        else:
+            make_venv()
+        install(lock)
+        held.update({name: digest(name) for name in CONTAINS[lock]})
+        with tempfile.NamedTemporaryFile("w", dir=VENV, delete=False) as file:
+            json.dump(held, file)
+        os.replace(file.name, STAMP)
+        say(f".venv is ready ({time.monotonic() - began:.0f} s)")
+
+
+def main() -> None:
+    what = sys.argv[1] if sys.argv[1:] else ""
+    if what not in CONTAINS:
+        sys.exit("usage: bootstrap.py run|dev")
+    parent = os.getppid()
+    try:
+        prepare(what)
+    except Problem as problem:
+        sys.exit(f"✗ {problem}")
+    except KeyboardInterrupt:
+        sys.exit("✗ interrupted; the next run mends it")
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            sys.exit(f"✗ {error.filename or ROOT} cannot be written by this user: run as its owner")
+        sys.exit("✗ " + explain(f"Errno {error.errno}", str(error)))
+    if what == "run":
+        os.chdir(ROOT)
+        command = [str(PYTHON), "-m", "runner", "run", "--parent", str(parent), *sys.argv[2:]]
+        os.execv(PYTHON, command)  # noqa: S606
+
+
+if __name__ == "__main__":
+    main()

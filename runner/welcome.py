@@ -1,0 +1,45 @@
+"""What `make run` says when all is up: where to look, and two lines to try."""
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from runner.environment import Environment, without_password
+
+EXAMPLE = '{"sensor_id": 3, "type": "light", "value": 2.57, "unit": "V"}'
+
+
+def welcome(env: Environment, values: Mapping[str, str]) -> str:
+    """The table, without a newline at its end. `values` are the children's variables."""
+    web = f"http://127.0.0.1:{env.web_port}"
+    url = values["MQTT_URL"]
+    broker = urlsplit(url)
+    port = broker.port or (8883 if broker.scheme == "mqtts" else 1883)
+    topic = values["MQTT_TOPICS"].split(",")[0].strip()
+    password = env.data_dir / "admin-password"
+    if password.exists():
+        login = f"admin / {password.read_text().strip()}"
+    else:
+        login = "the admin user that was there before (manage.py changepassword sets a new password)"
+    data = env.shown(env.data_dir)
+    listen = env["MQTT_LISTEN"]
+    open_to_all = not env["MQTT_URL"] and listen not in ("127.0.0.1", "::1", "localhost")
+    reach = f" (listens on {listen}: open to that network)" if open_to_all else ""
+    rows = [
+        ("Admin", f"{web}/admin/"),
+        ("Login", login),
+        ("API", f"{web}/api/monitoring/sensors/"),
+        ("API docs", f"{web}/api/docs/"),
+        ("Tasks (Flower)", f"http://127.0.0.1:{env.flower_port}/"),
+        ("MQTT broker", f"{without_password(url, url)}, topic {topic}{reach}"),
+        ("Data", f"{data} (delete it to start afresh)"),
+        ("Stop", "Ctrl-C"),
+    ]
+    account = f" -u '{broker.username}' -P …" if broker.username else ""
+    secure = " --tls-use-os-certs" if broker.scheme == "mqtts" else ""
+    table = "\n".join(f"  {name:<16}{value}" for name, value in rows)
+    return (
+        f"\n{table}\n\n"
+        "  Send a measurement, and read it back:\n"
+        f"  mosquitto_pub -h {broker.hostname} -p {port}{account}{secure} -q 1 -t {topic} -m '{EXAMPLE}'\n"
+        f"  curl {web}/api/monitoring/sensors/3/last/\n"
+    )

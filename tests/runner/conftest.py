@@ -1,0 +1,33 @@
+"""A project without Django, run by the real runner with the real services."""
+
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.runner.running import Run
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(Path(__file__).with_name("project"), tmp_path / "project"))
+
+
+@pytest.fixture
+def start(project: Path) -> Iterator[Callable[..., Run]]:
+    runs: list[Run] = []
+
+    def start(**options: object) -> Run:
+        runs.append(Run(project, **options))  # type: ignore[arg-type]
+        return runs[-1]
+
+    yield start
+    for run in runs:
+        if run.process.poll() is None:
+            run.process.terminate()
+            run.process.wait(30)
+        for pid in run.left():
+            os.kill(pid, signal.SIGKILL)

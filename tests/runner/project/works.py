@@ -1,0 +1,25 @@
+"""Has a heartbeat and a child of its own; the worker's child ignores SIGTERM, as stuck ones do."""
+
+import os
+import subprocess
+import sys
+import time
+
+import redis
+
+name = sys.argv[1]
+print("starting")
+if os.environ.get("BROKEN") == name:
+    print("cannot import the moon")
+    sys.exit(7)
+if os.environ.get("GRANDCHILDREN") != "0":
+    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" if name == "worker" else ""
+    subprocess.Popen([sys.executable, "-c", deaf + "import time; time.sleep(600)"])
+client = redis.Redis.from_url(os.environ["REDIS_URL"])
+while True:
+    try:
+        client.set(f"iot:heartbeat:{name}", "1", ex=20)
+        client.incr(f"test:rounds:{name}")
+    except redis.RedisError:
+        print("Redis is away")
+    time.sleep(0.2)

@@ -1,0 +1,234 @@
+"""`make run`, with everything real but Django."""
+
+import os
+import signal
+import socket
+import subprocess
+
+import pytest
+import redis
+
+from runner import ports
+from runner.services import Broker, Postgres, Redis
+from tests.runner.running import Run, until
+
+
+def rounds(run: Run, name: str) -> int:
+    line = next(x for x in (run.data / "environment").read_text().splitlines() if x.startswith("REDIS_URL="))
+    try:
+        return int(redis.Redis.from_url(line.split("=", 1)[1].strip("'")).get(f"test:rounds:{name}") or 0)
+    except redis.RedisError:
+        return -1
+
+
+def test_it_works(start):
+    run = start().ready()
+    assert "admin / correct-horse" in run.output
+    assert f"http://127.0.0.1:{run.env['WEB_PORT']}/admin/" in run.output
+    assert f"mosquitto_pub -h 127.0.0.1 -p {run.env['MQTT_PORT']} -q 1 -t iot/measurements" in run.output
+    assert "bridge   │ starting" in run.output
+    assert run.data.stat().st_mode & 0o777 == 0o700
+    for secret in ("environment", "secret-key", "postgres/password", "redis/password"):
+        assert (run.data / secret).stat().st_mode & 0o777 == 0o600
+    assert run.end() == 0
+    assert run.output.endswith("stopped; data stays in .data\n")
+    assert run.left() == {}
+
+
+def test_a_second_run_starts_from_the_data_of_the_first(start):
+    first = start().ready()
+    kept = (first.data / "environment").read_text()
+    until(lambda: rounds(first, "bridge") > 3)
+    assert first.end(signal.SIGTERM) == 0
+    second = start(**{name: first.env[name] for name in ("WEB_PORT", "MQTT_PORT", "FLOWER_PORT")}).ready()
+    assert (second.data / "environment").read_text() == kept
+    assert rounds(second, "bridge") > 3
+    assert second.end() == 0
+
+
+def test_two_at_once_on_the_same_data(start):
+    first = start().ready()
+    second = start()
+    assert second.wait() == 1
+    assert second.output.count("\n") == 1
+    assert f"running already on {second.data} (pid {first.process.pid})" in second.output
+    assert first.end(signal.SIGHUP) == 0
+
+
+@pytest.mark.parametrize("variable", ["WEB_PORT", "FLOWER_PORT", "MQTT_PORT"])
+def test_a_taken_port_is_one_line_that_names_the_variable(start, variable):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        run = start(**{variable: str(port)})
+        assert run.wait() == 1
+    assert run.output.count("\n") == 1
+    assert f"port {port} is taken by" in run.output
+    assert f"pid {os.getpid()}" in run.output
+    assert f"{variable}={port + 1} make run" in run.output
+
+
+def test_every_wrong_variable_is_named(start):
+    run = start(WEB_PORT="eighty", SIMULATE="-1", MQTT_PORT="99999")
+    assert run.wait() == 1
+    assert run.output.count("\n") == 1
+    for wrong in ('WEB_PORT is "eighty"', 'SIMULATE is "-1"', 'MQTT_PORT is "99999"'):
+        assert wrong in run.output
+
+
+@pytest.mark.parametrize(
+    ("variable", "url"),
+    [
+        ("DATABASE_URL", "postgres://me:hush%21hush@127.0.0.1:{port}/iot"),
+        ("REDIS_URL", "redis://:hush%21hush@127.0.0.1:{port}/0"),
+        ("MQTT_URL", "mqtt://me:hush%21hush@127.0.0.1:{port}"),
+        ("MQTT_URL", "mqtt://no.such.host.invalid"),
+        ("REDIS_URL", "http://127.0.0.1"),
+        ("DATABASE_URL", "postgres://127.0.0.1:port/iot"),
+    ],
+)
+def test_a_url_that_does_not_answer_is_one_line_without_the_password(start, variable, url):
+    run = start(**{variable: url.format(port=ports.choose())})
+    assert run.wait() == 1
+    problem = run.output.splitlines()[-1]
+    assert problem.startswith(f"✗ {variable}")
+    assert "Traceback" not in run.output
+    assert "hush" not in run.output
+    assert not (run.data / "postgres").exists()
+
+
+def test_services_given_by_url_are_used_and_left_running(start, tmp_path):
+    with (
+        Postgres(tmp_path / "pg", durable=False) as database,
+        Redis(tmp_path / "redis") as store,
+        Broker(tmp_path / "mqtt") as broker,
+    ):
+        urls = {"DATABASE_URL": database.url, "REDIS_URL": store.url, "MQTT_URL": broker.url}
+        run = start(**urls).ready()
+        assert f"mosquitto_pub -h 127.0.0.1 -p {broker.port} " in run.output
+        assert not {path.name for path in run.data.iterdir()} & {"postgres", "redis", "mqtt"}
+        assert run.end() == 0
+        assert database.running
+        assert store.running
+        assert broker.running
+
+
+def test_output_that_nobody_reads_any_more_ends_it(start):
+    run = start().ready()
+    run.hang_up = True
+    os.kill(run.pid_of("works.py", "bridge"), signal.SIGKILL)
+    assert run.wait() == 0
+    assert run.left() == {}
+
+
+def test_a_child_that_dies_before_it_is_ready_stops_everything(start):
+    run = start(BROKEN="worker")
+    assert run.wait() == 1
+    assert "worker   │ cannot import the moon" in run.output
+    assert run.output.splitlines()[-1].startswith("✗ worker ended with exit code 7 before it was ready")
+    assert run.left() == {}
+
+
+def test_a_failing_setup_shows_its_last_lines(start):
+    run = start(FAIL="migrate")
+    assert run.wait() == 1
+    assert "migrate  │ relation does not exist" in run.output
+    assert run.output.splitlines()[-1].startswith("✗ manage.py migrate failed with exit code 3")
+    assert run.left() == {}
+
+
+def test_what_dies_later_is_started_again(start):
+    run = start().ready()
+    until(lambda: rounds(run, "bridge") > 0)
+    relatives = set(run.left())
+    os.kill(run.pid_of("works.py", "bridge"), signal.SIGKILL)
+    until(lambda: "bridge was killed by SIGKILL; starting it again in 1 s" in run.output)
+    until(lambda: len(run.left()) >= len(relatives), what="the bridge and its child are back")
+    assert len(set(run.left()) - relatives) >= 2
+    assert len(run.left()) == len(relatives), "what the killed one had started is gone too"
+    assert run.end() == 0
+
+
+def test_a_service_that_dies_is_started_again_with_its_data(start):
+    run = start().ready()
+    until(lambda: rounds(run, "bridge") > 3)
+    for words in (("redis.conf",), ("valkey-server",), ("redis-server",)):
+        if found := [pid for pid, command in run.left().items() if all(word in command for word in words)]:
+            os.kill(found[0], signal.SIGKILL)
+            break
+    os.kill(run.pid_of("postgres", "-D"), signal.SIGKILL)
+    until(lambda: run.output.count("ended; starting it again in 1 s") == 2)
+    until(lambda: run.output.count("Redis is ready") == 2)
+    until(lambda: run.output.count("PostgreSQL is ready") == 2)
+    assert rounds(run, "bridge") > 3
+    assert run.end() == 0
+    assert run.left() == {}
+
+
+@pytest.mark.parametrize("victims", [["run"], ["supervise", "run"]])
+def test_kill_9_leaves_nothing(start, victims):
+    # With both gone only the kernel's death signals are left, and those reach children, not grandchildren.
+    run = start(GRANDCHILDREN="0" if len(victims) == 2 else "1").ready()
+    assert len(run.left()) > 10
+    pids = [run.process.pid if one == "run" else run.pid_of("-m runner supervise") for one in victims]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: not run.left(), 20, "everything has ended")
+
+
+def test_kill_9_of_the_supervisor_leaves_nothing_and_loses_nothing(start):
+    run = start().ready()
+    until(lambda: rounds(run, "bridge") > 3)
+    os.kill(run.pid_of("-m runner supervise"), signal.SIGKILL)
+    assert run.wait() == 128 + signal.SIGKILL
+    assert "the runner was killed by SIGKILL" in run.output
+    assert run.left() == {}
+    again = start().ready()
+    assert rounds(again, "bridge") > 3
+    assert again.end() == 0
+
+
+def test_kill_9_of_make_leaves_nothing(start):
+    run = start(under_make=True).ready()
+    run.process.kill()
+    until(lambda: not run.left(), 20, "everything has ended")
+
+
+def test_a_second_ctrl_c_hurries(start, project):
+    (project / "Procfile").write_text("worker: python stubborn.py\n")
+    (project / "stubborn.py").write_text(
+        "import os, redis, signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "redis.Redis.from_url(os.environ['REDIS_URL']).set('iot:heartbeat:worker', 1)\n"
+        "time.sleep(600)\n"
+    )
+    run = start(SIMULATE="0").ready()
+    run.process.send_signal(signal.SIGINT)
+    until(lambda: "stopping …" in run.output)
+    assert run.process.poll() is None
+    assert run.end(seconds=8) == 0
+    assert run.left() == {}
+
+
+def test_ctrl_c_while_it_starts(start):
+    run = start()
+    until(lambda: "starting PostgreSQL" in run.output)
+    assert run.end() == 0
+    assert run.left() == {}
+    assert start().ready().end() == 0
+
+
+def test_a_full_disk_is_one_line(start, tmp_path):
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(small)]
+    if os.geteuid() != 0 or subprocess.run(mount, stderr=subprocess.DEVNULL).returncode != 0:
+        pytest.skip("needs the right to mount")
+    try:
+        run = start(DATA_DIR=str(small / "data"))
+        assert run.wait() == 1
+        assert "is full" in run.output.splitlines()[-1]
+        assert "Traceback" not in run.output
+        assert run.left() == {}
+    finally:
+        subprocess.run(["umount", "--lazy", str(small)], check=True)
