@@ -1,0 +1,35 @@
+"""What tests of every part use."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.conf import settings
+
+from bridge.store import BatchStore
+from monitoring.models import Sensor
+from monitoring.partitions import ensure_partitions
+
+
+@pytest.fixture
+def store() -> Iterator[BatchStore]:
+    """The batch store on this test worker's own Redis database, empty."""
+    store = BatchStore.at(settings.REDIS_URL, settings.BATCHES_MAX_BYTES)
+    store.redis.flushdb()
+    yield store
+    store.redis.close()
+
+
+@pytest.fixture
+def sensors(db: None) -> dict[int, Sensor]:
+    """Sensors 1 to 3 as `make run` makes them, and partitions around now."""
+    now = datetime.now(UTC)
+    ensure_partitions(now - timedelta(days=40), now + timedelta(days=1))
+    Sensor.objects.register(
+        [
+            Sensor(id=1, name="Capteur Temp Salon", kind="temperature", unit="°C"),
+            Sensor(id=2, name="Capteur Humidité Salon", kind="humidity", unit="%"),
+            Sensor(id=3, name="Capteur Lumière Salon", kind="light", unit="V"),
+        ]
+    )
+    return Sensor.objects.in_bulk()

@@ -1,0 +1,54 @@
+"""Starts PostgreSQL and Redis for the tests, before Django reads where they are.
+
+Loaded with `-p tests.plugin` rather than as a conftest, which would come after pytest-django has read
+the settings. One server of each serves all of pytest-xdist's workers: each has a database and a
+Redis database of its own. Tests that kill servers start their own (tests/journey).
+"""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from runner.services import Postgres, Redis
+
+_started: list[Postgres | Redis] = []
+_folder: Path | None = None
+
+
+def _start() -> None:
+    global _folder
+    _folder = Path(tempfile.mkdtemp(prefix="iot-tests-"))
+    _folder.chmod(0o755)
+    postgres = Postgres(_folder / "postgres", durable=False)
+    redis = Redis(_folder / "redis")
+    for service in (postgres, redis):
+        _started.append(service.start())
+    os.environ |= {
+        "TEST_SERVICES": "started",
+        "ENV_FILES": "0",
+        "DATABASE_URL": postgres.url,
+        "REDIS_URL": redis.url,
+        "SECRET_KEY": "for the tests alone",
+        "DATA_DIR": str(_folder / "data"),
+    }
+
+
+if "TEST_SERVICES" not in os.environ:
+    for name in ("DEBUG", "HTTPS", "API_PUBLIC_READ", "AUTO_REGISTER_SENSORS", "LANGUAGE_CODE", "FAILPOINTS"):
+        os.environ.pop(name, None)
+    _start()
+elif (worker := os.environ.get("PYTEST_XDIST_WORKER")) is not None:
+    # redis://…/0 → the worker's own: gw0 → 1, gw1 → 2
+    os.environ["REDIS_URL"] = os.environ["REDIS_URL"].rpartition("/")[0] + f"/{int(worker[2:]) + 1}"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Where the tests end, whoever started the servers stops them."""
+    while _started:
+        _started.pop().stop()
+    if _folder is not None:
+        shutil.rmtree(_folder, ignore_errors=True)

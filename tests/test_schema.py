@@ -1,0 +1,74 @@
+"""The schema keeps what the design says of it."""
+
+from datetime import UTC, datetime
+
+import pytest
+from django.db import IntegrityError, connection
+
+from monitoring.models import Measurement, Sensor
+from monitoring.partitions import Span, TooManyPartitionsError, ensure_partitions, existing, period_around
+
+pytestmark = pytest.mark.django_db
+
+
+def test_it_works(sensors: dict[int, Sensor]) -> None:
+    now = datetime.now(UTC)
+    made = Measurement.objects.create(
+        sensor=sensors[3], created_at=now, received_at=now, value=2.57, unit="V"
+    )
+
+    assert list(Measurement.objects.order_by("-created_at")[:5]) == [made]
+    assert sensors[3].latest() == made
+    assert Sensor.objects.with_latest().get(pk=3).last_value == 2.57
+
+
+def test_a_sensor_has_one_measurement_a_moment(sensors: dict[int, Sensor]) -> None:
+    now = datetime.now(UTC)
+    Measurement.objects.create(sensor=sensors[3], created_at=now, received_at=now, value=1)
+    with pytest.raises(IntegrityError):
+        Measurement.objects.create(sensor=sensors[3], created_at=now, received_at=now, value=2)
+
+
+def test_a_measurement_costs_two_btrees(sensors: dict[int, Sensor]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_indexes WHERE tablename = %s", [next(iter(existing()))])
+        assert cursor.fetchone() == (2,)
+
+
+def test_ids_chosen_elsewhere_do_not_collide_with_those_that_follow(sensors: dict[int, Sensor]) -> None:
+    assert Sensor.objects.create(name="next").pk == 4
+
+
+def test_partitions_are_made_once(db: None) -> None:
+    first, last = datetime(2025, 12, 31, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
+    assert len(ensure_partitions(first, last)) == 3
+    assert ensure_partitions(first, last) == []
+    assert Span(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)) in existing().values()
+
+
+def test_another_width_fills_the_gaps(db: None, settings: object) -> None:
+    ensure_partitions(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC))
+    settings.PARTITION_WIDTH = "week"  # type: ignore[attr-defined]
+    ensure_partitions(datetime(2025, 12, 31, tzinfo=UTC), datetime(2026, 2, 3, tzinfo=UTC))
+    spans = sorted(existing().values())
+    assert all(before.end == after.start for before, after in zip(spans, spans[1:], strict=False))
+    assert spans[0] == Span(datetime(2025, 12, 29, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def test_more_partitions_than_planning_bears_are_refused(db: None, settings: object) -> None:
+    settings.PARTITION_WIDTH = "day"  # type: ignore[attr-defined]
+    with pytest.raises(TooManyPartitionsError, match="PARTITION_WIDTH"):
+        ensure_partitions(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
+    assert existing() == {}
+
+
+@pytest.mark.parametrize(
+    ("width", "start", "end"),
+    [
+        ("day", datetime(2026, 12, 31, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)),
+        ("week", datetime(2026, 12, 28, tzinfo=UTC), datetime(2027, 1, 4, tzinfo=UTC)),
+        ("month", datetime(2026, 12, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_periods(width: str, start: datetime, end: datetime) -> None:
+    assert period_around(datetime(2026, 12, 31, 23, 59, tzinfo=UTC), width) == Span(start, end)
