@@ -1,6 +1,7 @@
 """The schema keeps what the design says of it."""
 
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
 from django.db import IntegrityError, connection
@@ -51,7 +52,7 @@ def test_another_width_fills_the_gaps(db: None, settings: object) -> None:
     settings.PARTITION_WIDTH = "week"  # type: ignore[attr-defined]
     ensure_partitions(datetime(2025, 12, 31, tzinfo=UTC), datetime(2026, 2, 3, tzinfo=UTC))
     spans = sorted(existing().values())
-    assert all(before.end == after.start for before, after in zip(spans, spans[1:], strict=False))
+    assert all(before.end == after.start for before, after in pairwise(spans))
     assert spans[0] == Span(datetime(2025, 12, 29, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC))
 
 
