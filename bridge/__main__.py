@@ -1,0 +1,23 @@
+"""`python -m bridge`: the process between the broker and Redis."""
+
+import logging
+import sys
+
+from bridge.receiver import Receiver
+from bridge.settings import BridgeSettings, SettingsError
+
+
+def main() -> int:
+    try:
+        settings = BridgeSettings.from_environment()
+    except SettingsError as error:
+        print(f"bridge: {error}", file=sys.stderr)  # noqa: T201 -- there is no log yet
+        return 2
+    logging.basicConfig(
+        level=settings.log_level, format="%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S"
+    )
+    return Receiver(settings).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""The thread that hands batches over to Redis, one after the other, until each is durable."""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from celery import Celery
+from redis.exceptions import RedisError
+
+from bridge.batch import Batch
+from bridge.dispatch import send_ingest
+from bridge.failpoints import failpoint
+from bridge.heartbeat import INTERVAL_SECONDS, beat
+from bridge.store import BatchStore, Bridge, NotOwnerError, Receipt, StoreFullError
+
+logger = logging.getLogger(__name__)
+
+_LONGEST_WAIT_SECONDS = 5.0
+
+
+class Forget(NamedTuple):
+    """The broker has forgotten the session: what recognised its redeliveries is void."""
+
+
+class CountRedelivered(NamedTuple):
+    messages: int
+
+
+class HandOver(threading.Thread):
+    """Takes jobs in their order; `on_durable(batch)` is called from this thread.
+
+    Redis away, full, or over its bound: the same batch is tried again, under the same id, until it
+    goes through; meanwhile nothing is acknowledged. `is_alive_elsewhere` says whether the loop still
+    turns, for the heartbeat must not outlive it.
+    """
+
+    def __init__(
+        self,
+        store: BatchStore,
+        celery: Celery,
+        bridge: Bridge,
+        heartbeat: str,
+        *,
+        on_durable: Callable[[Batch], None],
+        on_lost_ownership: Callable[[str], None],
+        loop_turns: Callable[[], bool],
+    ) -> None:
+        super().__init__(name="hand-over", daemon=True)
+        self._store, self._celery, self._bridge, self._heartbeat = store, celery, bridge, heartbeat
+        self._on_durable, self._on_lost_ownership = on_durable, on_lost_ownership
+        self._loop_turns = loop_turns
+        self._jobs: queue.SimpleQueue[tuple[Batch, bytes] | Forget | CountRedelivered] = queue.SimpleQueue()
+        self._stop_by: float | None = None
+        self._next_beat = 0.0
+
+    def put(self, job: "tuple[Batch, bytes] | Forget | CountRedelivered") -> None:
+        self._jobs.put(job)
+
+    def stop(self, seconds: float) -> None:
+        """Ends the thread once nothing waits, or the time is up. What waits is not acknowledged."""
+        self._stop_by = time.monotonic() + seconds
+        self.join(seconds + 6)
+
+    def run(self) -> None:
+        while True:
+            self._beat()
+            try:
+                job = self._jobs.get(timeout=0.2 if self._stop_by is None else 0.0)
+            except queue.Empty:
+                if self._stop_by is not None:
+                    return
+                continue
+            if not self._until_done(job):
+                return
+
+    def _until_done(self, job: "tuple[Batch, bytes] | Forget | CountRedelivered") -> bool:
+        wait = 0.05
+        complained = False
+        while True:
+            try:
+                self._do(job)
+            except NotOwnerError as error:
+                self._on_lost_ownership(str(error))
+                return False
+            except (RedisError, OSError, StoreFullError) as error:
+                if not complained:
+                    logger.warning("cannot hand over, so nothing is acknowledged until it works: %s", error)
+                    complained = True
+                if self._stop_by is not None and time.monotonic() > self._stop_by:
+                    return False
+                time.sleep(wait)
+                wait = min(wait * 2, _LONGEST_WAIT_SECONDS)
+            else:
+                if complained:
+                    logger.info("handing over again")
+                return True
+
+    def _do(self, job: "tuple[Batch, bytes] | Forget | CountRedelivered") -> None:
+        if isinstance(job, Forget):
+            self._store.forget_seen(self._bridge.client_id)
+        elif isinstance(job, CountRedelivered):
+            self._store.count_redelivered(job.messages)
+        else:
+            batch, seen = job
+            failpoint("bridge.before_hand_over")
+            receipt = Receipt(f"bridge:{self._bridge.name}", "")
+            self._store.hand_over(batch, receipt, self._bridge._replace(seen=seen))
+            failpoint("bridge.handed_over")
+            self._on_durable(batch)
+            send_ingest(self._celery, batch)
+
+    def _beat(self) -> None:
+        now = time.monotonic()
+        if now < self._next_beat or not self._loop_turns():
+            return
+        self._next_beat = now + INTERVAL_SECONDS
+        try:
+            beat(self._store.redis, self._heartbeat)
+        except (RedisError, OSError) as error:
+            logger.debug("no heartbeat: %s", error)

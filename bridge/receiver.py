@@ -1,0 +1,348 @@
+"""The bridge's loop: receive, gather, have it handed over, acknowledge."""
+
+import contextlib
+import logging
+import random
+import select
+import signal
+import socket
+import time
+from collections import deque
+from types import FrameType
+from uuid import uuid4
+
+from redis.exceptions import RedisError
+
+from bridge.batch import Batch, Message, time_ordered_id
+from bridge.client import BridgeClient
+from bridge.dispatch import celery_app
+from bridge.failpoints import failpoint
+from bridge.frames import MalformedFrameError
+from bridge.hand_over import CountRedelivered, Forget, HandOver
+from bridge.report import Report, line, readable
+from bridge.settings import BridgeSettings
+from bridge.store import BatchStore, Bridge
+from bridge.window import Gathering, Window
+
+logger = logging.getLogger(__name__)
+
+FLUSH_SECONDS = 0.02
+FLUSH_MESSAGES = 1000
+FLUSH_BYTES = 256 * 1024
+# Past this the socket is not read: messages at QoS 0 know no window.
+HELD_MOST_BYTES = 32 * 2**20
+# Brokers that speak 3.1.1 do not tell their window; the embedded one's is 100.
+WINDOW_OF_3_1_1 = 100
+_LONGEST_WAIT_SECONDS = 30.0
+
+
+class Receiver:
+    """One bridge process. `run` returns its exit code when it was told to stop, or lost its name."""
+
+    def __init__(self, settings: BridgeSettings) -> None:
+        self.settings = settings
+        self.store = BatchStore.at(settings.redis_url, settings.batches_max_bytes)
+        self.version = settings.address.version or "5"
+        self._token = uuid4().hex
+        self._stopping = ""
+        self._exit_code = 0
+        self._epoch = 0
+        self._connected = False
+        self._refused = ""
+        self._last_flush = 0.0
+        self._last_turn = time.monotonic()
+        self._durable: deque[Batch] = deque()
+        self._in_flight: dict[object, tuple[Gathering, bytes]] = {}
+        self._wake_reader, self._wake_writer = socket.socketpair()
+        for end in (self._wake_reader, self._wake_writer):
+            end.setblocking(False)
+        self._report = Report(
+            logger, lambda counts, seconds: line(settings.language, "received many", *counts, seconds), 1
+        )
+        self.client: BridgeClient
+        self.window: Window
+        self.hand_over: HandOver
+
+    # --- from start to end ------------------------------------------------------------------------
+
+    def run(self) -> int:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop_by_signal)
+        if not self._take_name():
+            return self._exit_code
+        self.hand_over.start()
+        wait = 0.0
+        while not self._stopping:
+            if wait and not self._pause(wait):
+                break
+            if not self._still_owner() or not self._connect():
+                wait = min(_LONGEST_WAIT_SECONDS, max(0.5, wait * 2)) * random.uniform(0.8, 1.2)  # noqa: S311
+                continue
+            was_connected = self._serve()
+            wait = 0.5 if was_connected else min(_LONGEST_WAIT_SECONDS, max(0.5, wait * 2))
+        self._finish()
+        return self._exit_code
+
+    def _take_name(self) -> bool:
+        """Waits for Redis, becomes the owner of the bridge's name, and learns its client id."""
+        settings = self.settings
+        wait = 0.5
+        while not self._stopping:
+            try:
+                client_id = self.store.take_over(
+                    settings.name, f"iot-monitor-{uuid4().hex[:12]}", self._token
+                )
+                window = settings.window if self.version == "5" else min(settings.window, WINDOW_OF_3_1_1)
+                self.window = Window(max(window, settings.window), self.store.seen(client_id))
+                warning = self.store.durability_warning()
+            except (RedisError, OSError) as error:
+                logger.warning("waiting for Redis (REDIS_URL): %s", error)
+                self._pause(wait)
+                wait = min(wait * 2, 5)
+                continue
+            if warning:
+                logger.warning("not durable: %s", warning)
+            bridge = Bridge(settings.name, client_id, self._token, window=self.window.size)
+            self.hand_over = HandOver(
+                self.store,
+                celery_app(settings.redis_url),
+                bridge,
+                "bridge" if settings.name == "default" else f"bridge:{settings.name}",
+                on_durable=self._is_durable,
+                on_lost_ownership=self._lose_name,
+                loop_turns=lambda: time.monotonic() - self._last_turn < 15,
+            )
+            self._client_id = client_id
+            return True
+        return False
+
+    def _still_owner(self) -> bool:
+        """Before a reconnect: two processes with one client id would throw each other out for ever."""
+        try:
+            owner = self.store.redis.hget(f"iot:bridge:{self.settings.name}", "owner")
+        except (RedisError, OSError):
+            return True  # Redis will say at the next hand-over
+        if owner is not None and owner != self._token.encode():
+            self._lose_name(f"another process runs the bridge {self.settings.name!r} now")
+        return not self._stopping
+
+    def _lose_name(self, why: str) -> None:
+        self._exit_code = 3
+        self._stopping = why
+        logger.error("%s: stopping; a second bridge needs a BRIDGE_NAME of its own", why)
+        self._wake()
+
+    def _stop_by_signal(self, number: int, _frame: FrameType | None) -> None:
+        self._stopping = signal.Signals(number).name
+        self._wake()
+
+    def _finish(self) -> None:
+        """Hands over what is here, within a few seconds, acknowledges it, and says goodbye."""
+        self._flush()
+        self.hand_over.stop(3.0)
+        self._acknowledge()
+        self.client.disconnect()
+        deadline = time.monotonic() + 2
+        while (sock := self.client.socket()) is not None and self.client.want_write():
+            if time.monotonic() > deadline or not select.select([], [sock], [], 0.2)[1]:
+                break
+            self.client.loop_write()
+        logger.info("bridge stopped (%s)", self._stopping)
+
+    # --- the connection ---------------------------------------------------------------------------
+
+    def _connect(self) -> bool:
+        self._refused = ""
+        self.client = BridgeClient(
+            self.settings.address,
+            self._client_id,
+            self.version,
+            self.settings.window,
+            on_connected=self._on_connected,
+            on_refused=self._on_refused,
+            on_ended=self._on_ended,
+            on_subscription_refused=lambda code: logger.error(
+                "the broker refuses the subscription to %s: %s", ", ".join(self.settings.topics), code
+            ),
+        )
+        try:
+            self.client.open()
+        except (OSError, ValueError) as error:
+            logger.warning("no broker at %s (MQTT_URL): %s", self.settings.address, error)
+            return False
+        return True
+
+    def _on_connected(self, code: str, session_present: bool) -> None:
+        self._epoch += 1
+        self._connected = True
+        if not session_present:
+            self.window.forget()
+            self.hand_over.put(Forget())
+        logger.info(line(self.settings.language, "connected", code))
+        logger.debug("MQTT %s, session present: %s", self.version, session_present)
+        self.client.ask_for(self.settings.topics)
+
+    def _on_refused(self, code: str) -> None:
+        self._refused = code
+
+    def _on_ended(self, reason: str) -> None:
+        if self._connected and not self._stopping:
+            logger.warning("connection to %s ended: %s", self.settings.address, reason)
+
+    def _serve(self) -> bool:
+        """Serves one connection to its end. Returns whether the broker had accepted it."""
+        self._connected = False
+        began = time.monotonic()
+        while not self._stopping and self.client.socket() is not None:
+            self._turn()
+            if not self._connected and time.monotonic() - began > 10:
+                self.client.disconnect()
+                break
+        accepted, self._connected = self._connected, False
+        if not accepted and not self._stopping:
+            self._explain_refusal()
+        return accepted
+
+    def _explain_refusal(self) -> None:
+        unsupported = not self._refused or "version" in self._refused.lower()
+        if self.version == "5" and self.settings.address.version is None and unsupported:
+            logger.info("the broker does not speak MQTT 5; trying 3.1.1")
+            self.version = "3.1.1"
+            return
+        logger.error(
+            "the broker at %s refuses the connection (MQTT_URL): %s",
+            self.settings.address,
+            self._refused or "it closed it without an answer",
+        )
+
+    # --- one turn of the loop ---------------------------------------------------------------------
+
+    @property
+    def _room(self) -> bool:
+        return (
+            self.window.held < max(self.settings.window, 2 * FLUSH_MESSAGES)
+            and self.window.held_bytes < HELD_MOST_BYTES
+        )
+
+    def _turn(self) -> None:
+        sock = self.client.socket()
+        if sock is None:
+            return
+        reads: list[object] = [self._wake_reader]
+        if self._room:
+            reads.append(sock)
+        writes = [sock] if self.client.want_write() else []
+        readable_, writable, _ = select.select(reads, writes, [], self._until_next())
+        self._last_turn = time.monotonic()
+        if self._wake_reader in readable_:
+            self._drain_wake()
+        self._acknowledge()
+        if writable:
+            self.client.loop_write()
+        if sock in readable_:
+            self._receive()
+        self._flush_when_due()
+        self._report.tick()
+        self.client.loop_misc()
+
+    def _receive(self) -> None:
+        try:
+            found = self.client.read()
+        except MalformedFrameError as error:
+            logger.error("the broker at %s does not speak MQTT: %s", self.settings.address, error)
+            self.client.disconnect()
+            return
+        if not found:
+            return
+        new, redelivered = self.window.take(found, self._epoch)
+        if redelivered:
+            self.hand_over.put(CountRedelivered(redelivered))
+        if new:
+            self._report.tell((self._say(message) for message in new[:11]), [len(new)])
+        failpoint("bridge.received")
+
+    def _say(self, message: Message) -> "Say":
+        return Say(self.settings.language, message)
+
+    def _until_next(self) -> float:
+        if not self.window.open.messages or self._in_flight:
+            return 0.5
+        return max(0.0, self._last_flush + FLUSH_SECONDS - time.monotonic())
+
+    def _flush_when_due(self) -> None:
+        gathering = self.window.open
+        if not gathering.messages:
+            if gathering.acks and not self._in_flight:
+                # Nothing but redeliveries: nothing to hand over first.
+                self._send_acks(gathering.acks)
+                gathering.acks = []
+            return
+        full = len(gathering.messages) >= FLUSH_MESSAGES or gathering.bytes >= FLUSH_BYTES
+        known_window = self.settings.window if self.version == "5" else WINDOW_OF_3_1_1
+        if (
+            full
+            or len(gathering.acks) >= known_window
+            or (not self._in_flight and time.monotonic() - self._last_flush >= FLUSH_SECONDS)
+        ):
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self.window.open.messages:
+            return
+        gathering = self.window.seal()
+        self._last_flush = time.monotonic()
+        batch = Batch(time_ordered_id(), f"mqtt:{self.settings.name}", gathering.messages)
+        seen = gathering.seen()
+        self._in_flight[batch.id] = (gathering, seen)
+        self.hand_over.put((batch, seen))
+
+    def _is_durable(self, batch: Batch) -> None:
+        """Called by the thread that hands over."""
+        self._durable.append(batch)
+        self._wake()
+
+    def _acknowledge(self) -> None:
+        """On this thread, in the order of arrival, and only what came over this connection."""
+        while self._durable:
+            batch = self._durable.popleft()
+            gathering, seen = self._in_flight.pop(batch.id)
+            self.window.handed_over(gathering, seen)
+            failpoint("bridge.before_ack")
+            self._send_acks(gathering.acks)
+            failpoint("bridge.acked")
+
+    def _send_acks(self, acks: list[tuple[int, int]]) -> None:
+        if self._connected:
+            self.client.acknowledge(mid for epoch, mid in acks if epoch == self._epoch)
+
+    # --- waking and waiting -----------------------------------------------------------------------
+
+    def _wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):  # then it will wake anyhow
+            self._wake_writer.send(b"w")
+
+    def _drain_wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while self._wake_reader.recv(4096):
+                pass
+
+    def _pause(self, seconds: float) -> bool:
+        """Waits; returns False where the process is to stop instead."""
+        deadline = time.monotonic() + seconds
+        while not self._stopping and (left := deadline - time.monotonic()) > 0:
+            self._last_turn = time.monotonic()
+            select.select([self._wake_reader], [], [], min(left, 1.0))
+            self._drain_wake()
+        return not self._stopping
+
+
+class Say:
+    """The line of one message, made only if it is said."""
+
+    __slots__ = ("language", "message")
+
+    def __init__(self, language: str, message: Message) -> None:
+        self.language, self.message = language, message
+
+    def __call__(self) -> str:
+        return line(self.language, "received", readable(self.message.payload))

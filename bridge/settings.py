@@ -1,0 +1,71 @@
+"""What the bridge reads from its environment, validated once, at its start."""
+
+from dataclasses import dataclass
+
+from environs import EnvValidationError, FileAwareEnv
+from marshmallow import ValidationError
+from marshmallow.validate import OneOf, Range, Regexp
+
+from bridge.address import MqttAddress
+
+
+class SettingsError(Exception):
+    """A variable is missing or wrong; the message names every one of them."""
+
+
+@dataclass(frozen=True)
+class BridgeSettings:
+    redis_url: str
+    address: MqttAddress
+    topics: tuple[str, ...]
+    name: str
+    window: int
+    """Messages that the broker may send before the first of them is acknowledged (ReceiveMaximum)."""
+    batches_max_bytes: int
+    language: str
+    log_level: str
+
+    @classmethod
+    def from_environment(cls) -> "BridgeSettings":
+        env = FileAwareEnv(eager=False)
+        address = MqttAddress("", 0)
+        try:
+            address = MqttAddress.parse(env.str("MQTT_URL") or "")
+            wrong_address = None
+        except ValueError as error:
+            wrong_address = str(error)
+        settings = cls(
+            redis_url=env.str("REDIS_URL"),
+            address=address,
+            topics=tuple(env.list("MQTT_TOPICS", ["iot/measurements"], validate=_topic_filters) or ()),
+            name=env.str("BRIDGE_NAME", "default", validate=Regexp(r"[\w.-]{1,64}\Z")),
+            window=env.int("MQTT_RECEIVE_WINDOW", 4000, validate=Range(1, 65535)),
+            batches_max_bytes=env.int("BATCHES_MAX_BYTES", 256 * 2**20, validate=Range(min=2**20)),
+            language=env.str("LANGUAGE_CODE", "en", validate=OneOf(["en", "fr"])),
+            log_level=env.str("LOG_LEVEL", "INFO", validate=OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])),
+        )
+        problems: dict[str, str] = {}
+        try:
+            env.seal()
+        except EnvValidationError as error:
+            problems = {name: "; ".join(map(str, why)) for name, why in error.error_messages.items()}
+        if wrong_address and "MQTT_URL" not in problems:
+            problems["MQTT_URL"] = wrong_address
+        if problems:
+            raise SettingsError("; ".join(f"{name}: {why}" for name, why in sorted(problems.items())))
+        return settings
+
+
+def _topic_filters(topics: list[str]) -> None:
+    """MQTT 5, section 4.7: `+` is a whole level, `#` a whole level and the last."""
+    for topic in topics:
+        levels = topic.split("/")
+        if not topic or "\0" in topic or len(topic.encode()) > 65535:
+            raise ValidationError(
+                "an MQTT topic filter is not empty, holds no NUL and is at most 65,535 bytes"
+            )
+        for place, level in enumerate(levels):
+            if ("#" in level and (level != "#" or place != len(levels) - 1)) or (
+                "+" in level and level != "+"
+            ):
+                raise ValidationError(f"{topic!r} is not an MQTT topic filter")

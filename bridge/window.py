@@ -1,0 +1,153 @@
+"""What has been received and not acknowledged yet: the open batch, and what recognises a redelivery."""
+
+import hashlib
+import time
+from collections import deque
+
+from bridge.batch import Message
+from bridge.frames import Publish
+from bridge.store import SEEN_BYTES
+
+
+class Gathering:
+    """Messages that will be one batch. `acks`: (connection epoch, packet id) in the order of arrival.
+
+    `places` says which ack belongs to which message (-1 at QoS 0): a redelivery renews it.
+    """
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.mids: list[int] = []
+        self.places: list[int] = []
+        self.acks: list[tuple[int, int]] = []
+        self.bytes = 0
+
+    def seen(self) -> bytes:
+        """What recognises these messages when the broker sends them again: SEEN_BYTES each."""
+        return b"".join(
+            identity(mid, message.topic, message.payload)
+            for mid, message in zip(self.mids, self.messages, strict=True)
+            if mid
+        )
+
+
+def identity(mid: int, topic: str, payload: bytes) -> bytes:
+    """Packet id and a digest of what it carried."""
+    digest = hashlib.blake2b(topic.encode(), digest_size=SEEN_BYTES - 2)
+    digest.update(payload)
+    return mid.to_bytes(2) + digest.digest()
+
+
+class Clock:
+    """`received_us`: microseconds since 1970, UTC, strictly increasing within the process."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def next(self, count: int) -> range:
+        """As many moments as there are messages."""
+        first = max(self._last + 1, time.time_ns() // 1000)
+        self._last = first + count - 1
+        return range(first, first + count)
+
+
+class Window:
+    """Takes what comes, and says what of it is new.
+
+    A PUBLISH with DUP set whose packet id and content stand among the last `size` messages handed over
+    was stored already; one that is still here only gets its new packet id and connection. Both are
+    acknowledged in their turn.
+    """
+
+    def __init__(self, size: int, seen: bytes = b"") -> None:
+        self.size = size
+        self.open = Gathering()
+        self.sealed: list[Gathering] = []
+        self._clock = Clock()
+        # Whole blobs, one a batch; together at least the last `size` messages.
+        self._handed_over: deque[bytes] = deque([seen] if seen else [])
+        self._recognised: set[bytes] | None = None
+        self._here: dict[bytes, tuple[Gathering, int]] | None = None
+
+    @property
+    def held(self) -> int:
+        """Messages that are not handed over yet."""
+        return len(self.open.messages) + sum(len(one.messages) for one in self.sealed)
+
+    @property
+    def held_bytes(self) -> int:
+        return self.open.bytes + sum(one.bytes for one in self.sealed)
+
+    def take(self, found: list[Publish], epoch: int) -> tuple[list[Message], int]:
+        """Adds what is new to the open batch. Returns it, and how many had been handed over before."""
+        new: list[Message] = []
+        redelivered = 0
+        gathering = self.open
+        for received_us, publish in zip(self._clock.next(len(found)), found, strict=True):
+            mid, dup, retained, topic, payload, length, digest = publish
+            if dup and mid:
+                known = self._recognise(mid, topic, payload, epoch)
+                if known:
+                    redelivered += known == "handed over"
+                    continue
+            message = Message(received_us, topic, payload, retained, length, digest)
+            new.append(message)
+            gathering.messages.append(message)
+            gathering.bytes += len(payload)
+            gathering.mids.append(mid)
+            if mid:
+                gathering.places.append(len(gathering.acks))
+                gathering.acks.append((epoch, mid))
+            else:
+                gathering.places.append(-1)
+        if new:
+            self._here = None
+        return new, redelivered
+
+    def _recognise(self, mid: int, topic: str, payload: bytes, epoch: int) -> str:
+        """'' for a message that is new; else acknowledges it in its turn and says where it was."""
+        key = identity(mid, topic, payload)
+        here = self._index_of_what_is_here().get(key)
+        if here is not None:
+            gathering, place = here
+            gathering.acks[gathering.places[place]] = (epoch, mid)
+            return "here"
+        if self._recognised is None:
+            last = b"".join(self._handed_over)[-self.size * SEEN_BYTES :]
+            self._recognised = {last[place : place + SEEN_BYTES] for place in range(0, len(last), SEEN_BYTES)}
+        if key in self._recognised:
+            self.open.acks.append((epoch, mid))
+            return "handed over"
+        return ""
+
+    def _index_of_what_is_here(self) -> dict[bytes, tuple[Gathering, int]]:
+        if self._here is None:
+            self._here = {
+                identity(gathering.mids[place], message.topic, message.payload): (gathering, place)
+                for gathering in (*self.sealed, self.open)
+                for place, message in enumerate(gathering.messages)
+                if gathering.mids[place]
+            }
+        return self._here
+
+    def seal(self) -> Gathering:
+        """Closes the open batch; the next message begins another."""
+        gathering, self.open = self.open, Gathering()
+        self.sealed.append(gathering)
+        return gathering
+
+    def handed_over(self, gathering: Gathering, seen: bytes) -> None:
+        """A sealed batch is durable: from now on it is recognised as handed over."""
+        self.sealed.remove(gathering)
+        self._here = None
+        if seen:
+            self._handed_over.append(seen)
+            self._recognised = None
+            count = sum(map(len, self._handed_over)) // SEEN_BYTES
+            while count - len(self._handed_over[0]) // SEEN_BYTES >= self.size:
+                count -= len(self._handed_over.popleft()) // SEEN_BYTES
+
+    def forget(self) -> None:
+        """The broker has begun a new session: its packet ids start again."""
+        self._handed_over.clear()
+        self._recognised = None
