@@ -74,8 +74,6 @@ class Claim(NamedTuple):
     batch_id: UUID
     body: bytes
     deaths: int
-    touching: int | None
-    crashed: frozenset[int]
 
     @property
     def needs_care(self) -> bool:
@@ -182,14 +180,8 @@ class BatchStore:
         )
         if not answer:
             return None
-        body, deaths, touching, crashed = cast(tuple[bytes, int, bytes, bytes], answer)
-        return Claim(
-            batch_id,
-            body,
-            int(deaths),
-            int(touching) if touching else None,
-            frozenset(int(position) for position in crashed.split()),
-        )
+        body, deaths = cast(tuple[bytes, int], answer)
+        return Claim(batch_id, body, int(deaths))
 
     def done(self, batch_id: UUID) -> bool:
         """Forgets a batch whose rows are committed. False where it was forgotten before."""
@@ -208,6 +200,11 @@ class BatchStore:
     def note_touching(self, batch_id: UUID, position: int) -> None:
         """Before a careful worker touches a position that may kill it."""
         self.redis.hset(f"iot:batch:{batch_id}", "touching", str(position))
+
+    def noted(self, batch_id: UUID) -> tuple[int | None, frozenset[int]]:
+        """The position that was being touched when a careful worker died, and those known to kill."""
+        touching, crashed = self.redis.hmget(f"iot:batch:{batch_id}", "touching", "crashed")
+        return int(touching) if touching else None, frozenset(map(int, (crashed or b"").split()))
 
     def note_crashed(self, batch_id: UUID, positions: frozenset[int]) -> None:
         """Positions that killed a worker: the next attempt rejects them unread."""

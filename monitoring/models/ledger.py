@@ -3,7 +3,7 @@
 from typing import TypedDict
 
 from django.contrib.postgres.fields import ArrayField
-from django.db import models
+from django.db import connection, models
 from django.db.models import Count, Sum
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
@@ -19,6 +19,26 @@ class Sums(TypedDict):
 
 
 class IngestBatchQuerySet(models.QuerySet["IngestBatch"]):
+    def enter(self, entry: "IngestBatch") -> bool:
+        """Inserts the entry; False where it is there already, and its batch done.
+
+        Waits for a transaction that is entering the same batch, and learns how it ended.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO monitoring_ingestbatch (id, source, messages, readings, stored, duplicates,"
+                " rejected, first_received_at, last_received_at, ingested_at)"
+                " VALUES (%s, %s, %s, 0, 0, 0, 0, %s, %s, now()) ON CONFLICT (id) DO NOTHING",
+                [
+                    str(entry.id),
+                    entry.source,
+                    entry.messages,
+                    entry.first_received_at,
+                    entry.last_received_at,
+                ],
+            )
+            return bool(cursor.rowcount)
+
     def sums(self) -> Sums:
         """The ledger's side of the books. Reads every row that has not been folded yet."""
 

@@ -1,8 +1,52 @@
 """What was refused, and why: nothing that came in disappears with a log line."""
 
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+
 from django.conf import settings
-from django.db import models
+from django.db import connection, models
 from django.utils.translation import gettext_lazy as _
+
+# What a row costs beside its payload, about.
+_ROW_BYTES = 200
+
+
+class RejectedMessageQuerySet(models.QuerySet["RejectedMessage"]):
+    def keep(self, rejected: Sequence["RejectedMessage"], max_bytes_per_hour: int) -> int:
+        """Counts all of them, and inserts those within the cap of their code and hour; returns how many.
+
+        Holds the tallies' rows until the transaction ends: call it last. In the order of their keys,
+        so that two batches do not deadlock.
+        """
+        groups: dict[tuple[str, datetime], list[RejectedMessage]] = defaultdict(list)
+        for message in rejected:
+            hour = message.received_at.replace(minute=0, second=0, microsecond=0)
+            groups[message.code, hour].append(message)
+        kept: list[RejectedMessage] = []
+        with connection.cursor() as cursor:
+            for (code, hour), messages in sorted(groups.items()):
+                cursor.execute(
+                    "INSERT INTO monitoring_rejectedtally AS tally (code, hour, seen, kept, kept_bytes)"
+                    " VALUES (%s, %s, %s, 0, 0) ON CONFLICT (code, hour)"
+                    " DO UPDATE SET seen = tally.seen + EXCLUDED.seen RETURNING id, kept_bytes",
+                    [code, hour, len(messages)],
+                )
+                tally, already = cursor.fetchone()
+                size, fitting = already, []
+                for message in messages:
+                    size += len(message.payload) + _ROW_BYTES
+                    if size > max_bytes_per_hour:
+                        break
+                    fitting.append(message)
+                    already = size
+                cursor.execute(
+                    "UPDATE monitoring_rejectedtally SET kept = kept + %s, kept_bytes = %s WHERE id = %s",
+                    [len(fitting), already, tally],
+                )
+                kept += fitting
+        self.bulk_create(kept, batch_size=500)
+        return len(kept)
 
 
 class RejectedMessage(models.Model):
@@ -34,6 +78,8 @@ class RejectedMessage(models.Model):
     outcome = models.CharField(
         _("outcome"), max_length=500, blank=True, help_text=_("What the replay came to.")
     )
+
+    objects = RejectedMessageQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("rejected message")

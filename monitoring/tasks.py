@@ -1,0 +1,78 @@
+"""Celery's doors into the stories: thin, each a line or two."""
+
+import logging
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from uuid import UUID
+
+from celery import current_app, shared_task
+from django.conf import settings
+
+from bridge.dispatch import INGEST_QUEUE, INGEST_TASK
+from bridge.report import Report, line
+from bridge.store import BatchStore
+from monitoring.ingest import Attempt, ingest
+from monitoring.partitions import ensure_partitions
+
+logger = logging.getLogger(__name__)
+
+RESEND_AT_ONCE = 100
+
+
+@cache
+def batch_store() -> BatchStore:
+    """This process's connection to the batch store."""
+    return BatchStore.at(settings.REDIS_URL, settings.BATCHES_MAX_BYTES)
+
+
+@shared_task(name=INGEST_TASK)
+def ingest_batch(batch_id: str) -> str:
+    """Stores a batch; harmless however often it is called."""
+    attempt = ingest(batch_store(), UUID(batch_id))
+    _tell(attempt)
+    return attempt.end.value
+
+
+@shared_task(name="monitoring.resend_overdue")
+def resend_overdue() -> int:
+    """Sends the tasks of overdue batches again, while nothing waits in the queue; returns how many."""
+    store = batch_store()
+    if store.redis.llen(INGEST_QUEUE):
+        return 0
+    overdue = store.take_overdue(RESEND_AT_ONCE)
+    for batch_id in overdue:
+        current_app.send_task(
+            INGEST_TASK, args=[str(batch_id)], argsrepr=f"again: {batch_id}", queue=INGEST_QUEUE
+        )
+    if overdue:
+        logger.info("%d overdue batches sent again", len(overdue))
+    return len(overdue)
+
+
+@shared_task(name="monitoring.make_partitions")
+def make_partitions() -> list[str]:
+    """Makes the partitions of now and of the weeks ahead; returns those that were missing."""
+    now = datetime.now(UTC)
+    made = ensure_partitions(now, now + timedelta(days=35 if settings.PARTITION_WIDTH == "month" else 14))
+    if made:
+        logger.info("partitions made: %s", ", ".join(made))
+    return made
+
+
+@cache
+def _report() -> Report:
+    return Report(
+        logger, lambda counts, seconds: line(settings.LANGUAGE_CODE, "stored many", *counts, seconds), 3
+    )
+
+
+def _tell(attempt: Attempt) -> None:
+    entry = attempt.entry
+    if entry is None:
+        return
+    language = settings.LANGUAGE_CODE
+    keys = ["stored"] * min(entry.stored, 11) + ["duplicate"] * min(entry.duplicates, 11)
+    lines = [lambda key=key: line(language, key) for key in keys]
+    if entry.rejected:
+        lines += [lambda: line(language, "rejected", entry.rejected, entry.pk)]
+    _report().tell(lines, [entry.stored, entry.duplicates, entry.rejected])
