@@ -68,7 +68,7 @@ class BridgeClient(Client):
         if not self.version_5:
             self.connect(self._address.host, self._address.port, KEEPALIVE_SECONDS)
             return
-        properties = Properties(PacketTypes.CONNECT)
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = SESSION_EXPIRY_SECONDS
         properties.ReceiveMaximum = self._window
         self.connect(

@@ -9,6 +9,7 @@ import socket
 import time
 from collections import deque
 from types import FrameType
+from typing import Any
 from uuid import uuid4
 
 from redis.exceptions import RedisError
@@ -228,7 +229,7 @@ class Receiver:
         sock = self.client.socket()
         if sock is None:
             return
-        reads: list[object] = [self._wake_reader]
+        reads: list[Any] = [self._wake_reader]
         if self._room:
             reads.append(sock)
         writes = [sock] if self.client.want_write() else []

@@ -13,7 +13,7 @@ _LINES = {
         "stored": "Measurement stored",
         "stored many": "{} measurements stored, {} duplicates, {} rejected in {:.1f} s",
         "duplicate": "Measurement stored before",
-        "rejected": "Message rejected ({}): {}",
+        "rejected": "Rejected: {} (batch {}); the rejected messages say why",
     },
     "fr": {
         "connected": "MQTT connecté avec le code : {}",
@@ -22,7 +22,7 @@ _LINES = {
         "stored": "Mesure enregistrée",
         "stored many": "{} mesures enregistrées, {} doublons, {} rejets en {:.1f} s",
         "duplicate": "Mesure déjà enregistrée",
-        "rejected": "Message rejeté ({}) : {}",
+        "rejected": "Rejeté : {} (lot {}) ; les messages rejetés disent pourquoi",
     },
 }
 

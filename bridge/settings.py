@@ -48,7 +48,8 @@ class BridgeSettings:
         try:
             env.seal()
         except EnvValidationError as error:
-            problems = {name: "; ".join(map(str, why)) for name, why in error.error_messages.items()}
+            found = dict(error.error_messages)  # type: ignore[arg-type]  # sealed, it is always a mapping
+            problems = {name: "; ".join(map(str, why)) for name, why in found.items()}
         if wrong_address and "MQTT_URL" not in problems:
             problems["MQTT_URL"] = wrong_address
         if problems:

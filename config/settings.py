@@ -13,7 +13,7 @@ env = read_environment()
 DEBUG = env.bool("DEBUG", False)
 SECRET_KEY = env.str("SECRET_KEY")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", [])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
 DATA_DIR = BASE_DIR / env.path("DATA_DIR", Path(".data"))
 DATABASES = {"default": env.dj_db_url("DATABASE_URL", conn_max_age=0)}
 REDIS_URL = env.str("REDIS_URL")
@@ -35,7 +35,8 @@ WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", 2, validate=Range(min=1))
 try:
     env.seal()
 except EnvValidationError as error:
-    lines = [f"  {name}: {'; '.join(map(str, why))}" for name, why in sorted(error.error_messages.items())]
+    found = dict(error.error_messages)  # type: ignore[arg-type]  # sealed, it is always a mapping
+    lines = [f"  {name}: {'; '.join(map(str, why))}" for name, why in sorted(found.items())]
     raise ImproperlyConfigured(
         "these environment variables are missing or wrong (.env.example explains each):\n" + "\n".join(lines)
     ) from None

@@ -71,8 +71,8 @@ def _tell(attempt: Attempt) -> None:
     if entry is None:
         return
     language = settings.LANGUAGE_CODE
-    keys = ["stored"] * min(entry.stored, 11) + ["duplicate"] * min(entry.duplicates, 11)
-    lines = [lambda key=key: line(language, key) for key in keys]
+    lines = [lambda: line(language, "stored")] * min(entry.stored, 11)
+    lines += [lambda: line(language, "duplicate")] * min(entry.duplicates, 11)
     if entry.rejected:
-        lines += [lambda: line(language, "rejected", entry.rejected, entry.pk)]
+        lines.append(lambda: line(language, "rejected", entry.rejected, entry.pk))
     _report().tell(lines, [entry.stored, entry.duplicates, entry.rejected])

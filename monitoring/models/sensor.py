@@ -82,8 +82,6 @@ class Sensor(models.Model):
     )
     added_at = models.DateTimeField(_("added"), auto_now_add=True)
 
-    measurements: "models.Manager[Measurement]"
-
     objects = SensorQuerySet.as_manager()
 
     class Meta:
@@ -96,4 +94,6 @@ class Sensor(models.Model):
 
     def latest(self) -> "Measurement | None":
         """The newest measurement by `created_at`, or None: one look-up in the index."""
-        return self.measurements.order_by("-created_at").first()
+        from monitoring.models.measurement import Measurement
+
+        return Measurement.objects.filter(sensor=self).order_by("-created_at").first()
