@@ -33,22 +33,22 @@ class SensorQuerySet(models.QuerySet["Sensor"]):
         This stands in for a foreign key on measurements, which would make the upkeep of partitions
         wait for every reader. Locked in the order of their ids, so that two batches do not deadlock.
         """
-        sensors = self.filter(pk__in=set(ids)).order_by("pk")
         # FOR KEY SHARE is what a foreign key's own check takes; the ORM knows FOR NO KEY UPDATE and
         # FOR UPDATE alone, which would make two batches of one sensor wait for each other.
-        sql, params = sensors.query.sql_with_params()
-        return {sensor.pk: sensor for sensor in self.raw(f"{sql} FOR KEY SHARE", params)}
+        sql = "SELECT * FROM monitoring_sensor WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE"
+        return {sensor.pk: sensor for sensor in self.raw(sql, [sorted(ids)])}
 
     def register(self, sensors: Sequence["Sensor"]) -> None:
         """Inserts sensors under ids chosen elsewhere, and moves the sequence past them.
 
-        Those whose id is taken are left as they are.
+        Those whose id is taken are left as they are. An id past 2^53 moves nothing: one hostile message
+        at the end of the range would leave no id for the sensors to come.
         """
         self.bulk_create(sorted(sensors, key=lambda sensor: sensor.pk), ignore_conflicts=True)
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT setval(pg_get_serial_sequence('monitoring_sensor', 'id'),"
-                " GREATEST((SELECT max(id) FROM monitoring_sensor),"
+                " GREATEST((SELECT max(id) FROM monitoring_sensor WHERE id < 2^53),"
                 " (SELECT last_value FROM monitoring_sensor_id_seq)))"
             )
 
