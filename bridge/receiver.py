@@ -42,7 +42,7 @@ class Receiver:
 
     def __init__(self, settings: BridgeSettings) -> None:
         self.settings = settings
-        self.store = BatchStore.at(settings.redis_url, settings.batches_max_bytes)
+        self.store = BatchStore.at(settings.redis_url, settings.batches_max_bytes, settings.lease_seconds)
         self.version = settings.address.version or "5"
         self._token = uuid4().hex
         self._stopping = ""

@@ -22,6 +22,7 @@ class BridgeSettings:
     window: int
     """Messages that the broker may send before the first of them is acknowledged (ReceiveMaximum)."""
     batches_max_bytes: int
+    lease_seconds: float
     language: str
     log_level: str
 
@@ -41,6 +42,7 @@ class BridgeSettings:
             name=env.str("BRIDGE_NAME", "default", validate=Regexp(r"[\w.-]{1,64}\Z")),
             window=env.int("MQTT_RECEIVE_WINDOW", 4000, validate=Range(1, 65535)),
             batches_max_bytes=env.int("BATCHES_MAX_BYTES", 256 * 2**20, validate=Range(min=2**20)),
+            lease_seconds=env.float("BATCH_LEASE_SECONDS", 30.0, validate=Range(min=0.1)),
             language=env.str("LANGUAGE_CODE", "en", validate=OneOf(["en", "fr"])),
             log_level=env.str("LOG_LEVEL", "INFO", validate=OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])),
         )

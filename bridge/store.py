@@ -25,7 +25,7 @@ from bridge.batch import Batch
 if TYPE_CHECKING:
     from redis.commands.core import Script
 
-# A task that has not ended by then is taken for lost and sent again.
+# A batch that is not done by then has its task sent again (BATCH_LEASE_SECONDS).
 LEASE_SECONDS = 30.0
 LONGEST_DELAY_SECONDS = 60.0
 # From this many deaths on, a worker notes every position before it touches it.
@@ -94,17 +94,18 @@ class Figures(NamedTuple):
 class BatchStore:
     """`redis` must give bytes (decode_responses=False) and have a socket timeout."""
 
-    def __init__(self, redis: "Redis", max_bytes: int) -> None:
+    def __init__(self, redis: "Redis", max_bytes: int, lease_seconds: float = LEASE_SECONDS) -> None:
         self.redis = redis
         self.max_bytes = max_bytes
+        self.lease_seconds = lease_seconds
 
     @classmethod
-    def at(cls, url: str, max_bytes: int) -> "BatchStore":
+    def at(cls, url: str, max_bytes: int, lease_seconds: float = LEASE_SECONDS) -> "BatchStore":
         """A store at a redis:// URL, with the timeouts that a frozen Redis makes necessary."""
         redis = Redis.from_url(
             url, socket_timeout=5, socket_connect_timeout=5, socket_keepalive=True, health_check_interval=25
         )
-        return cls(redis, max_bytes)
+        return cls(redis, max_bytes, lease_seconds)
 
     def _script(self, name: str) -> "Script":
         script = _scripts.get(name)
@@ -140,7 +141,7 @@ class BatchStore:
             body,
             len(batch.messages),
             now,
-            now + LEASE_SECONDS,
+            now + self.lease_seconds,
             self.max_bytes,
             value,
             receipt.seconds,
@@ -175,7 +176,7 @@ class BatchStore:
         """Counts an attempt and gives the batch, or None where it is done already."""
         answer = self._script("claim")(
             [f"iot:batch:{batch_id}", "iot:batches:due"],
-            [str(batch_id), time.time() + LEASE_SECONDS],
+            [str(batch_id), time.time() + self.lease_seconds],
             client=self.redis,
         )
         if not answer:
@@ -217,7 +218,7 @@ class BatchStore:
         """Batches whose task must be sent again; their due time moves on."""
         now = time.time()
         ids = self._script("take_overdue")(
-            ["iot:batches:due"], [now, now + LEASE_SECONDS, limit], client=self.redis
+            ["iot:batches:due"], [now, now + self.lease_seconds, limit], client=self.redis
         )
         return [UUID(one.decode()) for one in cast(list[bytes], ids)]
 

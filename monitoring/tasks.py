@@ -22,7 +22,7 @@ RESEND_AT_ONCE = 100
 @cache
 def batch_store() -> BatchStore:
     """This process's connection to the batch store."""
-    return BatchStore.at(settings.REDIS_URL, settings.BATCHES_MAX_BYTES)
+    return BatchStore.at(settings.REDIS_URL, settings.BATCHES_MAX_BYTES, settings.BATCH_LEASE_SECONDS)
 
 
 @shared_task(name=INGEST_TASK)

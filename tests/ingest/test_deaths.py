@@ -1,0 +1,101 @@
+"""A worker that is killed with -9 at any step of a batch: everything is stored once."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from bridge.batch import Batch
+from bridge.store import BatchStore
+from monitoring.ingest import End, ingest
+from monitoring.models import IngestBatch, Measurement, RejectedMessage, Sensor
+
+pytestmark = pytest.mark.django_db(transaction=True)
+PROJECT = Path(__file__).parents[2]
+
+
+def attempt(batch: Batch, failpoints: str) -> subprocess.CompletedProcess[str]:
+    name = connection.settings_dict["NAME"]
+    url = os.environ["DATABASE_URL"].rpartition("/")[0] + f"/{name}"
+    environment = os.environ | {
+        "DATABASE_URL": url,
+        "REDIS_URL": settings.REDIS_URL,
+        "FAILPOINTS": failpoints,
+        "PYTHONPATH": str(PROJECT),
+    }
+    script = str(Path(__file__).with_name("one_attempt.py"))
+    return subprocess.run(
+        [sys.executable, script, str(batch.id)], env=environment, capture_output=True, text=True, timeout=60
+    )
+
+
+def assert_died(process: subprocess.CompletedProcess[str]) -> None:
+    assert process.returncode == -signal.SIGKILL, process.stderr
+
+
+@pytest.fixture
+def payloads() -> list[bytes]:
+    Sensor.objects.register([Sensor(id=3, name="light")])
+    return [json.dumps({"sensor_id": 3, "value": value}).encode() for value in range(5)]
+
+
+@pytest.mark.parametrize(
+    "step",
+    ["claimed", "message", "message@3", "entered", "stored", "before_commit", "committed", "done"],
+)
+def test_it_is_stored_once(
+    store: BatchStore, hand_over: Callable[..., Batch], payloads: list[bytes], step: str
+) -> None:
+    batch = hand_over(*payloads, b"garbage")
+    name, _, nth = step.partition("@")
+
+    assert_died(attempt(batch, f"ingest.{name}=kill" + (f"@{nth}" if nth else "")))
+    ingest(store, batch.id)
+
+    assert Measurement.objects.count() == 5
+    assert RejectedMessage.objects.count() == 1
+    entry = IngestBatch.objects.get()
+    assert (entry.messages, entry.stored, entry.rejected) == (6, 5, 1)
+    figures = store.figures()
+    assert (figures.handed_over, figures.pending_messages, figures.pending_batches) == (6, 0, 0)
+
+
+def test_a_message_that_kills_workers_is_rejected_and_its_neighbours_are_stored(
+    store: BatchStore, hand_over: Callable[..., Batch], payloads: list[bytes]
+) -> None:
+    poison = [b'{"sensor_id": 3, "value": 1, "poison": %d}' % place for place in (1, 2)]
+    batch = hand_over(payloads[0], poison[0], *payloads[1:4], poison[1], payloads[4])
+
+    attempts = 0
+    while (process := attempt(batch, "ingest.message=kill?poison")).returncode != 0:
+        assert_died(process)
+        attempts += 1
+        assert attempts < 8
+    # Three that knew nothing, and one for each poison.
+    assert attempts == 5
+    assert process.stdout.strip() == End.STORED.value
+
+    assert Measurement.objects.count() == 5
+    rejected = RejectedMessage.objects.order_by("position")
+    assert [(one.position, one.code) for one in rejected] == [(1, "crashed_worker"), (5, "crashed_worker")]
+    assert [bytes(one.payload) for one in rejected] == poison
+    assert store.figures().pending_batches == 0
+
+
+def test_an_exception_that_nobody_expects_costs_one_message(
+    store: BatchStore, hand_over: Callable[..., Batch], payloads: list[bytes]
+) -> None:
+    batch = hand_over(*payloads[:2], b'{"sensor_id": 3, "value": 1, "poison": 1}', *payloads[2:])
+
+    process = attempt(batch, "ingest.message=raise?poison")
+
+    assert process.stdout.strip() == End.STORED.value, process.stderr
+    assert Measurement.objects.count() == 5
+    assert RejectedMessage.objects.get().code == "failed"
