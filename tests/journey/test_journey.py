@@ -1,0 +1,104 @@
+"""From a plain MQTT client to the API, through every real part."""
+
+import json
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from monitoring.decoders.examples import load
+from tests.journey.system import Device, System, wait_for
+
+pytestmark = [pytest.mark.xdist_group("journey"), pytest.mark.timeout(240)]
+
+
+def test_it_works(system: System, device: Device) -> None:
+    before = datetime.now(UTC)
+    device.publish('{"sensor_id": 3, "type": "light", "value": 2.57, "unit": "V"}')
+
+    last = wait_for(lambda: system.api("sensors/3/last/"), "the measurement in the API")
+
+    created_at = last.pop("created_at")
+    assert last == {"sensor": 3, "value": 2.57, "unit": "V"}
+    assert created_at.endswith("Z")
+    assert before <= datetime.fromisoformat(created_at) <= datetime.now(UTC)
+
+
+def test_the_shell_shows_the_newest(system: System, device: Device) -> None:
+    device.publish('{"sensor_id": 1, "value": 20.25}')
+    system.rest()
+    shown = system.manage(
+        "shell",
+        "-c",
+        "from monitoring.models import Sensor, Measurement;"
+        'print(list(Measurement.objects.order_by("-created_at")[:5]))',
+    )
+    assert "20.25 °C" in shown
+
+
+def test_every_message_that_cannot_be_stored_can_be_seen(system: System, device: Device) -> None:
+    """The decoders' examples over MQTT, each with a valid neighbour before and after."""
+    # The others need a clock, a sensor or a retained flag of their own; tests/ingest has them.
+    examples = [
+        one
+        for one in load()
+        if one.rejected
+        and not one.readings
+        and not one.needs_its_clock
+        and not one.retained
+        and one.sensor is not None
+        and (one.sensor.id, one.sensor.kind, one.sensor.unit, one.sensor.is_active) == (3, "light", "V", True)
+    ]
+    assert len({code.code for one in examples for code in one.rejected}) >= 10
+    stored = system.rest()["ledger"]["stored"]
+    begun = system.query("SELECT now()")[0][0]
+    start = time.time() - 1000
+    payloads: list[bytes] = []
+    for place, example in enumerate(examples):
+        payloads += [json.dumps({"sensor_id": 2, "value": 40, "ts": start + place}).encode(), example.message]
+
+    device.publish(*payloads)
+    wait_for(
+        lambda: (
+            system.query("SELECT count(*) FROM monitoring_rejectedmessage WHERE received_at >= %s", begun)[0][
+                0
+            ]
+            >= len(examples)
+        ),
+        "the rejected messages",
+    )
+    books = system.rest()
+
+    assert books["ledger"]["stored"] == stored + len(examples)
+    expected = sorted(str(one.code) for example in examples for one in example.rejected)
+    codes = system.query("SELECT code FROM monitoring_rejectedmessage WHERE received_at >= %s", begun)
+    assert sorted(code for (code,) in codes) == expected
+    assert books["balanced"] is True
+
+
+def test_late_and_out_of_order_messages_take_their_place(system: System, device: Device) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    moments = [now - timedelta(days=days) for days in (200, 3, 90, 1, 199)]
+    device.publish(
+        *(json.dumps({"sensor_id": 2, "value": 50, "ts": moment.isoformat()}) for moment in moments)
+    )
+    system.rest()
+    since = (now - timedelta(days=201)).timestamp()
+    until = (now - timedelta(hours=12)).timestamp()
+    found = system.api(f"sensors/2/measurements/?from={since}&to={until}")
+    assert [datetime.fromisoformat(one["created_at"]) for one in found] == sorted(moments, reverse=True)
+
+
+def test_in_french_the_lines_of_the_older_system(system: System, device: Device) -> None:
+    for name in ("bridge", "worker"):
+        assert system.terminate(name) == 0
+        system.start(name, LANGUAGE_CODE="fr")
+    try:
+        device.publish('{"sensor_id": 3, "value": 1.25}')
+        wait_for(lambda: "Mesure enregistrée" in system.log("worker"), "the worker's line")
+        assert 'Message reçu : {"sensor_id": 3, "value": 1.25}' in system.log("bridge")
+        assert "MQTT connecté avec le code : 0" in system.log("bridge")
+    finally:
+        for name in ("bridge", "worker"):
+            system.terminate(name)
+            system.start(name)

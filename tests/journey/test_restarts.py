@@ -1,0 +1,92 @@
+"""Each part killed with -9, one after the other, while messages come in: nothing lost, nothing doubled."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.journey.system import Device, System, wait_for
+
+pytestmark = [pytest.mark.xdist_group("restarts"), pytest.mark.timeout(240)]
+
+
+class Stream(threading.Thread):
+    """Publishes numbered readings with a time of their own, 100 at a go, until told to stop."""
+
+    def __init__(self, device: Device) -> None:
+        super().__init__(daemon=True)
+        self.device = device
+        self.sent = 0
+        self.start_ts = round(time.time()) - 50_000
+        self._stop = threading.Event()
+
+    def run(self) -> None:
+        while not self._stop.wait(0.02):
+            self.device.publish(
+                *(
+                    json.dumps({"sensor_id": 1, "value": number % 40, "ts": self.start_ts + number})
+                    for number in range(self.sent, self.sent + 100)
+                )
+            )
+            self.sent += 100
+
+    def end(self) -> int:
+        self._stop.set()
+        self.join(60)
+        assert not self.is_alive()
+        return self.sent
+
+
+def kill_and_start(name: str) -> Callable[[System], None]:
+    def act(system: System) -> None:
+        system.kill(name)
+        system.start(name)
+
+    return act
+
+
+def restart_redis(system: System) -> None:
+    system.redis.kill()
+    system.redis.start()
+
+
+def restart_postgres(system: System) -> None:
+    system.postgres.kill()
+    system.postgres.start()
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        kill_and_start("bridge"),
+        kill_and_start("worker"),
+        kill_and_start("beat"),
+        restart_redis,
+        restart_postgres,
+    ],
+    ids=["bridge", "worker", "beat", "redis", "postgres"],
+)
+def test_nothing_is_lost_and_nothing_doubled(
+    system: System, device: Device, act: Callable[[System], None]
+) -> None:
+    system.query("DELETE FROM monitoring_measurement RETURNING 1")
+    stream = Stream(device)
+    stream.start()
+    wait_for(lambda: system.query("SELECT count(*) FROM monitoring_measurement")[0][0], "the first rows")
+
+    act(system)
+    handed_over = wait_for(lambda: system.store.figures().handed_over, "Redis")
+    wait_for(lambda: system.store.figures().handed_over > handed_over, "messages after the restart")
+    sent = stream.end()
+
+    wait_for(
+        lambda: system.query("SELECT count(*) FROM monitoring_measurement")[0][0] >= sent,
+        f"{sent} rows",
+        60,
+    )
+    books = system.rest()
+    rows = system.query("SELECT count(*), count(DISTINCT created_at) FROM monitoring_measurement")
+    assert rows == [(sent, sent)]
+    assert books["balanced"] is True
