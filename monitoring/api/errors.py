@@ -1,0 +1,81 @@
+"""What goes wrong, as an answer: {"detail": ...} or field errors, with the right status."""
+
+import logging
+from typing import Any
+
+import redis
+from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOperation
+from django.db import InterfaceError, OperationalError
+from django.http import (
+    HttpRequest,
+    HttpResponseBase,
+    HttpResponsePermanentRedirect,
+    JsonResponse,
+    UnreadablePostError,
+)
+from django.urls import Resolver404, resolve
+from django.views.decorators.csrf import csrf_exempt
+from rest_framework import status
+from rest_framework.exceptions import APIException
+from rest_framework.response import Response
+from rest_framework.views import exception_handler
+
+from bridge.store import StoreFullError
+
+logger = logging.getLogger(__name__)
+RETRY_AFTER_SECONDS = 5
+
+
+class TooLargeError(APIException):
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_detail = "The body is too large."
+
+
+class UnprocessableError(APIException):
+    status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
+
+
+class BadBodyError(APIException):
+    status_code = status.HTTP_400_BAD_REQUEST
+    default_detail = "The request cannot be read."
+
+
+class AwayError(APIException):
+    """Something that the answer needs is away or full; `wait` becomes Retry-After."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    wait = RETRY_AFTER_SECONDS
+
+
+def handle(error: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's handler, and the errors that it does not know. None for a bug: that is a 500."""
+    known: Exception = error
+    if isinstance(error, StoreFullError):
+        known = AwayError(f"Too much is pending already; send it again later ({error}).")
+    elif isinstance(error, redis.RedisError):
+        logger.warning("Redis is away: %s", error)
+        known = AwayError("Redis does not answer; try again later.")
+    elif isinstance(error, OperationalError | InterfaceError):
+        logger.warning("the database is away: %s", error)
+        known = AwayError("The database does not answer; try again later.")
+    elif isinstance(error, RequestDataTooBig):
+        known = TooLargeError()
+    elif isinstance(error, SuspiciousOperation | BadRequest | UnreadablePostError):
+        known = BadBodyError()
+    return exception_handler(known, context)
+
+
+@csrf_exempt
+def unknown_path(request: HttpRequest) -> HttpResponseBase:
+    """A path under /api/ that is none: JSON, as everything else there."""
+    if not request.path_info.endswith("/"):
+        try:
+            found = resolve(request.path_info + "/").func is not unknown_path
+        except Resolver404:
+            found = False
+        if found and request.method in ("GET", "HEAD"):
+            return HttpResponsePermanentRedirect(request.get_full_path(force_append_slash=True))
+        if found:
+            # A redirect would turn a POST into a GET.
+            return JsonResponse({"detail": f"Not found: did you mean {request.path}/ ?"}, status=404)
+    return JsonResponse({"detail": "Not found: /api/docs/ lists what there is."}, status=404)

@@ -1,0 +1,93 @@
+"""Is it alive, and is it ready? For load balancers, containers and people."""
+
+import logging
+import threading
+import time
+
+import redis
+from django.conf import settings
+from django.db import connections
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from bridge import heartbeat
+from bridge.store import BatchStore
+from monitoring import books
+
+logger = logging.getLogger(__name__)
+CHECK_SECONDS = 2
+
+_beat_lock = threading.Lock()
+_last_beat = -heartbeat.INTERVAL_SECONDS
+
+
+def _redis() -> "redis.Redis":
+    return redis.Redis.from_url(
+        settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0)
+    )
+
+
+def healthz(request: HttpRequest) -> HttpResponse:
+    """The process answers; asks nobody else, so that a database that is away restarts no web server."""
+    _beat_sometimes()
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+def _beat_sometimes() -> None:
+    global _last_beat
+    with _beat_lock:
+        if time.monotonic() - _last_beat < heartbeat.INTERVAL_SECONDS:
+            return
+        _last_beat = time.monotonic()
+    # Beside the answer, which waits for nothing: looking up a name alone can take seconds.
+    threading.Thread(target=_beat, name="heartbeat", daemon=True).start()
+
+
+def _beat() -> None:
+    try:
+        with _redis() as client:
+            heartbeat.beat(client, "web")
+    except Exception as error:
+        logger.debug("no heartbeat: %s", error)
+
+
+def readyz(request: HttpRequest) -> JsonResponse:
+    """{"ready": true, "checks": {"database": "ok", "redis": "ok"}, "warnings": [], "processes": {...}}"""
+    warnings: list[str] = []
+    processes: dict[str, bool] = {}
+    checks = {"database": _database(), "redis": "ok"}
+    try:
+        with _redis() as client:
+            client.ping()
+            processes = books.processes(client)
+            if warning := BatchStore(client, settings.BATCHES_MAX_BYTES).durability_warning():
+                warnings.append(warning)
+    except (redis.RedisError, OSError) as error:
+        logger.warning("not ready: Redis: %s", error)
+        checks["redis"] = f"does not answer ({type(error).__name__})"
+    ready = all(check == "ok" for check in checks.values())
+    return JsonResponse(
+        {"ready": ready, "checks": checks, "warnings": warnings, "processes": processes},
+        status=200 if ready else 503,
+    )
+
+
+def _database() -> str:
+    """On a connection of its own, with shorter timeouts than requests have."""
+    wrapper = connections["default"]
+    try:
+        params = wrapper.get_connection_params() | {
+            "connect_timeout": CHECK_SECONDS,
+            "options": f"-c statement_timeout={CHECK_SECONDS}s",
+        }
+        connection = wrapper.get_new_connection(params)
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+        finally:
+            connection.close()
+    except Exception as error:
+        logger.warning("not ready: database: %s", error)
+        return f"does not answer ({type(error).__name__})"
+    return "ok"

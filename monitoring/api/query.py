@@ -1,0 +1,109 @@
+"""What may stand behind the question mark, read and checked once."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.http import QueryDict
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+
+from monitoring.api.pages import DEFAULT_LIMIT, MAX_LIMIT, Cursor
+from monitoring.decoders.limits import MAX_SENSOR_ID
+from monitoring.decoders.timestamp import moment
+
+_NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
+# In a query a "+" stands for a space, and hardly anybody writes %2B.
+_LOST_PLUS = re.compile(r"(?<=[0-9]) (?=[0-9]{2}:[0-9]{2}\Z)")
+
+
+@extend_schema_field({"type": "string", "example": "2026-01-28T15:00:00Z"})
+class MomentField(serializers.Field[datetime, str, str, Any]):
+    """RFC 3339 with an offset, or Unix seconds; gives an aware datetime in UTC."""
+
+    def to_internal_value(self, data: str) -> datetime:
+        if _NUMBER.fullmatch(data):
+            return self._moment(float(data))
+        if "T" in data.upper():
+            data = _LOST_PLUS.sub("+", data)
+        return self._moment(data)
+
+    def _moment(self, ts: float | str) -> datetime:
+        try:
+            return moment(ts)
+        except ValueError as error:
+            raise ValidationError(f"{str(error).capitalize()[:1]}{str(error)[1:]}.") from None
+
+    def to_representation(self, value: datetime) -> str:
+        return value.isoformat()
+
+
+@extend_schema_field({"type": "string"})
+class CursorField(serializers.Field[Cursor, str, str, Any]):
+    def to_internal_value(self, data: str) -> Cursor:
+        try:
+            return Cursor.decode(data)
+        except ValueError:
+            raise ValidationError("Not a cursor: follow the Link header of the page before.") from None
+
+    def to_representation(self, value: Cursor) -> str:
+        return value.encode()
+
+
+class PageQuery(serializers.Serializer[Any]):
+    """`?limit=&cursor=`. A parameter that is unknown, or comes twice, is refused rather than ignored."""
+
+    limit = serializers.IntegerField(
+        min_value=1, max_value=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="How many rows at most."
+    )
+    cursor = CursorField(
+        required=False, help_text="Where the page before ended: the next page's address is in `Link`."
+    )
+
+    @classmethod
+    def read(cls, request: Request) -> Mapping[str, Any]:
+        """Raises ValidationError (400)."""
+        params: QueryDict = request.query_params
+        query = cls(data=params.dict())
+        for name, values in params.lists():
+            if name not in query.fields:
+                known = ", ".join(query.fields)
+                raise ValidationError({"detail": f"Unknown parameter {name[:100]!r}; known are {known}."})
+            if len(values) > 1:
+                raise ValidationError({name: ["Given more than once."]})
+        query.is_valid(raise_exception=True)
+        return query.validated_data
+
+
+class SpanQuery(PageQuery):
+    """`?from=&to=&limit=&cursor=`: from is included, to is not."""
+
+    def get_fields(self) -> dict[str, Any]:
+        return {
+            **super().get_fields(),
+            # "from" is no name that Python allows for an attribute.
+            "from": MomentField(
+                required=False,
+                help_text="The first moment, included: RFC 3339 with an offset, or Unix seconds.",
+            ),
+            "to": MomentField(
+                required=False,
+                help_text="The last moment, not included: RFC 3339 with an offset, or Unix seconds.",
+            ),
+        }
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "from" in attrs and "to" in attrs and attrs["from"] >= attrs["to"]:
+            raise ValidationError({"from": ["Must lie before `to`."]})
+        return attrs
+
+
+class MeasurementsQuery(SpanQuery):
+    """`?sensor=&from=&to=&limit=&cursor=`."""
+
+    sensor = serializers.IntegerField(
+        min_value=1, max_value=MAX_SENSOR_ID, required=False, help_text="Only this sensor's."
+    )

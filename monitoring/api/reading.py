@@ -1,0 +1,132 @@
+"""The routes that read."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db.models import F, QuerySet
+from django.db.models.fields.tuple_lookups import TupleLessThan
+from django.db.models.lookups import Lookup
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from monitoring import books
+from monitoring.api.pages import Cursor, page
+from monitoring.api.query import MeasurementsQuery, PageQuery, SpanQuery
+from monitoring.api.serializers import (
+    BooksSerializer,
+    DetailSerializer,
+    LastSerializer,
+    MeasurementSerializer,
+    SensorSerializer,
+)
+from monitoring.decoders.limits import MAX_SENSOR_ID
+from monitoring.models import Measurement, Sensor
+
+_EPOCH = Cursor.decode("AAAAAAAAAAAAAAAAAAAAAA").created_at
+LINK = OpenApiParameter(
+    "Link", str, OpenApiParameter.HEADER, response=[200], description='`<address>; rel="next"`, if any.'
+)
+_SENSORS = {"serializer": SensorSerializer, "cursor": lambda sensor: Cursor(_EPOCH, sensor.pk)}
+_MEASUREMENTS = {"serializer": MeasurementSerializer, "cursor": lambda row: Cursor(row.created_at, row.pk)}
+
+
+def _in_span(rows: "QuerySet[Measurement]", query: Mapping[str, Any]) -> "QuerySet[Measurement]":
+    if "from" in query:
+        rows = rows.filter(created_at__gte=query["from"])
+    if "to" in query:
+        rows = rows.filter(created_at__lt=query["to"])
+    return rows
+
+
+def newest(query: Mapping[str, Any]) -> "QuerySet[Measurement]":
+    """One row more than `limit`, newest first, of all sensors: the primary key read backwards."""
+    rows = _in_span(Measurement.objects.all(), query).order_by("-created_at", "-id")
+    if cursor := query.get("cursor"):
+        # The row comparison places the start in the index; the plain one lets whole partitions be left out.
+        before: Lookup[Any] = TupleLessThan((F("created_at"), F("id")), (cursor.created_at, cursor.id))
+        rows = rows.filter(before, created_at__lte=cursor.created_at)
+    return rows[: query["limit"] + 1]
+
+
+def newest_of(sensor_id: int, query: Mapping[str, Any]) -> "QuerySet[Measurement]":
+    """One row more than `limit`, newest first, of one sensor: its identity index read backwards."""
+    rows = _in_span(Measurement.objects.filter(sensor_id=sensor_id), query).order_by("-created_at")
+    if cursor := query.get("cursor"):
+        rows = rows.filter(created_at__lt=cursor.created_at)
+    return rows[: query["limit"] + 1]
+
+
+def _require_sensor(sensor_id: int) -> None:
+    if sensor_id > MAX_SENSOR_ID or not Sensor.objects.filter(pk=sensor_id).exists():
+        raise NotFound("There is no sensor with this id.")
+
+
+class Sensors(APIView):
+    @extend_schema(
+        summary="The sensors, by id",
+        parameters=[PageQuery, LINK],
+        responses=SensorSerializer(many=True),
+        operation_id="sensors_list",
+    )
+    def get(self, request: Request) -> Response:
+        query = PageQuery.read(request)
+        rows = Sensor.objects.order_by("pk")
+        if cursor := query.get("cursor"):
+            rows = rows.filter(pk__gt=cursor.id)
+        return page(request, rows[: query["limit"] + 1], query["limit"], _SENSORS)
+
+
+class OneSensor(APIView):
+    @extend_schema(summary="One sensor", responses={200: SensorSerializer, 404: DetailSerializer})
+    def get(self, request: Request, sensor_id: int) -> Response:
+        sensor = Sensor.objects.filter(pk=sensor_id).first() if sensor_id <= MAX_SENSOR_ID else None
+        if sensor is None:
+            raise NotFound("There is no sensor with this id.")
+        return Response(SensorSerializer(sensor).data)
+
+
+class MeasurementsOfSensor(APIView):
+    @extend_schema(
+        summary="One sensor's measurements, newest first",
+        parameters=[SpanQuery, LINK],
+        responses={200: MeasurementSerializer(many=True), 404: DetailSerializer},
+        operation_id="sensors_measurements_list",
+    )
+    def get(self, request: Request, sensor_id: int) -> Response:
+        query = SpanQuery.read(request)
+        rows = list(newest_of(sensor_id, query)) if sensor_id <= MAX_SENSOR_ID else []
+        if not rows:
+            _require_sensor(sensor_id)
+        return page(request, rows, query["limit"], _MEASUREMENTS)
+
+
+class LastOfSensor(APIView):
+    @extend_schema(
+        summary="One sensor's last measurement",
+        description="404 where the sensor is unknown or nothing was measured; `detail` says which.",
+        responses={200: LastSerializer, 404: DetailSerializer},
+    )
+    def get(self, request: Request, sensor_id: int) -> Response:
+        last = Sensor(pk=sensor_id).latest() if sensor_id <= MAX_SENSOR_ID else None
+        if last is None:
+            _require_sensor(sensor_id)
+            raise NotFound("This sensor has no measurement yet.")
+        return Response(LastSerializer(last).data)
+
+
+def list_measurements(request: Request) -> Response:
+    query = MeasurementsQuery.read(request)
+    rows = newest_of(query["sensor"], query) if "sensor" in query else newest(query)
+    return page(request, list(rows), query["limit"], _MEASUREMENTS)
+
+
+class Pipeline(APIView):
+    @extend_schema(
+        summary="The books: what was handed over, what is pending, what became of the rest",
+        responses={200: BooksSerializer, 503: DetailSerializer},
+    )
+    def get(self, request: Request) -> Response:
+        return Response(books.read(books.web_store()))

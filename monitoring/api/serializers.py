@@ -1,0 +1,104 @@
+"""The shapes of the answers. They are public: add to them, change none."""
+
+from datetime import UTC
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
+from rest_framework import serializers
+
+from monitoring.models import Measurement, Sensor
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "A sensor",
+            {
+                "id": 1,
+                "name": "Capteur Temp Salon",
+                "kind": "temperature",
+                "unit": "°C",
+                "is_active": True,
+                "location": "",
+                "retention_days": None,
+                "added_at": "2026-01-28T15:00:00Z",
+            },
+        )
+    ]
+)
+class SensorSerializer(serializers.ModelSerializer[Sensor]):
+    added_at = serializers.DateTimeField(default_timezone=UTC, read_only=True)
+
+    class Meta:
+        model = Sensor
+        fields = ["id", "name", "kind", "unit", "is_active", "location", "retention_days", "added_at"]
+
+
+class LastSerializer(serializers.Serializer[Measurement]):
+    """{"sensor": 3, "value": 2.57, "unit": "V", "created_at": "2026-01-28T15:07:55Z"}"""
+
+    sensor = serializers.IntegerField(source="sensor_id")
+    value = serializers.FloatField()
+    unit = serializers.CharField()
+    created_at = serializers.DateTimeField(
+        default_timezone=UTC, help_text="The device's time where it sent one, else when it was received; UTC."
+    )
+
+
+class MeasurementSerializer(LastSerializer):
+    def get_fields(self) -> dict[str, Any]:
+        return {"id": serializers.IntegerField(), **super().get_fields()}
+
+
+class AcceptedSerializer(serializers.Serializer[Any]):
+    batch = serializers.UUIDField(help_text="The batch that carries it; the ledger will name it.")
+
+
+class DetailSerializer(serializers.Serializer[Any]):
+    detail = serializers.CharField()
+
+
+class RefusedReadingSerializer(serializers.Serializer[Any]):
+    index = serializers.IntegerField(
+        allow_null=True, help_text="Its place in the array; null for one object."
+    )
+    code = serializers.CharField(help_text="The reason code, such as missing_field.")
+    detail = serializers.CharField()
+
+
+class RefusedSerializer(DetailSerializer):
+    errors = RefusedReadingSerializer(many=True)
+
+
+class PendingSerializer(serializers.Serializer[Any]):
+    messages = serializers.IntegerField()
+    batches = serializers.IntegerField()
+    bytes = serializers.IntegerField()
+    oldest_age_s = serializers.FloatField(allow_null=True, help_text="Null where nothing is pending.")
+
+
+class LedgerSumsSerializer(serializers.Serializer[Any]):
+    batches = serializers.IntegerField()
+    messages = serializers.IntegerField()
+    readings = serializers.IntegerField()
+    stored = serializers.IntegerField()
+    duplicates = serializers.IntegerField()
+    rejected = serializers.IntegerField()
+
+
+class RejectedTotalsSerializer(serializers.Serializer[Any]):
+    seen = serializers.IntegerField()
+    kept = serializers.IntegerField(help_text="Those whose payload was kept; a cap per code and hour.")
+
+
+class BooksSerializer(serializers.Serializer[Any]):
+    handed_over = serializers.IntegerField(help_text="Messages that Redis was given, ever.")
+    redelivered = serializers.IntegerField(help_text="Messages that the broker sent again, dropped.")
+    pending = PendingSerializer()
+    ledger = LedgerSumsSerializer()
+    balanced = serializers.BooleanField(
+        help_text="handed_over = pending.messages + ledger.messages, and readings = stored + duplicates"
+        " + rejected. Exact at rest; false for moments while batches are being ingested."
+    )
+    rejected_by_code = serializers.DictField(child=RejectedTotalsSerializer())
+    processes = serializers.DictField(child=serializers.BooleanField())

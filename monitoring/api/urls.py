@@ -1,0 +1,33 @@
+"""The routes, in the order of the design's table."""
+
+from django.urls import include, path, re_path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from monitoring.api import schema  # noqa: F401 -- registers itself
+from monitoring.api.auth import Login, Logout, LogoutAll
+from monitoring.api.errors import unknown_path
+from monitoring.api.measurements import Measurements
+from monitoring.api.reading import LastOfSensor, MeasurementsOfSensor, OneSensor, Pipeline, Sensors
+
+monitoring = [
+    path("sensors/", Sensors.as_view()),
+    path("sensors/<int:sensor_id>/", OneSensor.as_view()),
+    path("measurements/", Measurements.as_view()),
+    path("sensors/<int:sensor_id>/measurements/", MeasurementsOfSensor.as_view()),
+    path("sensors/<int:sensor_id>/last/", LastOfSensor.as_view()),
+    path("pipeline/", Pipeline.as_view()),
+]
+
+auth = [
+    path("login/", Login.as_view()),
+    path("logout/", Logout.as_view()),
+    path("logoutall/", LogoutAll.as_view()),
+]
+
+urlpatterns = [
+    path("monitoring/", include(monitoring)),
+    path("auth/", include(auth)),
+    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("docs/", SpectacularSwaggerView.as_view(url_name="schema")),
+    re_path("", unknown_path),
+]

@@ -1,0 +1,98 @@
+"""The books: every message handed over is pending or in the ledger; every reading in the ledger is
+stored, a duplicate, or rejected.
+
+read() gives, for the API, the admin and the metrics:
+
+    {"handed_over": 7, "redelivered": 0,                     messages
+     "pending": {"messages": 0, "batches": 0, "bytes": 0, "oldest_age_s": None},
+     "ledger": {"batches": 3, "messages": 7, "readings": 8, "stored": 6, "duplicates": 1, "rejected": 1},
+     "balanced": True,
+     "rejected_by_code": {"unknown_sensor": {"seen": 1, "kept": 1}},
+     "processes": {"bridge": True, "worker": True, "beat": True, "web": True}}
+"""
+
+import time
+from functools import cache
+from typing import TypedDict
+
+from django.conf import settings
+from django.db.models import Sum
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from bridge.heartbeat import is_beating
+from bridge.store import BatchStore
+from monitoring.models import IngestBatch, RejectedTally
+from monitoring.models.ledger import Sums
+
+PROCESSES = ("bridge", "worker", "beat", "web")
+
+
+class Pending(TypedDict):
+    messages: int
+    batches: int
+    bytes: int
+    oldest_age_s: float | None
+
+
+class Tally(TypedDict):
+    seen: int
+    kept: int
+
+
+class Books(TypedDict):
+    handed_over: int
+    redelivered: int
+    pending: Pending
+    ledger: Sums
+    balanced: bool
+    rejected_by_code: dict[str, Tally]
+    processes: dict[str, bool]
+
+
+def web_store() -> BatchStore:
+    """The batch store for whoever answers a request: one connection pool a process, few retries."""
+    return _store(settings.REDIS_URL, settings.BATCHES_MAX_BYTES)
+
+
+@cache
+def _store(url: str, max_bytes: int) -> BatchStore:
+    redis = Redis.from_url(
+        url, socket_timeout=5, socket_connect_timeout=2, socket_keepalive=True, retry=Retry(NoBackoff(), 1)
+    )
+    return BatchStore(redis, max_bytes)
+
+
+def processes(redis: "Redis") -> dict[str, bool]:
+    return {process: is_beating(redis, process) for process in PROCESSES}
+
+
+def read(store: BatchStore) -> Books:
+    """Two queries and a few Redis calls; raises redis.RedisError where Redis is away.
+
+    Two stores cannot be read as of one moment: while batches are being ingested a message may stand
+    on both sides, or on none, for an instant. At rest the sums are exact.
+    """
+    figures = store.figures()
+    ledger = IngestBatch.objects.sums()
+    tallies = RejectedTally.objects.values("code").annotate(all_seen=Sum("seen"), all_kept=Sum("kept"))
+    oldest = figures.oldest_pending
+    return {
+        "handed_over": figures.handed_over,
+        "redelivered": figures.redelivered,
+        "pending": {
+            "messages": figures.pending_messages,
+            "batches": figures.pending_batches,
+            "bytes": figures.pending_bytes,
+            "oldest_age_s": None if oldest is None else round(max(0.0, time.time() - oldest), 3),
+        },
+        "ledger": ledger,
+        "balanced": figures.handed_over == figures.pending_messages + ledger["messages"]
+        and ledger["readings"] == ledger["stored"] + ledger["duplicates"] + ledger["rejected"],
+        "rejected_by_code": {
+            row["code"]: {"seen": int(row["all_seen"]), "kept": int(row["all_kept"])}
+            for row in tallies.order_by("code")
+        },
+        "processes": processes(store.redis),
+    }
