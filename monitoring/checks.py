@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import CheckMessage, Error, register
 
 from monitoring.partitions import MOST
 
@@ -15,7 +15,7 @@ DAYS = {"day": 1, "week": 7, "month": 28}
 AHEAD_DAYS = 31
 
 
-@register(Tags.database)
+@register
 def partitions_are_few_enough(**kwargs: Any) -> Sequence[CheckMessage]:
     """Planning time grows with the number of partitions, so their number has a bound."""
     needed = (settings.RETENTION_DAYS + AHEAD_DAYS) // DAYS[settings.PARTITION_WIDTH] + 2
@@ -35,5 +35,6 @@ def _remedy() -> str:
     longest = {width: (MOST - 2) * days - AHEAD_DAYS for width, days in DAYS.items()}
     wide_enough = [width for width, days in longest.items() if days >= settings.RETENTION_DAYS]
     if wide_enough:
-        return f"Set PARTITION_WIDTH={wide_enough[0]}, or RETENTION_DAYS to {longest[settings.PARTITION_WIDTH]} or less."
+        most = longest[settings.PARTITION_WIDTH]
+        return f"Set PARTITION_WIDTH={wide_enough[0]}, or RETENTION_DAYS to {most} or less."
     return f"Set PARTITION_WIDTH=month and RETENTION_DAYS to {longest['month']} or less."

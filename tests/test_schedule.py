@@ -84,7 +84,7 @@ def test_it_handles_a_redis_that_is_away(scheduler: Scheduler, caplog: pytest.Lo
 
 def test_too_many_partitions_are_refused_before_anything_starts(settings: object) -> None:
     def said() -> list[str]:
-        return [f"{e.msg} {e.hint}" for e in run_checks(databases=["default"]) if e.id == "monitoring.E001"]
+        return [f"{e.msg} {e.hint}" for e in run_checks() if e.id == "monitoring.E001"]
 
     assert said() == []
     settings.PARTITION_WIDTH = "day"  # type: ignore[attr-defined]

@@ -60,6 +60,7 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
     show_full_result_count = False
     show_facets = ShowFacets.NEVER
     list_per_page = 50
+    list_max_show_all = 0
     list_fullwidth = True
     list_filter_submit = True
     list_filter_sheet = True

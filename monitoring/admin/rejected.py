@@ -22,8 +22,9 @@ from monitoring.decoders.codes import MEANINGS, Code
 from monitoring.models import RejectedMessage, RejectedTally
 
 BLOCK = (
-    '<pre class="bg-base-50 border border-base-200 rounded-default p-3 font-mono text-xs leading-5 overflow-auto'
-    ' dark:bg-base-800 dark:border-base-700" style="max-height: 28rem; max-width: 100%; {}">{}</pre>'
+    '<pre class="bg-base-50 border border-base-200 rounded-default p-3 font-mono text-xs leading-5'
+    ' overflow-auto dark:bg-base-800 dark:border-base-700"'
+    ' style="max-height: 28rem; max-width: 100%; {}">{}</pre>'
 )
 
 

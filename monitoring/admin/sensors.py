@@ -83,9 +83,8 @@ class SensorAdmin(ModelAdmin):  # type: ignore[misc]
         url = reverse("admin:monitoring_measurement_changelist")
         value = f"{sensor.last_value:.6g} {sensor.last_unit}".rstrip()
         return format_html(
-            '<a class="text-primary-600 dark:text-primary-500 whitespace-nowrap" href="{}?sensor__id__exact={}">{}</a>',
-            url,
-            sensor.pk,
+            '<a class="text-primary-600 dark:text-primary-500 whitespace-nowrap" href="{}">{}</a>',
+            f"{url}?sensor__id__exact={sensor.pk}",
             value,
         )
 

@@ -53,7 +53,8 @@ def test_a_page_of_measurements_is_read_from_indexes(
     (page,) = (q["sql"] for q in queries if 'FROM "monitoring_measurement"' in q["sql"])
     with connection.cursor() as cursor:
         # 120 rows fit one block; what the planner would do with many is what counts.
-        cursor.execute("SET LOCAL enable_seqscan = off")
+        for choice in ("seqscan", "bitmapscan", "sort"):
+            cursor.execute(f"SET LOCAL enable_{choice} = off")
         cursor.execute(f"EXPLAIN {page}")
         plan = "\n".join(line for (line,) in cursor.fetchall())
     assert "Index Scan" in plan
@@ -69,7 +70,7 @@ def test_pages_end(admin: Client, data: datetime, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(reading, "MOST_PAGES", 2)
     assert "filter by time" in admin.get(MEASUREMENTS, {"p": 2}).content.decode()
     assert admin.get(MEASUREMENTS, {"p": 3}).status_code == 302
-    assert admin.get(MEASUREMENTS, {"all": ""}).context["cl"].result_list[50:] == []
+    assert len(rows(admin, {"all": ""})) == 50
 
 
 def test_it_filters_by_sensor_and_time(admin: Client, data: datetime) -> None:
