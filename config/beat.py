@@ -31,7 +31,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
         connection.settings_dict["CONN_MAX_AGE"] = None
         connection.settings_dict["CONN_HEALTH_CHECKS"] = True
         super().__init__(*args, **kwargs)
-        self.max_interval = min(self.max_interval, INTERVAL_SECONDS)
+        self.max_interval: float = min(self.max_interval, INTERVAL_SECONDS)
 
     def setup_schedule(self) -> None:
         while not self._database_answers():
@@ -52,6 +52,13 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
             self._lost_database(error)
             self._last_timestamp = None
             return WAIT_SECONDS
+
+    def schedule_changed(self) -> bool:
+        return self._database_answers() and super().schedule_changed()
+
+    def sync(self) -> None:
+        if self._database_answers():
+            super().sync()
 
     def apply_entry(self, entry: Any, producer: Any = None) -> None:
         try:

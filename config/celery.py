@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from celery import Celery, bootsteps
-from celery.signals import setup_logging, worker_ready
+from celery.signals import setup_logging, task_prerun, worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 TALKATIVE = ("celery.app.trace", "celery.worker.strategy", "celery.beat", "django_celery_beat.schedulers")
 
 
-class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]
+class Heartbeat(bootsteps.StartStopStep):
     """Says every few seconds that this worker takes tasks.
 
     A step of the consumer, since what the consumer loses on losing its broker it starts again, the
@@ -62,6 +62,20 @@ def log_as_django_does(**kwargs: Any) -> None:
     if settings.LOG_LEVEL != "DEBUG":
         for name in TALKATIVE:
             logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@task_prerun.connect
+def look_at_the_connection(task: Any, **kwargs: Any) -> None:
+    """A connection outlives its tasks, so it may outlive the server's end of it: SELECT 1 tells.
+
+    Without this a worker whose PostgreSQL restarted would fail every task from then on.
+    """
+    from django.db import close_old_connections, connection
+
+    if not task.request.is_eager:
+        connection.settings_dict["CONN_MAX_AGE"] = None
+        connection.settings_dict["CONN_HEALTH_CHECKS"] = True
+        close_old_connections()
 
 
 @worker_ready.connect

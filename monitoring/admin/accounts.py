@@ -10,22 +10,23 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from knox.models import AuthToken
 from unfold.admin import ModelAdmin
-from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from monitoring.admin.column import column
 
 for model in (User, Group, AuthToken):
     admin.site.unregister(model)
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
+class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc]
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
+class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
     pass
 
 
@@ -38,7 +39,7 @@ class AuthTokenAdmin(ModelAdmin):  # type: ignore[misc]
     list_select_related = ("user",)
     ordering = ("-created",)
 
-    @display(description=_("begins with"))
+    @column(_("begins with"))
     def begins_with(self, token: Any) -> str:
         return f"{token.token_key[:8]}…"
 

@@ -3,10 +3,11 @@
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from unfold.decorators import display
 
 from monitoring.admin import ages
+from monitoring.admin.column import column, unbroken
 from monitoring.admin.reading import ReadOnlyAdmin, TimeRange, time_range
 from monitoring.models import IngestBatch
 
@@ -32,11 +33,11 @@ class IngestBatchAdmin(ReadOnlyAdmin):
         """Without the touched pairs: a thousand a row, and nothing that a person would read."""
         return IngestBatch.objects.defer("touched_sensors", "touched_minutes")
 
-    @display(description=_("ingested at (UTC)"))
-    def ingested(self, batch: IngestBatch) -> str:
-        return ages.exact(batch.ingested_at)
+    @column(_("ingested at (UTC)"))
+    def ingested(self, batch: IngestBatch) -> SafeString:
+        return unbroken(ages.exact(batch.ingested_at))
 
-    @display(description=_("from receipt to row"))
+    @column(_("from receipt to row"))
     def waited(self, batch: IngestBatch) -> str:
         seconds = (batch.ingested_at - batch.first_received_at).total_seconds()
         return f"{seconds:.3f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

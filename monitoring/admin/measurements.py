@@ -3,11 +3,12 @@
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
-from unfold.decorators import display
 
 from monitoring.admin import ages
+from monitoring.admin.column import column, unbroken
 from monitoring.admin.reading import ReadOnlyAdmin, TimeRange, time_range
 from monitoring.models import Measurement
 
@@ -35,14 +36,14 @@ class MeasurementAdmin(ReadOnlyAdmin):
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> None:
         """There is no page of one measurement, whatever the address bar asks for."""
 
-    @display(description=_("value"))
+    @column(_("value"))
     def what(self, measurement: Measurement) -> str:
         return f"{measurement.value:.10g} {measurement.unit}".rstrip()
 
-    @display(description=_("measured at (UTC)"))
-    def measured_at(self, measurement: Measurement) -> str:
-        return ages.exact(measurement.created_at)
+    @column(_("measured at (UTC)"))
+    def measured_at(self, measurement: Measurement) -> SafeString:
+        return unbroken(ages.exact(measurement.created_at))
 
-    @display(description=_("received at (UTC)"))
-    def received(self, measurement: Measurement) -> str:
-        return ages.exact(measurement.received_at)
+    @column(_("received at (UTC)"))
+    def received(self, measurement: Measurement) -> SafeString:
+        return unbroken(ages.exact(measurement.received_at))

@@ -17,7 +17,7 @@ from unfold.views import ChangeList
 MOST_PAGES = 100
 
 
-class UncountedPaginator(Paginator):  # type: ignore[type-arg]
+class UncountedPaginator(Paginator[Any]):
     """Knows whether there is a next page, from one row more than a page holds; never how many there are."""
 
     template_name = "monitoring/admin/pagination.html"
@@ -25,7 +25,7 @@ class UncountedPaginator(Paginator):  # type: ignore[type-arg]
     at_the_end = False
 
     @property
-    def count(self) -> int:  # type: ignore[override]
+    def count(self) -> int:
         """Enough for the change list to ask for pages rather than for everything."""
         return MOST_PAGES * self.per_page
 
@@ -36,11 +36,16 @@ class UncountedPaginator(Paginator):  # type: ignore[type-arg]
         more = len(rows) > self.per_page
         self.has_next = more and number < MOST_PAGES
         self.at_the_end = more and number == MOST_PAGES
-        return self._get_page(rows[: self.per_page], number, self)
+        return Page(rows[: self.per_page], number, self)
 
 
 class FixedChangeList(ChangeList):  # type: ignore[misc]
     """In the one order that an index serves: `?o=` from the address bar would sort the whole table."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        # Equal, so that the page's head shows neither: the one is no count, the other would be.
+        self.full_result_count = self.result_count
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Model]) -> list[str]:
         self.params.pop(ORDER_VAR, None)

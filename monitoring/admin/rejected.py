@@ -11,18 +11,19 @@ from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
-from unfold.decorators import display
 
 from monitoring.admin import ages
+from monitoring.admin.column import column, fixed_width, unbroken
 from monitoring.admin.payload import as_escaped, as_hex, as_text, preview
 from monitoring.admin.reading import ReadOnlyAdmin, TimeRange, time_range
 from monitoring.decoders.codes import MEANINGS, Code
 from monitoring.models import RejectedMessage, RejectedTally
 
 BLOCK = (
-    '<pre class="bg-base-50 border border-base-200 rounded-default p-3 font-mono text-xs leading-5'
+    '<pre class="bg-base-50 border border-base-200 rounded-default p-3 text-xs leading-5'
     ' overflow-auto dark:bg-base-800 dark:border-base-700"'
     ' style="max-height: 28rem; max-width: 100%; {}">{}</pre>'
 )
@@ -62,36 +63,35 @@ class RejectedMessageAdmin(ReadOnlyAdmin):
     )
     compressed_fields = False
 
-    @display(description=_("received at (UTC)"))
-    def received(self, message: RejectedMessage) -> str:
-        return ages.exact(message.received_at)
+    @column(_("received at (UTC)"))
+    def received(self, message: RejectedMessage) -> SafeString:
+        return unbroken(ages.exact(message.received_at))
 
-    @display(description=_("code"))
+    @column(_("code"))
     def why(self, message: RejectedMessage) -> SafeString:
+        return fixed_width(message.code, meaning(message.code))
+
+    @column(_("why"))
+    def why_in_full(self, message: RejectedMessage) -> SafeString:
+        return format_html("{}: {}", fixed_width(message.code), meaning(message.code))
+
+    @column(_("payload"))
+    def beginning(self, message: RejectedMessage) -> SafeString:
         return format_html(
-            '<span class="whitespace-nowrap font-mono" title="{}">{}</span>',
-            meaning(message.code),
-            message.code,
+            '<span style="font-family: monospace; font-size: .75rem; overflow-wrap: anywhere">{}</span>',
+            preview(bytes(message.payload)),
         )
 
-    @display(description=_("why"))
-    def why_in_full(self, message: RejectedMessage) -> SafeString:
-        return format_html('<span class="font-mono">{}</span>: {}', message.code, meaning(message.code))
-
-    @display(description=_("payload"))
-    def beginning(self, message: RejectedMessage) -> SafeString:
-        return format_html('<span class="font-mono text-xs">{}</span>', preview(bytes(message.payload)))
-
-    @display(description=_("text"))
+    @column(_("text"))
     def payload_shown(self, message: RejectedMessage) -> SafeString | str:
         payload = bytes(message.payload)
         if not payload:
-            return _("(no bytes)")
+            return gettext("(no bytes)")
         text = as_text(payload)
         shown = text if text is not None else as_escaped(payload)
         return format_html(BLOCK, "white-space: pre-wrap; overflow-wrap: anywhere", shown)
 
-    @display(description=_("bytes"))
+    @column(_("bytes"))
     def payload_dumped(self, message: RejectedMessage) -> SafeString | str:
         """Of text only where something in it cannot be seen."""
         payload = bytes(message.payload)
@@ -100,7 +100,7 @@ class RejectedMessageAdmin(ReadOnlyAdmin):
             return "-"
         return format_html(BLOCK, "white-space: pre", as_hex(payload))
 
-    @display(description=_("size"))
+    @column(_("size"))
     def size(self, message: RejectedMessage) -> str:
         kept = len(message.payload)
         if kept < message.length:
@@ -110,14 +110,14 @@ class RejectedMessageAdmin(ReadOnlyAdmin):
             }
         return _("%d bytes") % message.length
 
-    @display(description=_("ledger"))
+    @column(_("ledger"))
     def ledger_entry(self, message: RejectedMessage) -> SafeString:
         url = reverse("admin:monitoring_ingestbatch_change", args=[message.batch])
         return format_html(
             '<a class="text-primary-600 dark:text-primary-500" href="{}">{}</a>', url, message.batch
         )
 
-    @display(description=_("place"))
+    @column(_("place"))
     def place(self, message: RejectedMessage) -> str:
         if message.index is None:
             return _("message %d of the batch, from 0") % message.position
@@ -136,21 +136,21 @@ class RejectedTallyAdmin(ReadOnlyAdmin):
     # A row for each code and hour that had any: 19 codes, a year of hours, a few thousand at the most busy.
     ordering = ("-hour", "code")
 
-    @display(description=_("hour (UTC)"))
-    def from_hour(self, tally: RejectedTally) -> str:
-        return f"{tally.hour:%Y-%m-%d %H:%M}"
+    @column(_("hour (UTC)"))
+    def from_hour(self, tally: RejectedTally) -> SafeString:
+        return unbroken(f"{tally.hour:%Y-%m-%d %H:%M}")
 
-    @display(description=_("code"))
+    @column(_("code"))
     def reason(self, tally: RejectedTally) -> SafeString:
-        return format_html('<span class="font-mono">{}</span> {}', tally.code, meaning(tally.code))
+        return format_html("{} {}", fixed_width(tally.code), meaning(tally.code))
 
-    @display(description=_("bytes kept"))
+    @column(_("bytes kept"))
     def size_kept(self, tally: RejectedTally) -> str:
         most = filesizeformat(settings.REJECTED_MAX_BYTES_PER_HOUR)
         return _("%(kept)s of %(most)s") % {"kept": filesizeformat(tally.kept_bytes), "most": most}
 
-    @display(description=_("cap"), label={"past": "danger", "under": "success"})
+    @column(_("cap"), label={"past": "danger", "under": "success"})
     def cap(self, tally: RejectedTally) -> tuple[str, str]:
         if tally.seen > tally.kept:
-            return "past", _("past the cap: %d only counted") % (tally.seen - tally.kept)
-        return "under", _("all kept")
+            return "past", gettext("past the cap: %d only counted") % (tally.seen - tally.kept)
+        return "under", gettext("all kept")

@@ -12,10 +12,10 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import DropdownFilter
-from unfold.decorators import display
 from unfold.views import ChangeList
 
 from monitoring.admin import ages
+from monitoring.admin.column import column
 from monitoring.models import Sensor
 
 
@@ -33,6 +33,8 @@ class KindFilter(DropdownFilter):  # type: ignore[misc]
 
 class WithLatest(ChangeList):  # type: ignore[misc]
     """Looks the last values up once it is known which sensors are on the page."""
+
+    result_list: Any
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -54,11 +56,10 @@ class SensorAdmin(ModelAdmin):  # type: ignore[misc]
     search_fields = ("name", "location", "=id")
     search_help_text = _("Name, location or id")
     sortable_by = ("id", "name", "kind", "unit", "location", "is_active")
-    show_full_result_count = False
     actions = ("activate", "deactivate")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[DjangoChangeList]:
-        return WithLatest  # type: ignore[no-any-return]
+        return WithLatest
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Sensor]:
         return Sensor.objects.all()
@@ -76,7 +77,7 @@ class SensorAdmin(ModelAdmin):  # type: ignore[misc]
     def get_readonly_fields(self, request: HttpRequest, obj: Sensor | None = None) -> tuple[str, ...]:
         return ("id", "added_at", "last") if obj else ()
 
-    @display(description=_("last value"))
+    @column(_("last value"))
     def last_value(self, sensor: Any) -> str | None:
         if sensor.last_at is None:
             return None
@@ -88,11 +89,11 @@ class SensorAdmin(ModelAdmin):  # type: ignore[misc]
             value,
         )
 
-    @display(description=_("last seen"), label=ages.LOOKS)
+    @column(_("last seen"), label=ages.LOOKS)
     def last_seen(self, sensor: Any) -> tuple[str, str]:
         return ages.badge(sensor.last_at)
 
-    @display(description=_("last measurement"))
+    @column(_("last measurement"))
     def last(self, sensor: Sensor) -> str:
         measurement = sensor.latest()
         if measurement is None:

@@ -102,3 +102,9 @@ def test_only_the_sensors_of_the_page_are_looked_up(admin: Client, data: datetim
     assert len(looked_up) == 1
     assert "IN (3)" in looked_up[0]
     assert "2 min ago" in page.content.decode() or "s ago" in page.content.decode()
+
+
+def test_no_count_is_made_up_either(admin: Client, data: datetime) -> None:
+    html = admin.get(MEASUREMENTS).content.decode()
+    assert "results" not in html
+    assert "5000" not in html
