@@ -1,11 +1,87 @@
 """The Celery application: `celery -A config worker`."""
 
+import logging
+import logging.config
 import os
+from typing import Any
 
-from celery import Celery
+from celery import Celery, bootsteps
+from celery.signals import setup_logging, task_prerun, worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("iot-monitor")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+logger = logging.getLogger(__name__)
+
+# A line or two for each task sent, received and done: with a batch every 20 ms, nothing but these.
+TALKATIVE = ("celery.app.trace", "celery.worker.strategy", "celery.beat", "django_celery_beat.schedulers")
+
+
+class Heartbeat(bootsteps.StartStopStep):
+    """Says every few seconds that this worker takes tasks.
+
+    A step of the consumer, since what the consumer loses on losing its broker it starts again, the
+    timer's entries included; on the timer of the main loop, so that a loop that hangs says nothing.
+    """
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, consumer: Any, **kwargs: Any) -> None:
+        from config.pulse import Pulse
+
+        super().__init__(consumer, **kwargs)
+        self.pulse = Pulse("worker")
+        self.entry: Any = None
+
+    def start(self, consumer: Any) -> None:
+        from bridge.heartbeat import INTERVAL_SECONDS
+
+        self.pulse.beat()
+        self.entry = consumer.timer.call_repeatedly(INTERVAL_SECONDS, self.pulse.beat)
+
+    def stop(self, consumer: Any) -> None:
+        if self.entry is not None:
+            self.entry.cancel()
+            self.entry = None
+
+    shutdown = stop
+
+
+app.steps["consumer"].add(Heartbeat)
+
+
+@setup_logging.connect
+def log_as_django_does(**kwargs: Any) -> None:
+    """Worker and beat log through LOGGING, at LOG_LEVEL; Celery then leaves logging alone."""
+    from django.conf import settings
+
+    logging.config.dictConfig(settings.LOGGING)
+    if settings.LOG_LEVEL != "DEBUG":
+        for name in TALKATIVE:
+            logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@task_prerun.connect
+def look_at_the_connection(task: Any, **kwargs: Any) -> None:
+    """A connection outlives its tasks, so it may outlive the server's end of it: SELECT 1 tells.
+
+    Without this a worker whose PostgreSQL restarted would fail every task from then on.
+    """
+    from django.db import close_old_connections, connection
+
+    if not task.request.is_eager:
+        connection.settings_dict["CONN_MAX_AGE"] = None
+        connection.settings_dict["CONN_HEALTH_CHECKS"] = True
+        close_old_connections()
+
+
+@worker_ready.connect
+def take_up_what_a_crash_left(**kwargs: Any) -> None:
+    """Overdue batches need not wait for beat. Best effort: beat comes round in seconds."""
+    try:
+        app.send_task("monitoring.resend_overdue", expires=60, retry=False)
+    except Exception as error:
+        logger.warning("overdue batches wait for beat: %s", error)

@@ -148,6 +148,21 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
+UNFOLD = {
+    "SITE_TITLE": "IoT Monitor",
+    "SITE_HEADER": "IoT Monitor",
+    "SITE_SYMBOL": "sensors",
+    "SITE_URL": None,
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "DASHBOARD_CALLBACK": "monitoring.admin.overview.tiles",
+    "SIDEBAR": {
+        "show_search": False,
+        "show_all_applications": False,
+        "navigation": "monitoring.admin.sidebar.navigation",
+    },
+}
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

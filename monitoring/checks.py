@@ -1,1 +1,40 @@
 """What Django's own checks should refuse before anything starts."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+
+from monitoring.partitions import MOST
+
+# The shortest period of each width: the one of which a span of time needs most.
+DAYS = {"day": 1, "week": 7, "month": 28}
+# Beside the periods that retention spans: the one that it ends in, the one that it begins in, and those
+# made ahead, which reach a month.
+AHEAD_DAYS = 31
+
+
+@register
+def partitions_are_few_enough(**kwargs: Any) -> Sequence[CheckMessage]:
+    """Planning time grows with the number of partitions, so their number has a bound."""
+    needed = (settings.RETENTION_DAYS + AHEAD_DAYS) // DAYS[settings.PARTITION_WIDTH] + 2
+    if needed <= MOST:
+        return []
+    return [
+        Error(
+            f"RETENTION_DAYS={settings.RETENTION_DAYS} with PARTITION_WIDTH={settings.PARTITION_WIDTH}"
+            f" needs about {needed} partitions of measurements; {MOST} is the most.",
+            hint=_remedy(),
+            id="monitoring.E001",
+        )
+    ]
+
+
+def _remedy() -> str:
+    longest = {width: (MOST - 2) * days - AHEAD_DAYS for width, days in DAYS.items()}
+    wide_enough = [width for width, days in longest.items() if days >= settings.RETENTION_DAYS]
+    if wide_enough:
+        most = longest[settings.PARTITION_WIDTH]
+        return f"Set PARTITION_WIDTH={wide_enough[0]}, or RETENTION_DAYS to {most} or less."
+    return f"Set PARTITION_WIDTH=month and RETENTION_DAYS to {longest['month']} or less."

@@ -1,1 +1,64 @@
-def make_schedule(**kwargs: object) -> None: ...
+"""What beat does by itself, as rows that a person may change, slow down or switch off in the admin."""
+
+from dataclasses import dataclass
+
+from django.db import DEFAULT_DB_ALIAS
+
+
+@dataclass(frozen=True)
+class Job:
+    """A task and how often it is sent.
+
+    `expires` is just under the interval: where no worker takes the task, the next one replaces it
+    rather than queue up behind it.
+    """
+
+    name: str
+    task: str
+    every: int
+    period: str
+    expires: int
+    description: str
+
+
+JOBS = (
+    Job(
+        "resend overdue batches",
+        "monitoring.resend_overdue",
+        *(5, "seconds", 4),
+        "Sends the task of a batch again that was handed over and never taken up to its end.",
+    ),
+    Job(
+        "make partitions ahead",
+        "monitoring.make_partitions",
+        *(6, "hours", 6 * 3600 - 60),
+        "Makes the partitions of measurements before the first row that needs them.",
+    ),
+)
+
+
+def make_schedule(using: str = DEFAULT_DB_ALIAS, **kwargs: object) -> None:
+    """Makes the rows that are missing, by name, after every migrate; a row that is there stays as it is.
+
+    So a job is switched off by its `enabled`, not by deleting it: a deleted one comes back.
+    """
+    if using != DEFAULT_DB_ALIAS:
+        return
+    from django_celery_beat.models import IntervalSchedule, PeriodicTask
+
+    there = set(PeriodicTask.objects.values_list("name", flat=True))
+    for job in JOBS:
+        if job.name in there:
+            continue
+        # Nothing makes an interval unique, so get_or_create could find two.
+        interval = IntervalSchedule.objects.filter(every=job.every, period=job.period).order_by("pk").first()
+        PeriodicTask.objects.get_or_create(
+            name=job.name,
+            defaults={
+                "task": job.task,
+                "interval": interval or IntervalSchedule.objects.create(every=job.every, period=job.period),
+                "queue": "upkeep",
+                "expire_seconds": job.expires,
+                "description": job.description,
+            },
+        )

@@ -1,0 +1,92 @@
+"""Beat's scheduler: the schedule from the database, a heartbeat, and patience with both servers."""
+
+import logging
+import time
+from typing import Any, cast
+
+from celery.beat import SchedulingError
+from django.db import Error as DatabaseError
+from django.db import close_old_connections, connection
+from django_celery_beat.schedulers import DatabaseScheduler
+
+from bridge.heartbeat import INTERVAL_SECONDS
+from config.pulse import Pulse
+
+logger = logging.getLogger(__name__)
+
+WAIT_SECONDS = 1.0
+
+
+class Scheduler(DatabaseScheduler):  # type: ignore[misc]
+    """DatabaseScheduler ends, or goes on with a dead connection, where PostgreSQL restarts under it.
+
+    Here a tick that finds no database is left out and tried again a second later. What was due in
+    between is sent once.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.pulse = Pulse("beat")
+        self._database_away = self._broker_away = False
+        # One connection for all ticks; a health check finds one that the server closed.
+        connection.settings_dict["CONN_MAX_AGE"] = None
+        connection.settings_dict["CONN_HEALTH_CHECKS"] = True
+        super().__init__(*args, **kwargs)
+        self.max_interval: float = min(self.max_interval, INTERVAL_SECONDS)
+
+    def setup_schedule(self) -> None:
+        while not self._database_answers():
+            time.sleep(WAIT_SECONDS)
+        super().setup_schedule()
+
+    def install_default_entries(self, data: Any) -> None:
+        """Celery's clean-up of results: there are no results."""
+
+    def tick(self, *args: Any, **kwargs: Any) -> float:
+        """Sends what is due. Returns the seconds until the next tick should come."""
+        self.pulse.beat()
+        if not self._database_answers():
+            return WAIT_SECONDS
+        try:
+            return cast(float, super().tick(*args, **kwargs))
+        except DatabaseError as error:
+            self._lost_database(error)
+            self._last_timestamp = None
+            return WAIT_SECONDS
+
+    def schedule_changed(self) -> bool:
+        return self._database_answers() and super().schedule_changed()
+
+    def sync(self) -> None:
+        if self._database_answers():
+            super().sync()
+
+    def apply_entry(self, entry: Any, producer: Any = None) -> None:
+        try:
+            self.apply_async(entry, producer=producer, advance=False)
+        except SchedulingError as error:
+            if not self._broker_away:
+                logger.warning("beat: cannot send %s: %s", entry.task, error)
+            self._broker_away = True
+        else:
+            logger.debug("beat: sent %s", entry.task)
+            if self._broker_away:
+                logger.info("beat: sends tasks again")
+            self._broker_away = False
+
+    def _database_answers(self) -> bool:
+        try:
+            close_old_connections()
+            connection.ensure_connection()
+        except DatabaseError as error:
+            self._lost_database(error)
+            return False
+        if self._database_away:
+            logger.info("beat: the database is back")
+        self._database_away = False
+        return True
+
+    def _lost_database(self, error: DatabaseError) -> None:
+        if not self._database_away:
+            logger.warning("beat: waits for the database: %s", str(error).strip().partition("\n")[0])
+        self._database_away = True
+        connection.close()

@@ -1,0 +1,31 @@
+"""The heartbeat of a process of Celery's, which must never hold that process up."""
+
+import logging
+
+from django.conf import settings
+from redis import Redis
+from redis.exceptions import RedisError
+
+from bridge import heartbeat
+
+logger = logging.getLogger(__name__)
+
+
+class Pulse:
+    def __init__(self, process: str) -> None:
+        self.process = process
+        self.missed = False
+        self._redis = Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1)
+
+    def beat(self) -> None:
+        """Says so once where Redis is away, and once where it is back; raises nothing."""
+        try:
+            heartbeat.beat(self._redis, self.process)
+        except RedisError as error:
+            if not self.missed:
+                logger.warning("%s: Redis does not take the heartbeat: %s", self.process, error)
+            self.missed = True
+        else:
+            if self.missed:
+                logger.info("%s: Redis takes the heartbeat again", self.process)
+            self.missed = False

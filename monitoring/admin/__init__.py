@@ -1,0 +1,10 @@
+"""The admin's pages: what a person looks at and the few things that a person changes."""
+
+from django.contrib import admin
+
+from monitoring.admin import accounts, ledger, measurements, rejected, schedule, sensors
+
+__all__ = ["accounts", "ledger", "measurements", "rejected", "schedule", "sensors"]
+
+# unfold's own admin/index.html is found before ours would be.
+admin.site.index_template = "monitoring/admin/index.html"

@@ -1,0 +1,39 @@
+"""How long ago something was, in words and as a badge."""
+
+from datetime import UTC, datetime, timedelta
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+FRESH = timedelta(minutes=10)
+LATE = timedelta(days=1)
+
+
+def in_words(age: timedelta) -> str:
+    seconds = int(age.total_seconds())
+    if seconds < 0:
+        return _("in %(seconds)d s") % {"seconds": -seconds}
+    for size, text in (
+        (2 * 86400, _("%d d ago")),
+        (2 * 3600, _("%d h ago")),
+        (120, _("%d min ago")),
+    ):
+        if seconds >= size:
+            return text % (seconds // {2 * 86400: 86400, 2 * 3600: 3600, 120: 60}[size])
+    return _("%d s ago") % seconds
+
+
+def badge(moment: datetime | None) -> tuple[str, str]:
+    """(how it looks, what it says): fresh within ten minutes, late after a day."""
+    if moment is None:
+        return "never", _("never")
+    age = timezone.now() - moment
+    return ("fresh" if age < FRESH else "old" if age < LATE else "late"), in_words(age)
+
+
+LOOKS = {"fresh": "success", "old": "warning", "late": "danger", "never": "info"}
+
+
+def exact(moment: datetime) -> str:
+    """To the millisecond: at rates where the second alone would show rows as if they were one."""
+    return moment.astimezone(UTC).isoformat(sep=" ", timespec="milliseconds").removesuffix("+00:00")

@@ -1,0 +1,31 @@
+"""What unfold's `display` does for a column, with types."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+
+def column(
+    description: Any, label: Mapping[str, str] | None = None
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`label` makes a badge: how each first part of what the method returns looks (success, warning, ...)."""
+
+    def decorate(method: Callable[..., Any]) -> Callable[..., Any]:
+        method.short_description = description  # type: ignore[attr-defined]
+        if label is not None:
+            method.label = label  # type: ignore[attr-defined]
+        return method
+
+    return decorate
+
+
+def unbroken(text: str) -> SafeString:
+    return format_html('<span class="whitespace-nowrap">{}</span>', text)
+
+
+def fixed_width(text: str, tip: str = "") -> SafeString:
+    return format_html(
+        '<span class="whitespace-nowrap" style="font-family: monospace" title="{}">{}</span>', tip, text
+    )

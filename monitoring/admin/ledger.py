@@ -1,0 +1,43 @@
+"""The ledger: every batch that was dealt with, and what became of it."""
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from monitoring.admin import ages
+from monitoring.admin.column import column, unbroken
+from monitoring.admin.reading import ReadOnlyAdmin, TimeRange, time_range
+from monitoring.models import IngestBatch
+
+
+@admin.register(IngestBatch)
+class IngestBatchAdmin(ReadOnlyAdmin):
+    list_display = (
+        *("ingested", "source", "messages", "readings", "stored", "duplicates", "rejected"),
+        *("waited", "id"),
+    )
+    list_display_links = ("ingested",)
+    list_filter = (("ingested_at", TimeRange),)
+    lookups = time_range("ingested_at")
+    ordering = ("-ingested_at", "-id")
+    fieldsets = (
+        (None, {"fields": ("id", "source")}),
+        (_("Counts"), {"fields": (("messages", "readings"), ("stored", "duplicates", "rejected"))}),
+        (_("Times"), {"fields": (("first_received_at", "last_received_at", "ingested_at"), "waited")}),
+    )
+    readonly_fields = ("waited", "ingested_at")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[IngestBatch]:
+        """Without the touched pairs: a thousand a row, and nothing that a person would read."""
+        return IngestBatch.objects.defer("touched_sensors", "touched_minutes")
+
+    @column(_("ingested at (UTC)"))
+    def ingested(self, batch: IngestBatch) -> SafeString:
+        return unbroken(ages.exact(batch.ingested_at))
+
+    @column(_("from receipt to row"))
+    def waited(self, batch: IngestBatch) -> str:
+        seconds = (batch.ingested_at - batch.first_received_at).total_seconds()
+        return f"{seconds:.3f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -1,0 +1,92 @@
+"""The tiles of the admin's first page: is anything coming in, is anything stuck, was anything refused."""
+
+from datetime import timedelta
+from functools import cache
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.db.models import Sum
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from redis import Redis
+from redis.exceptions import RedisError
+
+from bridge.heartbeat import is_beating
+from bridge.store import BatchStore
+from monitoring.models import IngestBatch, RejectedTally, Sensor
+
+PROCESSES = ("bridge", "worker", "beat")
+
+
+class Tile(NamedTuple):
+    title: str
+    figure: str
+    note: str
+    url: str
+    alarm: bool = False
+
+
+def tiles(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Nothing here reads more than some hours' worth of sums, however old the installation is."""
+    if request.user.has_perm("monitoring.view_ingestbatch"):
+        context["tiles"] = [*_from_database(), *_from_redis()]
+    return context
+
+
+def _from_database() -> list[Tile]:
+    now = timezone.now()
+    sensors, active = Sensor.objects.count(), Sensor.objects.filter(is_active=True).count()
+    lately = IngestBatch.objects.filter(ingested_at__gt=now - timedelta(minutes=5))
+    stored = lately.aggregate(sum=Sum("stored"))["sum"] or 0
+    day = RejectedTally.objects.filter(hour__gt=now - timedelta(hours=24))
+    rejected = day.aggregate(sum=Sum("seen"))["sum"] or 0
+    return [
+        Tile(
+            _("Sensors"),
+            f"{sensors:,}",
+            _("%d active") % active,
+            reverse("admin:monitoring_sensor_changelist"),
+        ),
+        Tile(
+            _("Stored"),
+            f"{stored:,}",
+            _("measurements in the last 5 minutes"),
+            reverse("admin:monitoring_measurement_changelist"),
+        ),
+        Tile(
+            _("Rejected"),
+            f"{rejected:,}",
+            _("in the last 24 hours"),
+            reverse("admin:monitoring_rejectedmessage_changelist"),
+            rejected > 0,
+        ),
+    ]
+
+
+def _from_redis() -> list[Tile]:
+    ledger = reverse("admin:monitoring_ingestbatch_changelist")
+    try:
+        figures = BatchStore(_redis(), settings.BATCHES_MAX_BYTES).figures()
+        silent = [name for name in PROCESSES if not is_beating(_redis(), name)]
+    except RedisError:
+        return [Tile(_("Pending"), "?", _("Redis does not answer"), ledger, True)]
+    oldest = (timezone.now().timestamp() - figures.oldest_pending) if figures.oldest_pending else 0
+    note = _("the oldest for %d s") % oldest if figures.oldest_pending else _("messages; all is stored")
+    return [
+        Tile(_("Pending"), f"{figures.pending_messages:,}", note, ledger, oldest > 60),
+        Tile(
+            _("Processes"),
+            f"{len(PROCESSES) - len(silent)}/{len(PROCESSES)}",
+            _("silent: %s") % ", ".join(silent) if silent else ", ".join(PROCESSES),
+            reverse("admin:django_celery_beat_periodictask_changelist"),
+            bool(silent),
+        ),
+    ]
+
+
+@cache
+def _redis() -> Redis:
+    """Short timeouts: a page must not wait for it."""
+    return Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1)

@@ -1,0 +1,68 @@
+"""Beat's schedule, in unfold's clothes."""
+
+from typing import Any
+
+from django.contrib import admin
+from django_celery_beat import admin as beat
+from django_celery_beat.models import (
+    ClockedSchedule,
+    CrontabSchedule,
+    IntervalSchedule,
+    PeriodicTask,
+    SolarSchedule,
+)
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+
+for model in (PeriodicTask, IntervalSchedule, CrontabSchedule, SolarSchedule, ClockedSchedule):
+    admin.site.unregister(model)
+
+
+class TaskSelectWidget(UnfoldAdminSelectWidget, beat.TaskSelectWidget):  # type: ignore[misc]
+    """unfold's looks, beat's choices."""
+
+
+class PeriodicTaskForm(beat.PeriodicTaskForm):  # type: ignore[misc]
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["task"].widget = UnfoldAdminTextInputWidget()
+        self.fields["regtask"].widget = TaskSelectWidget()
+
+
+class TasksOfSchedule(TabularInline):  # type: ignore[misc]
+    model = PeriodicTask
+    fields = readonly_fields = ("name", "task", "enabled")
+    can_delete = False
+    extra = 0
+    show_change_link = True
+
+    def has_add_permission(self, request: Any, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(PeriodicTask)
+class PeriodicTaskAdmin(beat.PeriodicTaskAdmin, ModelAdmin):  # type: ignore[misc]
+    form = PeriodicTaskForm
+    date_hierarchy = None
+    list_display = ("name", "task", "enabled", "scheduler", "last_run_at", "total_run_count")
+    list_filter = ("enabled",)
+
+
+@admin.register(IntervalSchedule)
+class IntervalScheduleAdmin(ModelAdmin):  # type: ignore[misc]
+    inlines = (TasksOfSchedule,)
+
+
+@admin.register(CrontabSchedule)
+class CrontabScheduleAdmin(beat.CrontabScheduleAdmin, ModelAdmin):  # type: ignore[misc]
+    inlines = (TasksOfSchedule,)
+
+
+@admin.register(SolarSchedule)
+class SolarScheduleAdmin(ModelAdmin):  # type: ignore[misc]
+    inlines = (TasksOfSchedule,)
+
+
+@admin.register(ClockedSchedule)
+class ClockedScheduleAdmin(ModelAdmin):  # type: ignore[misc]
+    inlines = (TasksOfSchedule,)

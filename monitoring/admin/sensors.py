@@ -1,0 +1,111 @@
+"""Sensors: what they are, and whether they still send."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList as DjangoChangeList
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import DropdownFilter
+from unfold.views import ChangeList
+
+from monitoring.admin import ages
+from monitoring.admin.column import column
+from monitoring.models import Sensor
+
+
+class KindFilter(DropdownFilter):  # type: ignore[misc]
+    title = _("kind")
+    parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
+        kinds = Sensor.objects.order_by("kind").values_list("kind", flat=True).distinct()
+        return [(kind, kind) for kind in kinds if kind]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Sensor]) -> QuerySet[Sensor]:
+        return queryset.filter(kind=self.value()) if self.value() else queryset
+
+
+class WithLatest(ChangeList):  # type: ignore[misc]
+    """Looks the last values up once it is known which sensors are on the page."""
+
+    result_list: Any
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        page = [sensor.pk for sensor in self.result_list]
+        found = {sensor.pk: sensor for sensor in Sensor.objects.with_latest().filter(pk__in=page)}
+        self.result_list = [found[pk] for pk in page if pk in found]
+
+
+@admin.register(Sensor)
+class SensorAdmin(ModelAdmin):  # type: ignore[misc]
+    """No deletion: it would leave measurements that name nothing. Deactivating stops what comes in;
+    deleting a sensor with all that belongs to it is a job for the background."""
+
+    list_display = ("id", "name", "kind", "unit", "location", "is_active", "last_value", "last_seen")
+    list_display_links = ("id", "name")
+    list_filter = (KindFilter, "is_active")
+    list_per_page = 50
+    list_fullwidth = True
+    search_fields = ("name", "location", "=id")
+    search_help_text = _("Name, location or id")
+    sortable_by = ("id", "name", "kind", "unit", "location", "is_active")
+    actions = ("activate", "deactivate")
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[DjangoChangeList]:
+        return WithLatest
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Sensor]:
+        return Sensor.objects.all()
+
+    def has_delete_permission(self, request: HttpRequest, obj: Sensor | None = None) -> bool:
+        return False
+
+    def get_fieldsets(self, request: HttpRequest, obj: Sensor | None = None) -> Any:
+        what = {"fields": ("name", ("kind", "unit"), "location")}
+        how = {"fields": ("is_active", "retention_days")}
+        if obj is None:
+            return [(None, what), (_("Keeping"), how)]
+        return [(None, what), (_("Keeping"), how), (_("Seen"), {"fields": (("id", "added_at"), "last")})]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Sensor | None = None) -> tuple[str, ...]:
+        return ("id", "added_at", "last") if obj else ()
+
+    @column(_("last value"))
+    def last_value(self, sensor: Any) -> str | None:
+        if sensor.last_at is None:
+            return None
+        url = reverse("admin:monitoring_measurement_changelist")
+        value = f"{sensor.last_value:.6g} {sensor.last_unit}".rstrip()
+        return format_html(
+            '<a class="text-primary-600 dark:text-primary-500 whitespace-nowrap" href="{}">{}</a>',
+            f"{url}?sensor__id__exact={sensor.pk}",
+            value,
+        )
+
+    @column(_("last seen"), label=ages.LOOKS)
+    def last_seen(self, sensor: Any) -> tuple[str, str]:
+        return ages.badge(sensor.last_at)
+
+    @column(_("last measurement"))
+    def last(self, sensor: Sensor) -> str:
+        measurement = sensor.latest()
+        if measurement is None:
+            return "-"
+        return f"{measurement}, {ages.badge(measurement.created_at)[1]}"
+
+    @admin.action(description=_("Activate"), permissions=["change"])
+    def activate(self, request: HttpRequest, queryset: QuerySet[Sensor]) -> None:
+        self.message_user(request, _("%d sensors are active") % queryset.update(is_active=True))
+
+    @admin.action(
+        description=_("Deactivate: measurements of them are rejected from now on"), permissions=["change"]
+    )
+    def deactivate(self, request: HttpRequest, queryset: QuerySet[Sensor]) -> None:
+        self.message_user(request, _("%d sensors are not active") % queryset.update(is_active=False))

@@ -1,0 +1,87 @@
+"""`manage.py first_run`: what a fresh installation needs to be used at once."""
+
+import contextlib
+import os
+import secrets
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection, transaction
+
+from monitoring.models import Sensor
+from monitoring.partitions import TooManyPartitionsError, ensure_partitions
+
+# What nobody mistakes for another when reading it from a screen.
+LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
+# Two first runs at once wait for each other: pg_advisory_xact_lock.
+LOCK = 0x696F7402
+
+
+class Command(BaseCommand):
+    # migrate has just run them; they cost a second.
+    requires_system_checks = []
+
+    help = "Makes partitions, sensors 1 to 3 and an admin user where there are none. May be run again."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        now = datetime.now(UTC)
+        try:
+            made = ensure_partitions(now - timedelta(days=31), now + timedelta(days=31))
+        except TooManyPartitionsError as error:
+            raise CommandError(str(error)) from None
+        self.stdout.write(f"partitions: {len(made)} made" if made else "partitions: there")
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+            self.make_sensors()
+            self.make_admin()
+
+    def make_sensors(self) -> None:
+        if Sensor.objects.exists():
+            self.stdout.write("sensors: there")
+            return
+        Sensor.objects.register(
+            [
+                Sensor(id=1, name="Capteur Temp Salon", kind="temperature", unit="°C"),
+                Sensor(id=2, name="Capteur Humidité Salon", kind="humidity", unit="%"),
+                Sensor(id=3, name="Capteur Lumière Salon", kind="light", unit="V"),
+            ]
+        )
+        self.stdout.write("sensors: made 1 to 3")
+
+    def make_admin(self) -> None:
+        """The password is in the file before the user is committed: no admin whose password nobody has."""
+        users = get_user_model().objects
+        if users.filter(is_superuser=True).exists():
+            self.stdout.write("admin: there")
+            return
+        if users.filter(username="admin").exists():
+            self.stdout.write(
+                'admin: the user "admin" is no superuser; manage.py createsuperuser makes one of another name'
+            )
+            return
+        password = "-".join("".join(secrets.choice(LETTERS) for _ in range(4)) for _ in range(4))
+        path = Path(settings.DATA_DIR) / "admin-password"
+        try:
+            write_private(path, password + "\n")
+        except OSError as error:
+            raise CommandError(f"the admin's password cannot be kept in {path}: {error.strerror}") from None
+        users.create_superuser("admin", password=password)
+        self.stdout.write(f'admin: made the user "admin"; its password is in {path}')
+
+
+def write_private(path: Path, text: str) -> None:
+    """A file that its owner alone can read, at every moment, whole or not at all."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = path.with_name(path.name + ".new")
+    with contextlib.suppress(FileNotFoundError):
+        fresh.unlink()
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)

@@ -1,0 +1,115 @@
+"""Every page of the admin opens, for those who may see it."""
+
+from datetime import datetime
+
+import pytest
+from django.contrib import admin as django_admin
+from django.contrib.auth.models import Group, User
+from django.test import Client
+from django.urls import reverse
+from django_celery_beat.models import ClockedSchedule, CrontabSchedule, PeriodicTask
+from knox.models import AuthToken
+
+from monitoring.models import Measurement, RejectedMessage, Sensor
+
+MODELS = sorted(django_admin.site._registry, key=lambda model: model._meta.label)
+
+
+def page(model: type, name: str = "changelist", *args: object) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{name}", args=args)  # type: ignore[attr-defined]
+
+
+def test_it_works(admin: Client, data: datetime) -> None:
+    for url, seen in (
+        (reverse("admin:index"), "Sensors"),
+        (page(Sensor), "Capteur Lumière Salon"),
+        (page(Measurement), "Capteur Humidité Salon"),
+        (page(RejectedMessage), "not_utf8"),
+        (page(PeriodicTask), "resend overdue batches"),
+    ):
+        assert seen in admin.get(url).content.decode()
+
+
+def test_every_page_opens(admin: Client, data: datetime) -> None:
+    Group.objects.create(name="readers")
+    AuthToken.objects.create(User.objects.get())
+    CrontabSchedule.objects.create()
+    ClockedSchedule.objects.create(clocked_time=data)
+    for model in MODELS:
+        request = admin.get(page(model))
+        assert request.status_code == 200, model
+        admin_page = django_admin.site._registry[model]
+        row = model._default_manager.first()
+        if row is not None and admin_page.list_display_links is not None:
+            assert admin.get(page(model, "change", row.pk)).status_code == 200, model
+        add = 200 if admin_page.has_add_permission(request.wsgi_request) else 403
+        assert admin.get(page(model, "add")).status_code == add, model
+
+
+def test_nothing_is_shown_to_strangers(client: Client, data: datetime) -> None:
+    for url in [reverse("admin:index"), *map(page, MODELS)]:
+        answer = client.get(url)
+        assert answer.status_code == 302
+        assert "/login/" in answer["Location"]
+
+
+def test_it_works_while_redis_is_away(admin: Client, data: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    from redis import Redis
+
+    from monitoring.admin import overview
+
+    monkeypatch.setattr(overview, "_redis", lambda: Redis(port=1))
+    assert "Redis does not answer" in admin.get(reverse("admin:index")).content.decode()
+
+
+def test_no_page_asks_another_host(admin: Client, data: datetime) -> None:
+    import re
+
+    for url in [reverse("admin:index"), *map(page, MODELS)]:
+        html = admin.get(url).content.decode()
+        assert not re.findall(r'(?:src|href|action)="(?:https?:)?//[^"]+"', html), url
+
+
+def test_a_sensor_is_edited_but_neither_renumbered_nor_deleted(admin: Client, data: datetime) -> None:
+    form = {"id": 77, "name": "Salon", "kind": "light", "unit": "V", "location": "", "is_active": "on"}
+    assert admin.post(page(Sensor, "change", 3), form).status_code == 302
+    assert Sensor.objects.get(pk=3).name == "Salon"
+    assert not Sensor.objects.filter(pk=77).exists()
+    assert admin.post(page(Sensor, "delete", 3), {"post": "yes"}).status_code == 403
+    assert admin.post(page(Sensor), {"action": "deactivate", "_selected_action": [1, 2]}).status_code == 302
+    assert list(Sensor.objects.filter(is_active=True)) == [Sensor.objects.get(pk=3)]
+
+
+def test_sensors_are_found_by_name_and_by_id(admin: Client, data: datetime) -> None:
+    for query, found in (("lumière", [3]), ("2", [2]), ("nobody", [])):
+        assert [s.pk for s in admin.get(page(Sensor), {"q": query}).context["cl"].result_list] == found
+    assert [s.pk for s in admin.get(page(Sensor), {"kind": "light"}).context["cl"].result_list] == [3]
+
+
+def test_a_hostile_payload_is_shown_and_does_nothing(admin: Client, data: datetime) -> None:
+    for message in RejectedMessage.objects.all():
+        html = admin.get(page(RejectedMessage, "change", message.pk)).content.decode()
+        assert "<script>alert" not in html
+        assert "<b>" not in html
+        assert "<i>x" not in html
+    hostile = admin.get(
+        page(RejectedMessage, "change", RejectedMessage.objects.get(code="bad_type").pk)
+    ).content.decode()
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;\\x00\\u202e" in hostile
+    assert "<script>alert" not in admin.get(page(RejectedMessage)).content.decode()
+    binary = admin.get(
+        page(RejectedMessage, "change", RejectedMessage.objects.get(code="not_utf8").pk)
+    ).content.decode()
+    assert "ff fe 3c 62 3e" in binary
+    assert "\\xff\\xfe&lt;b&gt;" in binary
+
+
+def test_past_the_cap_is_said(admin: Client, data: datetime) -> None:
+    html = admin.get(reverse("admin:monitoring_rejectedtally_changelist")).content.decode()
+    assert "30 only counted" in html
+    assert "of 64.0\xa0MB" in html
+
+
+def test_rejected_are_filtered_by_code(admin: Client, data: datetime) -> None:
+    rows = admin.get(page(RejectedMessage), {"code": "not_utf8"}).context["cl"].result_list
+    assert [row.code for row in rows] == ["not_utf8"]

@@ -1,0 +1,93 @@
+"""The schedule is made once and belongs to the person who changes it."""
+
+import pytest
+from celery import Celery
+from django.core.checks import run_checks
+from django.db import OperationalError
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
+from redis import Redis
+
+from bridge.heartbeat import is_beating
+from bridge.store import BatchStore
+from config.beat import WAIT_SECONDS, Scheduler
+from config.celery import app
+from monitoring.schedule import JOBS, make_schedule
+
+pytestmark = pytest.mark.django_db
+
+
+def test_it_works() -> None:
+    make_schedule()
+    for job in JOBS:
+        task = PeriodicTask.objects.get(name=job.name)
+        assert (task.task, task.enabled, task.queue) == (job.task, True, "upkeep")
+        assert task.expire_seconds == job.expires < task.interval.schedule.run_every.total_seconds()
+
+
+def test_what_a_person_changed_stays() -> None:
+    slow = IntervalSchedule.objects.create(every=1, period="minutes")
+    PeriodicTask.objects.filter(name=JOBS[0].name).update(enabled=False, interval=slow)
+    PeriodicTask.objects.filter(name=JOBS[1].name).delete()
+    make_schedule()
+    task = PeriodicTask.objects.get(name=JOBS[0].name)
+    assert (task.enabled, task.interval) == (False, slow)
+    assert PeriodicTask.objects.filter(name=JOBS[1].name, enabled=True).exists()
+    assert IntervalSchedule.objects.count() == 3
+
+
+def test_another_database_is_left_alone() -> None:
+    PeriodicTask.objects.all().delete()
+    make_schedule(using="replica")
+    assert not PeriodicTask.objects.exists()
+
+
+@pytest.fixture
+def scheduler(monkeypatch: pytest.MonkeyPatch, store: BatchStore) -> Scheduler:
+    # The test's transaction must outlive the ticks.
+    monkeypatch.setattr("config.beat.close_old_connections", lambda: None)
+    monkeypatch.setattr("django_celery_beat.schedulers.close_old_connections", lambda: None)
+    monkeypatch.setattr("django_celery_beat.schedulers.transaction.commit", lambda: None)
+    monkeypatch.setattr(Celery, "send_task", lambda self, name, *args, **kwargs: sent.append(name))
+    sent.clear()
+    monkeypatch.setattr("config.beat.connection.close", lambda: None)
+    return Scheduler(app=app)
+
+
+sent: list[str] = []
+
+
+def test_a_tick_says_that_beat_lives(scheduler: Scheduler, store: BatchStore) -> None:
+    assert scheduler.tick() <= 5
+    assert is_beating(store.redis, "beat")
+
+
+def test_it_handles_a_database_that_is_away(
+    scheduler: Scheduler, store: BatchStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def gone() -> None:
+        raise OperationalError("connection refused")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("config.beat.connection.ensure_connection", gone)
+        assert [scheduler.tick(), scheduler.tick()] == [WAIT_SECONDS, WAIT_SECONDS]
+    assert caplog.text.count("waits for the database") == 1
+    assert is_beating(store.redis, "beat")
+    assert scheduler.tick() != WAIT_SECONDS
+
+
+def test_it_handles_a_redis_that_is_away(scheduler: Scheduler, caplog: pytest.LogCaptureFixture) -> None:
+    scheduler.pulse._redis = Redis(port=1)
+    scheduler.tick()
+    scheduler.tick()
+    assert caplog.text.count("does not take the heartbeat") == 1
+
+
+def test_too_many_partitions_are_refused_before_anything_starts(settings: object) -> None:
+    def said() -> list[str]:
+        return [f"{e.msg} {e.hint}" for e in run_checks() if e.id == "monitoring.E001"]
+
+    assert said() == []
+    settings.PARTITION_WIDTH = "day"  # type: ignore[attr-defined]
+    (line,) = said()
+    assert "RETENTION_DAYS=730" in line
+    assert "PARTITION_WIDTH=week" in line
