@@ -5,6 +5,7 @@ import secrets
 import select
 import time
 from collections.abc import Callable
+from socket import SHUT_RDWR
 from typing import Any
 
 import paho.mqtt.client as mqtt
@@ -185,7 +186,7 @@ class Connection:
         self.connected = False
         if self._client is not None and (socket := self._client.socket()) is not None:
             with contextlib.suppress(OSError):
-                socket.close()
+                socket.shutdown(SHUT_RDWR)  # type: ignore[attr-defined]  # paho reads the end, and tidies up
             if not self.ever:
                 self._client = None
 

@@ -1,7 +1,9 @@
 """Simulated boards: `manage.py simulate --boards 30 --rate 0.5 --faults duplicates,late,garbage`."""
 
 import math
+import os
 import signal
+import sys
 import time
 from argparse import ArgumentTypeError, BooleanOptionalAction
 from collections.abc import Callable, Iterator
@@ -127,6 +129,9 @@ class Command(BaseCommand):
         with until_signalled(simulation.stop):
             try:
                 sums = simulation.run()
+            except BrokenPipeError:  # whoever read our lines has gone, as `| head` does
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                return
             except Unreachable as error:
                 raise CommandError(f"{address} cannot be reached: {error}; is MQTT_URL right?") from None
         for line in sums.lines(qos):
