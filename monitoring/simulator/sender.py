@@ -250,7 +250,9 @@ class Sender:
     @property
     def trouble(self) -> str:
         """Why there is no connection; empty where there is."""
-        return "" if self.ready else next((c.why for c in self._connections if c.why), "not connected yet")
+        if self.ready:
+            return ""
+        return self._said or next((c.why for c in self._connections if c.why), "not connected yet")
 
     def has_room(self, board: int) -> bool:
         return self._of(board).room > 0

@@ -203,7 +203,7 @@ def test_the_first_topic_is_taken(broker: Broker, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_finite_run_gives_up_on_a_broker_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(simulation, "REACH_SECONDS", 1.0)
+    monkeypatch.setattr(simulation, "REACH_SECONDS", 1.2)
     out = StringIO()
     url = f"mqtt://someone:secret@127.0.0.1:{ports.choose()}"
     with pytest.raises(CommandError, match=r"cannot be reached: .*[Rr]efused"):
@@ -246,7 +246,7 @@ def test_a_log_sees_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_broker_that_accepts_and_says_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sender, "CONNECT_SECONDS", 0.3)
-    monkeypatch.setattr(simulation, "REACH_SECONDS", 2.0)
+    monkeypatch.setattr(simulation, "REACH_SECONDS", 1.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"mqtt://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(CommandError, match="no answer to CONNECT"):

@@ -79,8 +79,8 @@ class Command(BaseCommand):
             "--ts",
             action=BooleanOptionalAction,
             default=None,
-            help="whether messages carry their time; without it a duplicate is a new reading; "
-            "only where duplicates or late are asked for, unless given",
+            help="whether messages carry their time: without it a duplicate is stored as a new reading; "
+            "unless given, on where duplicates or late are asked for, else off",
         )
         add("--seed", type=int, help="the same faults at the same places each time")
         add("--topic", help="in place of the first of MQTT_TOPICS")
