@@ -180,7 +180,7 @@ class Supervisor:
         self.together([readiness.forget])
         commands = read_procfile(self.env.project / "Procfile", self.values)
         if self.env.simulate:
-            flags = ["--boards", str(self.env.simulate), "--rate", "0.5", "--profile", "esp32"]
+            flags = ["--boards", str(self.env.simulate), "--rate", "0.5", "--profile", "esp32", "--register"]
             commands["simulate"] = [sys.executable, "manage.py", "simulate", *flags]
         self.console.step(f"starting {', '.join(commands)} …")
         began = time.monotonic()

@@ -1,4 +1,4 @@
-"""The whole system, each part a real process: services from runner.services, ours as the Procfile has them."""
+"""The whole system, each part a real process: our own as the Procfile has them."""
 
 import json
 import os
