@@ -96,7 +96,7 @@ class Measurements(APIView):
         refusals = [item for item in decode(body) if isinstance(item, Refusal)]
         if refusals:
             return _refused(refusals)
-        batch_id = _hand_over(body, key, request.user.pk)
+        batch_id = _hand_over(body, key, str(request.user.pk))
         return Response({"batch": str(batch_id)}, status=status.HTTP_202_ACCEPTED)
 
 
@@ -134,7 +134,7 @@ def _refused(refusals: list[Refusal]) -> Response:
     return Response({"detail": detail, "errors": errors}, status=status.HTTP_400_BAD_REQUEST)
 
 
-def _hand_over(body: bytes, key: str | None, user_id: int) -> UUID:
+def _hand_over(body: bytes, key: str | None, user_id: str) -> UUID:
     """The id of the batch that stands: under a key that was used before, the first one's."""
     message = Message(time.time_ns() // 1000, TOPIC, body)
     batch = Batch(time_ordered_id(), SOURCE, [message])

@@ -75,7 +75,8 @@ class PageQuery(serializers.Serializer[Any]):
             if len(values) > 1:
                 raise ValidationError({name: ["Given more than once."]})
         query.is_valid(raise_exception=True)
-        return query.validated_data
+        checked: Mapping[str, Any] = query.validated_data
+        return checked
 
 
 class SpanQuery(PageQuery):

@@ -76,7 +76,7 @@ class Sensors(APIView):
         rows = Sensor.objects.order_by("pk")
         if cursor := query.get("cursor"):
             rows = rows.filter(pk__gt=cursor.id)
-        return page(request, rows[: query["limit"] + 1], query["limit"], _SENSORS)
+        return page(request, list(rows[: query["limit"] + 1]), query["limit"], _SENSORS)
 
 
 class OneSensor(APIView):

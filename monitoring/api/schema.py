@@ -6,7 +6,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.plumbing import build_bearer_security_scheme_object
 
 
-class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[misc]  # no types
+class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     target_class = "monitoring.api.authentication.TokenAuthentication"
     name = "token"
 
@@ -14,7 +14,7 @@ class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[misc]  # no t
         return build_bearer_security_scheme_object(header_name="Authorization", token_prefix="Token")  # noqa: S106
 
 
-class BasicScheme(OpenApiAuthenticationExtension):  # type: ignore[misc]
+class BasicScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     target_class = "monitoring.api.authentication.BasicAuthentication"
     name = "password"
 

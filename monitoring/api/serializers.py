@@ -67,7 +67,9 @@ class RefusedReadingSerializer(serializers.Serializer[Any]):
 
 
 class RefusedSerializer(DetailSerializer):
-    errors = RefusedReadingSerializer(many=True)
+    def get_fields(self) -> dict[str, Any]:
+        # As an attribute it would hide Serializer.errors.
+        return {**super().get_fields(), "errors": RefusedReadingSerializer(many=True)}
 
 
 class PendingSerializer(serializers.Serializer[Any]):

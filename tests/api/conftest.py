@@ -1,0 +1,50 @@
+"""Clients of the API, and rows to read."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from knox.models import AuthToken
+from rest_framework.test import APIClient
+
+from bridge.store import BatchStore
+from monitoring.models import Measurement, Sensor
+
+NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=2)
+API = "/api/monitoring/"
+
+
+@pytest.fixture
+def user(db: None) -> User:
+    return User.objects.create_user("ana", password="a good password")
+
+
+@pytest.fixture
+def client(settings: Any) -> APIClient:
+    """Anybody, where reading is public."""
+    settings.API_PUBLIC_READ = True
+    return APIClient()
+
+
+@pytest.fixture
+def sender(user: User, store: BatchStore) -> Iterator[APIClient]:
+    """Somebody with a token; the store is empty."""
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION="Token " + AuthToken.objects.create(user=user)[1])
+    return client
+
+
+@pytest.fixture
+def measure(sensors: dict[int, Sensor]) -> Callable[..., None]:
+    """measure(3, seconds, ...): a row of sensor 3 at each of these seconds after NOON."""
+
+    def measure(sensor_id: int, *seconds: float) -> None:
+        moments = [NOON + timedelta(seconds=second) for second in seconds]
+        Measurement.objects.bulk_create(
+            Measurement(sensor_id=sensor_id, created_at=at, received_at=at, value=2.57, unit="V")
+            for at in moments
+        )
+
+    return measure
