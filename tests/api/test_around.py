@@ -87,7 +87,7 @@ def test_health(store: BatchStore, monkeypatch: pytest.MonkeyPatch) -> None:
     assert Client().get("/").headers["Location"] == "/admin/"
 
 
-def test_what_is_away_makes_it_not_ready(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_away_makes_it_not_ready(settings: Any) -> None:
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     assert Client().get("/healthz").status_code == 200
     answer = Client().get("/readyz")
