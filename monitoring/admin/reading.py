@@ -17,7 +17,7 @@ from unfold.views import ChangeList
 MOST_PAGES = 100
 
 
-class UncountedPaginator(Paginator[Any]):
+class UncountedPaginator(Paginator):  # type: ignore[type-arg]
     """Knows whether there is a next page, from one row more than a page holds; never how many there are."""
 
     template_name = "monitoring/admin/pagination.html"
