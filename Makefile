@@ -4,12 +4,13 @@ FIND_PYTHON = for p in python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && echo $$p && exit; done; echo python3
 PYTHON ?= $(shell $(FIND_PYTHON))
 
-.PHONY: help run test check locks dev clean
+.PHONY: help run test check bench locks dev clean
 
 help:
 	@echo "make run     everything: PostgreSQL, Redis, an MQTT broker, the processes, one simulated board"
 	@echo "make test    all tests, on services that they start themselves"
 	@echo "make check   ruff, mypy, import-linter, migrations, Django's own checks"
+	@echo "make bench   how fast a burst is stored, against a pipe that only copies (wants Debian's mosquitto)"
 	@echo "make locks   requirements/*.txt anew from requirements/*.in"
 	@echo "make clean   remove .venv (data in .data stays)"
 
@@ -35,6 +36,9 @@ check: dev
 	echo "manage.py makemigrations --check, manage.py check --deploy" && \
 	env $(PRODUCTION) SECRET_KEY=$$secret .venv/bin/python manage.py makemigrations --check --dry-run && \
 	env $(PRODUCTION) SECRET_KEY=$$secret .venv/bin/python manage.py check --deploy --fail-level WARNING
+
+bench: dev
+	.venv/bin/python -m bench.ingest
 
 LOCK = ../.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make locks"
