@@ -1,6 +1,8 @@
-"""The heartbeat of a process of Celery's, which must never hold that process up."""
+"""The heartbeat of a process, which must never hold that process up."""
 
 import logging
+import threading
+import time
 
 from django.conf import settings
 from redis import Redis
@@ -29,3 +31,13 @@ class Pulse:
             if self.missed:
                 logger.info("%s: Redis takes the heartbeat again", self.process)
             self.missed = False
+
+    def beat_in_a_thread(self) -> None:
+        """For a process that has no loop of its own to beat from."""
+
+        def beat_for_ever() -> None:
+            while True:
+                self.beat()
+                time.sleep(heartbeat.INTERVAL_SECONDS)
+
+        threading.Thread(target=beat_for_ever, name="heartbeat", daemon=True).start()

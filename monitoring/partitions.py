@@ -1,4 +1,4 @@
-"""The partitions of measurements: which there are, and making those that are missing.
+"""The partitions of the tables that grow: which there are, and making those that are missing.
 
 Made while measurements come in and are read: a table is filled with nobody looking and attached with
 a CHECK that already holds, which waits for no reader and no writer (CREATE ... PARTITION OF would).
@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from django.conf import settings
 from django.db import connection, transaction
 
-TABLE = "monitoring_measurement"
 # Planning looks at every partition: 24 cost 0.3 ms a query, 730 cost 23 ms.
 MOST = 120
 # One key for all that changes the set of partitions: pg_advisory_xact_lock.
@@ -20,6 +19,22 @@ UPKEEP_LOCK = 0x696F7401
 
 class TooManyPartitionsError(Exception):
     """The setting asks for more partitions than planning can bear; the message names the remedy."""
+
+
+@dataclass(frozen=True)
+class PartitionedTable:
+    """A table partitioned by range of `column`. `width`: day, week, month or year; None: PARTITION_WIDTH."""
+
+    name: str
+    column: str
+    fixed_width: str | None = None
+
+    @property
+    def width(self) -> str:
+        return self.fixed_width or settings.PARTITION_WIDTH
+
+
+MEASUREMENTS = PartitionedTable("monitoring_measurement", "created_at")
 
 
 @dataclass(frozen=True, order=True)
@@ -31,7 +46,7 @@ class Span:
 
 
 def period_around(moment: datetime, width: str) -> Span:
-    """The day, week (from Monday) or month, in UTC, that a moment falls into."""
+    """The day, week (from Monday), month or year, in UTC, that a moment falls into."""
     day = moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     if width == "day":
         return Span(day, day + timedelta(days=1))
@@ -39,17 +54,20 @@ def period_around(moment: datetime, width: str) -> Span:
         monday = day - timedelta(days=day.weekday())
         return Span(monday, monday + timedelta(days=7))
     first = day.replace(day=1)
+    if width == "year":
+        first = first.replace(month=1)
+        return Span(first, first.replace(year=first.year + 1))
     return Span(first, (first + timedelta(days=32)).replace(day=1))
 
 
-def existing() -> dict[str, Span]:
+def existing(table: PartitionedTable = MEASUREMENTS) -> dict[str, Span]:
     """Name and span of each partition, oldest first."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT child.relname, pg_get_expr(child.relpartbound, child.oid)"
             " FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid"
             " WHERE inhparent = %s::regclass",
-            [TABLE],
+            [table.name],
         )
         found = {}
         for name, bound in cursor.fetchall():
@@ -60,32 +78,32 @@ def existing() -> dict[str, Span]:
     return dict(sorted(found.items(), key=lambda item: item[1]))
 
 
-def ensure_partitions(first: datetime, last: datetime) -> list[str]:
+def ensure_partitions(first: datetime, last: datetime, table: PartitionedTable = MEASUREMENTS) -> list[str]:
     """Makes what is missing so that every moment from `first` to `last` has a partition.
 
-    Call it outside a transaction that has touched measurements. Returns the names of those made.
+    Call it outside a transaction that has touched the table. Returns the names of those made.
     Raises TooManyPartitionsError rather than let there be more than MOST. Partitions of another width,
     made before the setting changed, keep their span; the new ones fill the gaps between them.
     """
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [UPKEEP_LOCK])
-        there = existing()
-        missing = _missing(first, last, list(there.values()))
+        there = existing(table)
+        missing = _missing(first, last, list(there.values()), table.width)
         if len(there) + len(missing) > MOST:
             raise TooManyPartitionsError(
-                f"{len(there)} partitions of measurements and {len(missing)} more needed, but {MOST} is the"
-                f" most: set a wider PARTITION_WIDTH than {settings.PARTITION_WIDTH}"
+                f"{len(there)} partitions of {table.name} and {len(missing)} more needed, but {MOST} is the"
+                f" most: set a wider PARTITION_WIDTH than {table.width}"
                 " or a shorter RETENTION_DAYS"
             )
-        return [_make(span) for span in missing]
+        return [_make(table, span) for span in missing]
 
 
-def _missing(first: datetime, last: datetime, there: list[Span]) -> list[Span]:
+def _missing(first: datetime, last: datetime, there: list[Span], width: str) -> list[Span]:
     gaps = []
     moment = first
     while moment <= last:
-        period = period_around(moment, settings.PARTITION_WIDTH)
+        period = period_around(moment, width)
         start = period.start
         for span in sorted(there):
             if span.end <= start or span.start >= period.end:
@@ -99,18 +117,21 @@ def _missing(first: datetime, last: datetime, there: list[Span]) -> list[Span]:
     return gaps
 
 
-def _make(span: Span) -> str:
-    name = f"{TABLE}_p{span.start:%Y%m%d}_{span.end:%Y%m%d}"
+def _make(table: PartitionedTable, span: Span) -> str:
+    name = f"{table.name}_p{span.start:%Y%m%d}_{span.end:%Y%m%d}"
     bounds = [span.start.isoformat(), span.end.isoformat()]
     with connection.cursor() as cursor:
         cursor.execute(
-            f"CREATE TABLE {name} (LIKE {TABLE} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES)"
+            f"CREATE TABLE {name} (LIKE {table.name}"
+            " INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES)"
         )
         cursor.execute(
             f"ALTER TABLE {name} ADD CONSTRAINT span CHECK"
-            " (created_at IS NOT NULL AND created_at >= %s AND created_at < %s)",
+            f" ({table.column} IS NOT NULL AND {table.column} >= %s AND {table.column} < %s)",
             bounds,
         )
-        cursor.execute(f"ALTER TABLE {TABLE} ATTACH PARTITION {name} FOR VALUES FROM (%s) TO (%s)", bounds)
+        cursor.execute(
+            f"ALTER TABLE {table.name} ATTACH PARTITION {name} FOR VALUES FROM (%s) TO (%s)", bounds
+        )
         cursor.execute(f"ALTER TABLE {name} DROP CONSTRAINT span")
     return name

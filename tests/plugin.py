@@ -22,6 +22,7 @@ def _start() -> None:
     global _folder
     _folder = Path(tempfile.mkdtemp(prefix="iot-tests-"))
     _folder.chmod(0o755)
+    (_folder / "data" / "static").mkdir(parents=True)
     postgres = Postgres(_folder / "postgres", durable=False)
     redis = Redis(_folder / "redis")
     for service in (postgres, redis):

@@ -1,5 +1,7 @@
 """The schedule is made once and belongs to the person who changes it."""
 
+from collections.abc import Iterator
+
 import pytest
 from celery import Celery
 from django.core.checks import run_checks
@@ -42,7 +44,7 @@ def test_another_database_is_left_alone() -> None:
 
 
 @pytest.fixture
-def scheduler(monkeypatch: pytest.MonkeyPatch, store: BatchStore) -> Scheduler:
+def scheduler(monkeypatch: pytest.MonkeyPatch, store: BatchStore) -> Iterator[Scheduler]:
     # The test's transaction must outlive the ticks.
     monkeypatch.setattr("config.beat.close_old_connections", lambda: None)
     monkeypatch.setattr("django_celery_beat.schedulers.close_old_connections", lambda: None)
@@ -50,7 +52,9 @@ def scheduler(monkeypatch: pytest.MonkeyPatch, store: BatchStore) -> Scheduler:
     monkeypatch.setattr(Celery, "send_task", lambda self, name, *args, **kwargs: sent.append(name))
     sent.clear()
     monkeypatch.setattr("config.beat.connection.close", lambda: None)
-    return Scheduler(app=app)
+    scheduler = Scheduler(app=app)
+    yield scheduler
+    scheduler._finalize.cancel()  # it would look for the database when the tests are over
 
 
 sent: list[str] = []

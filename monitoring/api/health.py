@@ -1,8 +1,6 @@
 """Is it alive, and is it ready? For load balancers, containers and people."""
 
 import logging
-import threading
-import time
 
 import redis
 from django.conf import settings
@@ -11,15 +9,11 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from bridge import heartbeat
 from bridge.store import BatchStore
 from monitoring import books
 
 logger = logging.getLogger(__name__)
 CHECK_SECONDS = 2
-
-_beat_lock = threading.Lock()
-_last_beat = -heartbeat.INTERVAL_SECONDS
 
 
 def _redis() -> "redis.Redis":
@@ -30,26 +24,7 @@ def _redis() -> "redis.Redis":
 
 def healthz(request: HttpRequest) -> HttpResponse:
     """The process answers; asks nobody else, so that a database that is away restarts no web server."""
-    _beat_sometimes()
     return HttpResponse("ok\n", content_type="text/plain")
-
-
-def _beat_sometimes() -> None:
-    global _last_beat
-    with _beat_lock:
-        if time.monotonic() - _last_beat < heartbeat.INTERVAL_SECONDS:
-            return
-        _last_beat = time.monotonic()
-    # Beside the answer, which waits for nothing: looking up a name alone can take seconds.
-    threading.Thread(target=_beat, name="heartbeat", daemon=True).start()
-
-
-def _beat() -> None:
-    try:
-        with _redis() as client:
-            heartbeat.beat(client, "web")
-    except Exception as error:
-        logger.debug("no heartbeat: %s", error)
 
 
 def readyz(request: HttpRequest) -> JsonResponse:

@@ -87,12 +87,9 @@ def test_a_session_needs_its_csrf_token(user: Any, store: BatchStore) -> None:
     assert post(browser).status_code == 403
 
 
-def test_a_store_that_is_away_or_full_is_a_503(
-    sender: APIClient, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patched:
-        patched.setattr(settings, "BATCHES_MAX_BYTES", 10)
-        full = post(sender)
+def test_a_store_that_is_away_or_full_is_a_503(sender: APIClient, settings: Any) -> None:
+    settings.BATCHES_MAX_BYTES = 10
+    full = post(sender)
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     for answer in (full, post(sender), sender.get(API + "pipeline/")):
         assert answer.status_code == 503

@@ -24,6 +24,15 @@ def test_it_works(system: System, device: Device) -> None:
     assert before <= datetime.fromisoformat(created_at) <= datetime.now(UTC)
 
 
+def test_every_process_says_that_it_lives(system: System) -> None:
+    assert system.api("pipeline/")["processes"] == {
+        "bridge": True,
+        "worker": True,
+        "beat": True,
+        "web": True,
+    }
+
+
 def test_the_shell_shows_the_newest(system: System, device: Device) -> None:
     device.publish('{"sensor_id": 1, "value": 20.25}')
     system.rest()

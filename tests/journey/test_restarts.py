@@ -20,10 +20,10 @@ class Stream(threading.Thread):
         self.device = device
         self.sent = 0
         self.start_ts = round(time.time()) - 50_000
-        self._stop = threading.Event()
+        self._told_to_end = threading.Event()
 
     def run(self) -> None:
-        while not self._stop.wait(0.02):
+        while not self._told_to_end.wait(0.02):
             self.device.publish(
                 *(
                     json.dumps({"sensor_id": 1, "value": number % 40, "ts": self.start_ts + number})
@@ -33,7 +33,7 @@ class Stream(threading.Thread):
             self.sent += 100
 
     def end(self) -> int:
-        self._stop.set()
+        self._told_to_end.set()
         self.join(60)
         assert not self.is_alive()
         return self.sent

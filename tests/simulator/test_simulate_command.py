@@ -267,17 +267,17 @@ def test_a_signal_ends_it_with_its_summary(number_of: signal.Signals, subscriber
 
 def test_a_broker_that_comes_late_and_goes_away_is_waited_for(tmp_path: Path) -> None:
     broker = Broker(tmp_path / "mqtt", ports.choose())
-    process = start("--rate", "50", "--url", broker.url, "--duration", "3")
+    process = start("--rate", "50", "--url", broker.url)
     assert process.stdout
     lines = iter(process.stdout.readline, "")
     try:
         next(line for line in lines if "trying again" in line)
         with broker:
             next(line for line in lines if "connected to" in line)
-            time.sleep(0.3)
         next(line for line in lines if "trying again" in line)
         with broker:
             next(line for line in lines if "connected again to" in line)
+            process.send_signal(signal.SIGTERM)
             text = process.communicate(timeout=20)[0]
     finally:
         process.kill()
