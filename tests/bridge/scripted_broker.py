@@ -1,4 +1,4 @@
-"""A broker that does what a test tells it: just enough MQTT 3.1.1 and 5 to provoke what real brokers seldom do.
+"""A broker that does what a test tells it: what real brokers seldom do, in just enough MQTT 3.1.1 and 5.
 
 It answers CONNECT, SUBSCRIBE and PINGREQ by itself; what is published, under which packet id, with DUP or
 not, and when a connection breaks, the test says. PUBACKs are kept in the order in which they came.
@@ -6,6 +6,7 @@ not, and when a connection breaks, the test says. PUBACKs are kept in the order 
 
 import contextlib
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -114,7 +115,9 @@ class ScriptedBroker:
         refuse: dict[int, int] | None = None,
         short_refusals: bool = False,
         port: int = 0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
+        self.tls = tls
         self.session_present = session_present
         self.refuse = refuse or {}
         self.short_refusals = short_refusals
@@ -129,7 +132,7 @@ class ScriptedBroker:
 
     @property
     def url(self) -> str:
-        return f"mqtt://127.0.0.1:{self.port}"
+        return f"{'mqtts' if self.tls else 'mqtt'}://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
         return self
@@ -158,6 +161,8 @@ class ScriptedBroker:
             while True:
                 sock, _ = self._listener.accept()
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if self.tls:
+                    sock = self.tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
                 connection = Connection(sock)
                 self.attempts.append(connection)
                 threading.Thread(target=self._serve, args=[connection], daemon=True).start()
@@ -234,7 +239,7 @@ class ScriptedBroker:
 
 
 class PersistentBroker(ScriptedBroker):
-    """Keeps one session: what is published is sent until it is acknowledged, with DUP from the second time on.
+    """Keeps one session: what is published is sent until it is acknowledged, later with DUP.
 
     As a real broker does: the same packet ids, in the same order, on every connection.
     """
