@@ -62,7 +62,7 @@ class BridgeSettings:
 
 def _redis_address(url: str) -> None:
     try:
-        parse_url(url)
+        parse_url(url)  # type: ignore[no-untyped-call]
     except ValueError:
         # What it says may quote a part of the password.
         raise ValidationError(

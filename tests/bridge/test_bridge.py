@@ -1,5 +1,7 @@
 """The bridge as a process: what reaches the store, and what is acknowledged when."""
 
+from itertools import pairwise
+
 from bridge_process import Start, handed_over, messages, payloads
 from scripted_broker import Connection, ScriptedBroker, publish_frame, until
 
@@ -52,7 +54,7 @@ def test_it_acknowledges_in_the_order_of_arrival(
     connection.wait_for_acks(*order)
     assert payloads(store) == [b"%d" % mid for mid in order]
     moments = [message.received_us for message in messages(store)]
-    assert all(earlier < later for earlier, later in zip(moments, moments[1:], strict=False))
+    assert all(earlier < later for earlier, later in pairwise(moments))
 
 
 def test_it_keeps_its_client_id(start: Start, broker: ScriptedBroker, store: BatchStore) -> None:
