@@ -12,7 +12,7 @@ from scripted_broker import ScriptedBroker, until
 
 import bridge.hand_over
 from bridge.batch import Batch, Message, time_ordered_id
-from bridge.dispatch import celery_app
+from bridge.dispatch import celery_app, send_ingest
 from bridge.hand_over import HandOver
 from bridge.heartbeat import is_beating
 from bridge.store import BatchStore, Bridge, NotOwnerError, Receipt, StoreFullError
@@ -318,3 +318,11 @@ def test_sigterm_before_redis_was_ever_there(start: Start) -> None:
     bridge = start(MQTT_URL="mqtt://127.0.0.1:1", REDIS_URL="redis://127.0.0.1:1/0")
     bridge.wait_for_line("REDIS_URL")
     assert bridge.terminate() == 0
+
+
+def test_a_task_that_cannot_be_sent_costs_no_time(caplog: pytest.LogCaptureFixture) -> None:
+    """The next batch waits behind it."""
+    began = time.monotonic()
+    send_ingest(celery_app("redis://127.0.0.1:1/0"), batch(b"x"))
+    assert time.monotonic() - began < 2
+    assert "it will be sent again" in caplog.text
