@@ -38,7 +38,7 @@ def test_killed_at(step: str, start: Start, persistent_broker: PersistentBroker,
     assert store.figures().handed_over == 300
 
 
-@pytest.mark.parametrize("step", ["bridge.before_hand_over", "bridge.handed_over", "bridge.before_ack"])
+@pytest.mark.parametrize("step", ["bridge.handed_over", "bridge.before_ack"])
 def test_killed_at_with_mosquitto(step: str, start: Start, store: BatchStore, mosquitto: Broker) -> None:
     bridge = start(MQTT_URL=mosquitto.url, FAILPOINTS=f"{step}=kill@2")
     bridge.wait_for_line("MQTT connected")
