@@ -1,5 +1,6 @@
 """The bridge is killed at each step, the broker sends again what was not acknowledged: all is there once."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,6 +39,11 @@ def test_killed_at(step: str, start: Start, persistent_broker: PersistentBroker,
     assert store.figures().handed_over == 300
 
 
+# The embedded broker sends again under other packet ids and without DUP, so nothing can recognise it; a
+# machine without Mosquitto has the scripted broker above. CI runs this one, with Debian's services.
+@pytest.mark.skipif(
+    os.environ.get("SERVICES_FROM") != "system", reason="wants Mosquitto: SERVICES_FROM=system"
+)
 @pytest.mark.parametrize("step", ["bridge.handed_over", "bridge.before_ack"])
 def test_killed_at_with_mosquitto(step: str, start: Start, store: BatchStore, mosquitto: Broker) -> None:
     bridge = start(MQTT_URL=mosquitto.url, FAILPOINTS=f"{step}=kill@2")
