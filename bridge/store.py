@@ -159,6 +159,7 @@ class BatchStore:
             bridge.seen if bridge else b"",
             SEEN_BYTES,
             bridge.window if bridge else 1,
+            client,
         ]
         try:
             answer = cast(bytes, self._script("hand_over")(keys, args, client=self.redis)).decode()

@@ -326,3 +326,13 @@ def test_a_task_that_cannot_be_sent_costs_no_time(caplog: pytest.LogCaptureFixtu
     send_ingest(celery_app("redis://127.0.0.1:1/0"), batch(b"x"))
     assert time.monotonic() - began < 2
     assert "it will be sent again" in caplog.text
+
+
+def test_an_emptied_redis_costs_the_bridge_neither_its_name_nor_its_client_id(store: BatchStore) -> None:
+    client_id = store.take_over("default", "iot-monitor-1", "token")
+    store.redis.flushdb()
+    batch = Batch(time_ordered_id(), "mqtt:default", [Message(1, "t", b"x")])
+    store.hand_over(batch, Receipt("bridge:default", ""), Bridge("default", client_id, "token"))
+    assert store.take_over("default", "iot-monitor-2", "another") == "iot-monitor-1"
+    with pytest.raises(NotOwnerError):
+        store.hand_over(batch, Receipt("bridge:default", ""), Bridge("default", client_id, "token"))
