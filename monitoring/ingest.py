@@ -395,16 +395,5 @@ def _complete(progress: _Progress) -> IngestBatch:
     entry.stored = progress.stored
     entry.duplicates = progress.duplicates
     entry.rejected = len(progress.rejected)
-    if progress.touched:
-        pairs = sorted(progress.touched)
-        entry.touched_sensors = [sensor for sensor, _ in pairs]
-        entry.touched_minutes = [minute for _, minute in pairs]
-    IngestBatch.objects.filter(pk=entry.pk).update(
-        readings=entry.readings,
-        stored=entry.stored,
-        duplicates=entry.duplicates,
-        rejected=entry.rejected,
-        touched_sensors=entry.touched_sensors,
-        touched_minutes=entry.touched_minutes,
-    )
+    IngestBatch.objects.complete(entry, progress.touched)
     return entry

@@ -1,5 +1,6 @@
 """The ledger: one row a batch that was dealt with."""
 
+from collections.abc import Collection
 from typing import TypedDict
 
 from django.contrib.postgres.fields import ArrayField
@@ -39,6 +40,21 @@ class IngestBatchQuerySet(models.QuerySet["IngestBatch"]):
             )
             return bool(cursor.rowcount)
 
+    def complete(self, entry: "IngestBatch", touched: Collection[tuple[int, int]]) -> None:
+        """Writes the counts of an entry, and the (sensor, minute) pairs whose rows its batch changed."""
+        if touched:
+            pairs = sorted(touched)
+            entry.touched_sensors = [sensor for sensor, _ in pairs]
+            entry.touched_minutes = [minute for _, minute in pairs]
+        self.filter(pk=entry.pk).update(
+            readings=entry.readings,
+            stored=entry.stored,
+            duplicates=entry.duplicates,
+            rejected=entry.rejected,
+            touched_sensors=entry.touched_sensors,
+            touched_minutes=entry.touched_minutes,
+        )
+
     def sums(self) -> Sums:
         """The ledger's side of the books. Reads every row that has not been folded yet."""
 
@@ -58,7 +74,8 @@ class IngestBatchQuerySet(models.QuerySet["IngestBatch"]):
 class IngestBatch(models.Model):
     """At once idempotency (its id), conservation (its counts) and the rollups' work list (touched).
 
-    readings = stored + duplicates + rejected, where a message that cannot be read counts as one.
+    readings = stored + duplicates + rejected, where a message that cannot be read counts as one. `messages`
+    are those that were handed over: an import (source `import`) hands none over, and has readings alone.
     """
 
     id = models.UUIDField(_("batch"), primary_key=True)
