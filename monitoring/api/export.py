@@ -134,8 +134,13 @@ class _Stream:
         if not self._closed:
             self._closed = True
             _under_way.discard(self)
-            self._thread.submit(connection.close)
+            self._thread.submit(_disconnect)
             self._thread.shutdown(wait=False)
+
+
+def _disconnect() -> None:
+    # `connection.close` would be looked up by whoever submits it, and so be that thread's connection.
+    connection.close()
 
 
 # Weak: one that Django never came to send, and so never closed, does not count for ever.

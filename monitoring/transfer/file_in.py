@@ -12,7 +12,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -147,7 +147,7 @@ class FileIn:
                     bytes=line.end,
                     line=line.number,
                     entry=self._entry,
-                    counts=asdict(self.counts),
+                    counts=vars(self.counts),
                 )
         with suppress(OSError):  # a pipe has no place to be at
             self.how.tell(self.counts, raw.tell() / size if size else 0.0)
