@@ -119,12 +119,13 @@ def test_the_rollups_and_the_books_learn_of_it(
 
 
 def test_it_says_what_it_refused(sensors: dict[int, Sensor], tmp_path: Path) -> None:
+    Sensor.objects.filter(pk=2).delete()
     file = tmp_path / "a.csv"
     at = f"{NOON:%Y-%m-%dT%H:%M:%SZ}"
     later = f"{NOON:%Y-%m-%dT%H:%M:59Z}"
     file.write_text(
         HEADER + f"3,{at},,1.5,V\n" + f"3,{at},,1.5,V\n" + f"3,{at},,2.5,V\n" + f"3,{later[:-1]},,1,V\n"
-        f"9,{at},,1,V\n" + "3,2001-01-01T00:00:00Z,,1,V\n" + "3,2999-01-01T00:00:00Z,,1,V\n"
+        f"2,{at},,1,V\n" + "3,2001-01-01T00:00:00Z,,1,V\n" + "3,2999-01-01T00:00:00Z,,1,V\n"
         f"3,{later},,0.1,V"
     )
     said = load(str(file)).splitlines()
@@ -136,7 +137,7 @@ def test_it_says_what_it_refused(sensors: dict[int, Sensor], tmp_path: Path) -> 
     text = "\n".join(said)
     assert f"{file}:4: conflict: 2.5 V in the file, 1.5 V stored, for sensor 3 at" in text
     assert f"{file}:5: bad_ts: created_at" in text
-    assert f"{file}:6: unknown_sensor: there is no sensor 9" in text
+    assert f"{file}:6: unknown_sensor: there is no sensor 2" in text
     assert f"{file}:7: too_old: created_at 2001-01-01" in text
     assert not RejectedMessage.objects.exists()
 
@@ -146,7 +147,7 @@ def test_it_says_what_it_refused(sensors: dict[int, Sensor], tmp_path: Path) -> 
     assert refused.read_text().splitlines()[0] == "file,line,reason,detail"
     assert len(refused.read_text().splitlines()) == 5
     assert conflicts.read_text().splitlines()[1] == f"{file},4,3,{NOON.isoformat()},2.5,V,1.5,V"
-    assert Sensor.objects.get(pk=9).unit == "V"
+    assert Sensor.objects.get(pk=2).unit == "V"
 
 
 def test_a_sensor_that_keeps_less_takes_less(sensors: dict[int, Sensor], tmp_path: Path) -> None:
