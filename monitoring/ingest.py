@@ -12,8 +12,7 @@ savepoints. Where a worker died three times, the next one notes each position be
 """
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -33,6 +32,7 @@ from monitoring.decoders import MAX_CLOCK_AHEAD, Code, Reading, Refusal, check, 
 from monitoring.decoders.reading import storable
 from monitoring.models import IngestBatch, Measurement, RejectedMessage, Sensor
 from monitoring.models.measurement_queryset import Incoming
+from monitoring.models.sensor import Expectation
 from monitoring.partitions import Span, TooManyPartitionsError, ensure_partitions, existing
 
 logger = logging.getLogger(__name__)
@@ -267,7 +267,12 @@ class _KnownPartitions:
     def cover(self, moment: datetime) -> bool:
         return any(span.start <= moment < span.end for span in self._spans)
 
-    def ensure(self, moments: Iterable[datetime]) -> None:
+    def ensure(self, moments: Collection[datetime]) -> None:
+        if not moments:
+            return
+        first, last = min(moments), max(moments)
+        if any(span.start <= first and last < span.end for span in self._spans):
+            return  # nearly always: all of a batch in one month
         for moment in moments:
             if self.cover(moment):
                 continue
@@ -284,15 +289,15 @@ def _make_partitions(progress: _Progress, decoded: list[_Decoded]) -> None:
     """For all readings that may be stored; a hostile `ts` makes no partition."""
     messages = progress.batch.messages
     received = to_datetime(messages[0].received_us), to_datetime(messages[-1].received_us)
+    latest = received[1] + MAX_CLOCK_AHEAD
     moments = {
         item.ts
         for _, items in decoded
         for item in items
-        if isinstance(item, Reading)
-        and item.ts is not None
-        and progress.oldest <= item.ts <= received[1] + MAX_CLOCK_AHEAD
+        if isinstance(item, Reading) and item.ts is not None and progress.oldest <= item.ts <= latest
     }
-    _known_partitions.ensure(moment for moment in (*received, *moments) if moment >= progress.oldest)
+    moments.update(moment for moment in received if moment >= progress.oldest)
+    _known_partitions.ensure(moments)
 
 
 def _settle(progress: _Progress, decoded: list[_Decoded]) -> None:
@@ -308,7 +313,7 @@ def _settle(progress: _Progress, decoded: list[_Decoded]) -> None:
     for position, items in decoded:
         message = batch.messages[position]
         received_at = to_datetime(message.received_us)
-        untimed: Counter[int] = Counter()
+        untimed: dict[int, int] = {}
         for item in items:
             if isinstance(item, Refusal):
                 refused.append((position, item))
@@ -322,8 +327,9 @@ def _settle(progress: _Progress, decoded: list[_Decoded]) -> None:
             created_at = item.ts
             if created_at is None:
                 # Several readings of one sensor in one message, none with a time: side by side.
-                created_at = received_at + untimed[item.sensor_id] * _MICROSECOND
-                untimed[item.sensor_id] += 1
+                before = untimed.get(item.sensor_id, 0)
+                created_at = received_at + before * _MICROSECOND
+                untimed[item.sensor_id] = before + 1
             incoming.append(
                 Incoming(
                     item.sensor_id,
@@ -354,7 +360,7 @@ def _settle(progress: _Progress, decoded: list[_Decoded]) -> None:
         progress.touched.add((incoming[place].sensor_id, int(created_at.timestamp()) // 60))
 
 
-def _sensors(readings: list[tuple[int, Reading]]) -> dict[int, Sensor]:
+def _sensors(readings: list[tuple[int, Reading]]) -> dict[int, Expectation]:
     named = {reading.sensor_id: reading for _, reading in readings}
     sensors = Sensor.objects.lock_for_ingest(named)
     unknown = named.keys() - sensors.keys()
@@ -395,5 +401,9 @@ def _complete(progress: _Progress) -> IngestBatch:
     entry.stored = progress.stored
     entry.duplicates = progress.duplicates
     entry.rejected = len(progress.rejected)
-    IngestBatch.objects.complete(entry, progress.touched)
+    if progress.touched:
+        pairs = sorted(progress.touched)
+        entry.touched_sensors = [sensor for sensor, _ in pairs]
+        entry.touched_minutes = [minute for _, minute in pairs]
+    IngestBatch.objects.complete(entry)
     return entry

@@ -1,6 +1,5 @@
 """The ledger: one row a batch that was dealt with."""
 
-from collections.abc import Collection
 from typing import TypedDict
 
 from django.contrib.postgres.fields import ArrayField
@@ -40,21 +39,6 @@ class IngestBatchQuerySet(models.QuerySet["IngestBatch"]):
             )
             return bool(cursor.rowcount)
 
-    def complete(self, entry: "IngestBatch", touched: Collection[tuple[int, int]]) -> None:
-        """Writes the counts of an entry, and the (sensor, minute) pairs whose rows its batch changed."""
-        if touched:
-            pairs = sorted(touched)
-            entry.touched_sensors = [sensor for sensor, _ in pairs]
-            entry.touched_minutes = [minute for _, minute in pairs]
-        self.filter(pk=entry.pk).update(
-            readings=entry.readings,
-            stored=entry.stored,
-            duplicates=entry.duplicates,
-            rejected=entry.rejected,
-            touched_sensors=entry.touched_sensors,
-            touched_minutes=entry.touched_minutes,
-        )
-
     def sums(self) -> Sums:
         """The ledger's side of the books. Reads every row that has not been folded yet."""
 
@@ -69,6 +53,25 @@ class IngestBatchQuerySet(models.QuerySet["IngestBatch"]):
             duplicates=total("duplicates"),
             rejected=total("rejected"),
         )  # type: ignore[return-value]  # the plugin does not see Coalesce's type
+
+    def complete(self, entry: "IngestBatch") -> None:
+        """Writes what came of the batch into its entry."""
+        with connection.cursor() as cursor:
+            # Plain lists: ArrayField would prepare each of a thousand elements by itself.
+            cursor.execute(
+                "UPDATE monitoring_ingestbatch"
+                " SET readings = %s, stored = %s, duplicates = %s, rejected = %s,"
+                " touched_sensors = %s::bigint[], touched_minutes = %s::integer[] WHERE id = %s",
+                [
+                    entry.readings,
+                    entry.stored,
+                    entry.duplicates,
+                    entry.rejected,
+                    entry.touched_sensors,
+                    entry.touched_minutes,
+                    str(entry.id),
+                ],
+            )
 
 
 class IngestBatch(models.Model):

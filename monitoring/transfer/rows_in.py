@@ -137,13 +137,15 @@ def _in_one_transaction(rows: Sequence[Row], create_sensors: bool, now: datetime
     outcome = Measurement.objects.ingest(readings)
     entry.stored, entry.duplicates = len(outcome.stored), len(outcome.duplicates)
     entry.readings = entry.stored + entry.duplicates
-    IngestBatch.objects.complete(
-        entry,
-        {
+    if outcome.stored:
+        touched = {
             (readings[place].sensor_id, int(readings[place].created_at.timestamp()) // 60)
             for place in outcome.stored
-        },
-    )
+        }
+        pairs = sorted(touched)
+        entry.touched_sensors = [sensor for sensor, _ in pairs]
+        entry.touched_minutes = [minute for _, minute in pairs]
+    IngestBatch.objects.complete(entry)
     conflicts = [
         Conflict(taken[place], readings[place].unit, stored) for place, stored in outcome.conflicts.items()
     ]
@@ -153,11 +155,11 @@ def _in_one_transaction(rows: Sequence[Row], create_sensors: bool, now: datetime
 def _sensors(rows: Sequence[Row], create: bool) -> dict[int, Sensor]:
     """Those of the rows' sensors that there are, locked: none is deleted meanwhile."""
     named = {row.sensor_id: row for row in reversed(rows)}
-    sensors = Sensor.objects.lock_for_ingest(named)
-    unknown = named.keys() - sensors.keys()
+    locked = Sensor.objects.lock_for_ingest(named)
+    unknown = named.keys() - locked.keys()
     if unknown and create:
         Sensor.objects.register(
             [Sensor(id=number, name=f"Sensor {number}", unit=named[number].unit or "") for number in unknown]
         )
-        sensors |= Sensor.objects.lock_for_ingest(unknown)
-    return sensors
+        locked |= Sensor.objects.lock_for_ingest(unknown)
+    return Sensor.objects.in_bulk(locked)
