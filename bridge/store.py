@@ -234,13 +234,10 @@ class BatchStore:
 
     def figures(self) -> Figures:
         """Handed over and pending, as of one moment."""
-        with self.redis.pipeline() as pipeline:
-            pipeline.hmget("iot:books", "handed_over", "redelivered", "pending_messages", "pending_bytes")
-            pipeline.zcard("iot:batches:since")
-            pipeline.zrange("iot:batches:since", 0, 0, withscores=True)
-            numbers, batches, oldest = pipeline.execute()
-        handed_over, redelivered, messages, size = (int(number or 0) for number in numbers)
-        return Figures(handed_over, redelivered, messages, batches, size, oldest[0][1] if oldest else None)
+        answer = self._script("figures")(["iot:books", "iot:batches:since"], client=self.redis)
+        *numbers, oldest = cast(list[bytes], answer)
+        handed_over, redelivered, messages, size, batches = map(int, numbers)
+        return Figures(handed_over, redelivered, messages, batches, size, float(oldest) if oldest else None)
 
     # --- the bridge's end ------------------------------------------------------------------------
 
