@@ -159,7 +159,7 @@ def test_data_of_another_version_of_postgresql(tmp_path):
     with Postgres(tmp_path, durable=False):
         pass
     (tmp_path / "cluster" / "PG_VERSION").write_text("14\n")
-    with pytest.raises(ServiceError, match="version 14, this server is \d+; dump it"):
+    with pytest.raises(ServiceError, match=r"version 14, this server is \d+; dump it"):
         Postgres(tmp_path).start()
 
 
