@@ -8,6 +8,7 @@ from monitoring.api.auth import Login, Logout, LogoutAll
 from monitoring.api.errors import unknown_path
 from monitoring.api.measurements import Measurements
 from monitoring.api.reading import LastOfSensor, MeasurementsOfSensor, OneSensor, Pipeline, Sensors
+from monitoring.api.series import SeriesOfSensor, SeriesOfSensors
 
 monitoring = [
     path("sensors/", Sensors.as_view()),
@@ -15,6 +16,8 @@ monitoring = [
     path("measurements/", Measurements.as_view()),
     path("sensors/<int:sensor_id>/measurements/", MeasurementsOfSensor.as_view()),
     path("sensors/<int:sensor_id>/last/", LastOfSensor.as_view()),
+    path("sensors/<int:sensor_id>/series/", SeriesOfSensor.as_view()),
+    path("series/", SeriesOfSensors.as_view()),
     path("pipeline/", Pipeline.as_view()),
 ]
 
