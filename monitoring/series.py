@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.conf import settings
 from django.db import connection
@@ -34,7 +34,8 @@ _STEPS = [minutes * _MINUTE for minutes in (1, 2, 5, 10, 15, 20, 30)] + [
 UNTAKEN = 2000
 
 
-class Point(NamedTuple):
+@dataclass(frozen=True)
+class Point:
     """`avg`: None where the values are beyond what can be added up."""
 
     start: datetime
@@ -160,7 +161,7 @@ def _query(
     sql = _BUCKETS.format(parts="\n    UNION ALL\n".join(parts))
     if step == _MINUTE and _keeps_rows_since(sensor) <= span.start:
         sql = _ROWS_OR_BUCKETS.format(buckets=sql)
-    params = {
+    params: dict[str, Any] = {
         "sensor": sensor.pk,
         "from": span.start,
         "to": span.end,

@@ -161,4 +161,4 @@ def _read(ids: Sequence[int], query: Mapping[str, Any]) -> list[dict[str, Any]]:
     found = [
         series.read(there[one], span, query["points"], query.get("tz", UTC)) for one in dict.fromkeys(ids)
     ]
-    return [vars(one) | {"points": [point._asdict() for point in one.points]} for one in found]
+    return [vars(one) | {"points": [vars(point) for point in one.points]} for one in found]

@@ -20,7 +20,6 @@ from monitoring.rollups import refresh
 from tests.rollups.rows import DAY, HOUR, MINUTE, Row, store
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
-PARIS = ZoneInfo("Europe/Paris")
 API = "/api/monitoring/"
 pytestmark = pytest.mark.django_db
 
@@ -128,18 +127,27 @@ def test_the_last_day_unless_told_otherwise(client: APIClient, sensors: dict[int
 
 
 @pytest.mark.parametrize(
-    ("day", "hours"), [(datetime(2026, 3, 29), 23), (datetime(2026, 10, 25), 25), (datetime(2026, 7, 1), 24)]
+    ("zone", "day", "hours"),
+    [
+        ("Europe/Paris", datetime(2026, 3, 29), 23),
+        ("Europe/Paris", datetime(2026, 10, 25), 25),
+        ("Europe/Paris", datetime(2026, 7, 1), 24),
+        ("Europe/London", datetime(2026, 3, 29), 23),
+        # There the clocks skip midnight: the day begins at one o'clock.
+        ("Africa/Cairo", datetime(2026, 4, 24), 23),
+        ("Asia/Kathmandu", datetime(2026, 4, 24), 24),
+    ],
 )
 def test_days_are_those_of_the_zone(
-    client: APIClient, years: dict[int, Sensor], day: datetime, hours: int
+    client: APIClient, years: dict[int, Sensor], zone: str, day: datetime, hours: int
 ) -> None:
-    midnight = day.replace(tzinfo=PARIS).astimezone(UTC)
-    store(every(10 * MINUTE, 5 * DAY, midnight - 2 * DAY))
+    midnight = day.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+    store(every(5 * MINUTE, 5 * DAY, midnight - 2 * DAY))
     refresh()
-    said = ask(client, points=5, tz="Europe/Paris", **span_of(4 * DAY, midnight - DAY))
+    said = ask(client, points=5, tz=zone, **span_of(4 * DAY, midnight - DAY))
     assert said["resolution"] == "1d"
     (point,) = [point for point in said["points"] if datetime.fromisoformat(point["start"]) == midnight]
-    assert point["count"] == hours * 6
+    assert point["count"] == hours * 12
 
 
 def test_old_days_are_shown_when_hours_and_minutes_are_gone(
