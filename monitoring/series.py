@@ -89,8 +89,9 @@ def read(sensor: Sensor, span: Span, points: int, zone: tzinfo = UTC) -> Series:
 def _buckets(span: Span, points: int, zone: tzinfo) -> tuple[timedelta, list[datetime]]:
     """The narrowest step of which at most `points` buckets cover the span, and where each begins."""
     length = span.end - span.start
+    narrowest = _narrowest(span.start)
     for step in _STEPS:
-        if length <= step * points:
+        if length <= step * points and step >= narrowest:
             starts = _cut(span, _times_of_day(span, step, zone))
             if len(starts) <= points:
                 return step, starts
@@ -98,6 +99,16 @@ def _buckets(span: Span, points: int, zone: tzinfo) -> tuple[timedelta, list[dat
     while len(starts := _cut(span, _midnights(span, days, zone))) > points:
         days += 1
     return days * _DAY, starts
+
+
+def _narrowest(start: datetime) -> timedelta:
+    """A minute, an hour or a day: the resolution whose rollups are kept from `start` on."""
+    age = datetime.now(UTC) - start
+    minutes = getattr(settings, "ROLLUP_MINUTE_RETENTION_DAYS", settings.RETENTION_DAYS)
+    hours = getattr(settings, "ROLLUP_HOUR_RETENTION_DAYS", 3650)
+    if age <= minutes * _DAY:
+        return _MINUTE
+    return _HOUR if age <= hours * _DAY else _DAY
 
 
 def _cut(span: Span, grid: Iterator[datetime]) -> list[datetime]:

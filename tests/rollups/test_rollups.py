@@ -112,6 +112,23 @@ def test_what_has_no_raw_rows_any_more_is_frozen(years: dict[int, Sensor]) -> No
     assert buckets() == before
 
 
+def test_a_sensor_that_keeps_its_rows_for_less_time_keeps_its_buckets(sensors: dict[int, Sensor]) -> None:
+    old = datetime.now(UTC).replace(second=0, microsecond=0) - 20 * DAY
+    store([(3, old, 1.0), (3, old + MINUTE / 2, 2.0), (3, old + MINUTE, 3.0)])
+    refresh()
+    before = buckets()
+    Sensor.objects.filter(pk=3).update(retention_days=10)
+    Measurement.objects.filter(created_at__lt=old + MINUTE).delete()
+    # Late: into a minute whose rows are gone, into one whose rows are still there, into a new one.
+    store([(3, old + MINUTE / 4, 9.0), (3, old + 1.5 * MINUTE, 5.0), (3, old + 2 * MINUTE, 7.0)])
+    assert refresh() == Refreshed(batches=1, minutes=3, frozen=1)
+    after = buckets()["minute"]
+    assert after[3, old] == before["minute"][3, old]
+    assert after[3, old + MINUTE] == (2, 8.0, 3.0, 5.0, 3.0, 5.0)
+    assert after[3, old + 2 * MINUTE] == (1, 7.0, 7.0, 7.0, 7.0, 7.0)
+    assert sum(hour[0] for hour in buckets()["hour"].values()) == 5
+
+
 def test_a_span_is_taken_before_it_goes(years: dict[int, Sensor]) -> None:
     old = store([(3, START, 1.0)])
     both = store([(3, START + HOUR, 1.0), (3, START + 3 * DAY, 1.0)])

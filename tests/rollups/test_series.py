@@ -102,6 +102,16 @@ def test_the_resolution_is_the_finest_that_fits(
     assert sum(point["count"] for point in said["points"]) == 50
 
 
+def test_what_is_older_than_the_minutes_kept_comes_in_hours(
+    client: APIClient, sensors: dict[int, Sensor], settings: Any
+) -> None:
+    settings.ROLLUP_MINUTE_RETENTION_DAYS = settings.RETENTION_DAYS = 5
+    settings.ROLLUP_HOUR_RETENTION_DAYS = 20
+    now = datetime.now(UTC)
+    said = [ask(client, **span_of(DAY, now - days * DAY))["resolution"] for days in (3, 10, 30)]
+    assert said == ["5m", "1h", "1d"]
+
+
 def test_what_no_refresh_has_taken_is_there(client: APIClient, years: dict[int, Sensor]) -> None:
     store(every(MINUTE, DAY))
     refresh()
