@@ -230,7 +230,7 @@ _steps = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=_steps)
 def test_in_whatever_order_the_buckets_are_what_the_rows_say(
     years: dict[int, Sensor], steps: list[tuple[str, Any]]

@@ -280,7 +280,7 @@ def _asked(draw: Any) -> tuple[str, datetime, list[tuple[int, float, bool]], Spa
 
 
 @hypothesis_settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(asked=_asked())
 def test_the_points_are_what_the_rows_say_on_the_days_of_the_zone(
