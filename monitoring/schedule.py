@@ -34,6 +34,12 @@ JOBS = (
         *(6, "hours", 6 * 3600 - 60),
         "Makes the partitions of measurements before the first row that needs them.",
     ),
+    Job(
+        "refresh rollups",
+        "monitoring.refresh_rollups",
+        *(10, "seconds", 9),
+        "Computes the minutes, hours and days again that new measurements fall into.",
+    ),
 )
 
 

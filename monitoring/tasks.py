@@ -1,6 +1,7 @@
 """Celery's doors into the stories: thin, each a line or two."""
 
 import logging
+import time
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from uuid import UUID
@@ -13,10 +14,13 @@ from bridge.report import Report, line
 from bridge.store import BatchStore
 from monitoring.ingest import Attempt, ingest
 from monitoring.partitions import ensure_partitions
+from monitoring.rollups import Refreshed, refresh
 
 logger = logging.getLogger(__name__)
 
 RESEND_AT_ONCE = 100
+# Of the 10 s between two refreshes: what is left then is the next one's.
+REFRESH_SECONDS = 8
 
 
 @cache
@@ -57,6 +61,18 @@ def make_partitions() -> list[str]:
     if made:
         logger.info("partitions made: %s", ", ".join(made))
     return made
+
+
+@shared_task(name="monitoring.refresh_rollups")
+def refresh_rollups() -> dict[str, int]:
+    """Refreshes the rollups piece by piece; returns how many batches and minutes that took."""
+    end = time.monotonic() + REFRESH_SECONDS
+    done = Refreshed()
+    while time.monotonic() < end and (latest := refresh()) and latest.batches:
+        done = done.plus(latest)
+    if time.monotonic() >= end:
+        logger.info("rollups: %d batches in %d s, and not all yet", done.batches, REFRESH_SECONDS)
+    return done._asdict()
 
 
 @cache

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from django.http import QueryDict
 from drf_spectacular.utils import extend_schema_field
@@ -54,7 +54,12 @@ class CursorField(serializers.Field[Cursor, str, str, Any]):
 
 
 class PageQuery(serializers.Serializer[Any]):
-    """`?limit=&cursor=`. A parameter that is unknown, or comes twice, is refused rather than ignored."""
+    """`?limit=&cursor=`. A parameter that is unknown, or comes twice, is refused rather than ignored.
+
+    `repeatable`: the list fields, whose parameters may come more than once.
+    """
+
+    repeatable: ClassVar[tuple[str, ...]] = ()
 
     limit = serializers.IntegerField(
         min_value=1, max_value=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="How many rows at most."
@@ -67,12 +72,13 @@ class PageQuery(serializers.Serializer[Any]):
     def read(cls, request: Request) -> Mapping[str, Any]:
         """Raises ValidationError (400)."""
         params: QueryDict = request.query_params
-        query = cls(data=params.dict())
+        lists = {name: params.getlist(name) for name in cls.repeatable if name in params}
+        query = cls(data=params.dict() | lists)
         for name, values in params.lists():
             if name not in query.fields:
                 known = ", ".join(query.fields)
                 raise ValidationError({"detail": f"Unknown parameter {name[:100]!r}; known are {known}."})
-            if len(values) > 1:
+            if len(values) > 1 and name not in cls.repeatable:
                 raise ValidationError({name: ["Given more than once."]})
         query.is_valid(raise_exception=True)
         checked: Mapping[str, Any] = query.validated_data

@@ -9,6 +9,7 @@ from monitoring.api.errors import unknown_path
 from monitoring.api.export import Export
 from monitoring.api.measurements import Measurements
 from monitoring.api.reading import LastOfSensor, MeasurementsOfSensor, OneSensor, Pipeline, Sensors
+from monitoring.api.series import SeriesOfSensor, SeriesOfSensors
 
 monitoring = [
     path("sensors/", Sensors.as_view()),
@@ -17,6 +18,8 @@ monitoring = [
     path("sensors/<int:sensor_id>/measurements/", MeasurementsOfSensor.as_view()),
     path("sensors/<int:sensor_id>/measurements/export/", Export.as_view()),
     path("sensors/<int:sensor_id>/last/", LastOfSensor.as_view()),
+    path("sensors/<int:sensor_id>/series/", SeriesOfSensor.as_view()),
+    path("series/", SeriesOfSensors.as_view()),
     path("pipeline/", Pipeline.as_view()),
 ]
 

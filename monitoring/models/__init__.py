@@ -1,8 +1,18 @@
-"""What the database holds: sensors, their measurements, what was refused, and the ledger."""
+"""What the database holds: sensors, their measurements, what was refused, the ledger, the rollups."""
 
 from monitoring.models.ledger import IngestBatch
 from monitoring.models.measurement import Measurement
 from monitoring.models.rejected import RejectedMessage, RejectedTally
+from monitoring.models.rollup import DayRollup, HourRollup, MinuteRollup
 from monitoring.models.sensor import Sensor
 
-__all__ = ["IngestBatch", "Measurement", "RejectedMessage", "RejectedTally", "Sensor"]
+__all__ = [
+    "DayRollup",
+    "HourRollup",
+    "IngestBatch",
+    "Measurement",
+    "MinuteRollup",
+    "RejectedMessage",
+    "RejectedTally",
+    "Sensor",
+]

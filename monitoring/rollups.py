@@ -1,0 +1,288 @@
+"""The story of the rollups: minutes from the rows, hours from the minutes, days from the hours.
+
+1. Take ledger entries that no refresh has taken, oldest first, and note the minutes they touched.
+2. Leave out what is frozen: minutes before the raw rows that are still kept. So minutes are kept at
+   least as long as rows, hours as minutes, days as hours.
+3. Compute those minutes again from their rows, their hours from minutes, their days from hours. A
+   bucket with nothing in it any more goes.
+
+Nothing is ever added to a bucket: each is computed from all that it stands on, so that late, doubled,
+replayed and deleted rows all come out right. All of a piece is one transaction: a crash leaves the
+ledger saying what is still to be done.
+
+No row is missed, though batches commit all the while. A batch's rows and its ledger entry, which names
+their minutes, become visible at one moment. At READ COMMITTED each statement sees what was committed
+when it began; the one that takes the entries runs before the one that reads the rows. So the rows of
+every entry taken are seen; a row that is not seen has an entry that was not taken, for the next refresh.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import NamedTuple, TypeVar
+
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
+
+from monitoring.partitions import PartitionedTable, Span, ensure_partitions, existing
+
+MINUTES = PartitionedTable("monitoring_rollup_minute", "start", "month")
+HOURS = PartitionedTable("monitoring_rollup_hour", "start", "year")
+DAYS = PartitionedTable("monitoring_rollup_day", "start", "year")
+
+_Done = TypeVar("_Done")
+
+# One refresh at a time: pg_try_advisory_xact_lock.
+REFRESH_LOCK = 0x696F7410
+# What one piece takes at most: ledger entries, and of those no more than pass so many pairs.
+BATCHES = 1000
+PAIRS = 50_000
+
+
+class Refreshed(NamedTuple):
+    """What a refresh did. `minutes` are (sensor, minute) pairs; of them `frozen` were left as they are."""
+
+    batches: int = 0
+    minutes: int = 0
+    frozen: int = 0
+
+    def plus(self, other: "Refreshed") -> "Refreshed":
+        return Refreshed(*(mine + its for mine, its in zip(self, other, strict=True)))
+
+
+class _PartitionsMissingError(Exception):
+    def __init__(self, missing: list[tuple[PartitionedTable, datetime]]) -> None:
+        super().__init__()
+        self.missing = missing
+
+
+def refresh(limit: int = BATCHES) -> Refreshed | None:
+    """One piece: at most `limit` ledger entries, oldest first. None: another refresh is at it.
+
+    Nothing was left where `batches` is 0.
+    """
+
+    def piece(cursor: CursorWrapper) -> Refreshed | None:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [REFRESH_LOCK])
+        if not cursor.fetchone()[0]:
+            return None
+        return _take_and_compute(cursor, limit, None)
+
+    return _with_partitions(piece)
+
+
+def refresh_span(start: datetime, end: datetime) -> Refreshed:
+    """Takes every untaken ledger entry that touches a minute in [start, end), before its rows go.
+
+    Waits for a refresh that is running, so that afterwards none is computing buckets of the span. Nor
+    does one later, where the rows are too old for ingest to store more. Where they are not, it is called
+    inside the transaction that takes the rows away, which keeps every refresh out until that commits:
+    one that found no rows would delete their buckets.
+    """
+
+    def piece(cursor: CursorWrapper) -> Refreshed:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [REFRESH_LOCK])
+        return _take_and_compute(cursor, BATCHES, Span(start, end))
+
+    done = Refreshed()
+    while (latest := _with_partitions(piece)).batches:
+        done = done.plus(latest)
+    return done
+
+
+def recompute(sensor_id: int, start: datetime, end: datetime) -> Refreshed:
+    """Computes a sensor's buckets again after rows were changed or deleted, which no ledger entry says.
+
+    Whole minutes from the one of `start` to the one before `end`, and the hours and days around them. All
+    at once: the caller keeps the span short. Waits for a refresh that is running.
+    """
+
+    def piece(cursor: CursorWrapper) -> Refreshed:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [REFRESH_LOCK])
+        cursor.execute(_TOUCHED)
+        cursor.execute("DELETE FROM touched_minute")
+        cursor.execute(_TOUCH_SPAN, {"sensor": sensor_id, "start": start, "end": end})
+        return _compute_touched(cursor, batches=0)
+
+    return _with_partitions(piece)
+
+
+def raw_edge() -> datetime | None:
+    """From when on raw rows are kept: the start of their oldest partition. None: there are none.
+
+    No bucket before it is ever computed again. Partitions start at midnight UTC, so that no hour or
+    day lies on both sides.
+    """
+    return min((span.start for span in existing().values()), default=None)
+
+
+# --- the steps -----------------------------------------------------------------------------------
+
+
+def _with_partitions(piece: Callable[[CursorWrapper], _Done]) -> _Done:
+    """Runs a piece in one transaction; where partitions of the rollups are missing, makes them and begins
+    anew: making them inside would hold up whoever else needs one until the piece is done."""
+    while True:
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                return piece(cursor)
+        except _PartitionsMissingError as error:
+            for table, moment in error.missing:
+                ensure_partitions(moment, moment, table)
+
+
+def _take_and_compute(cursor: CursorWrapper, limit: int, span: Span | None) -> Refreshed:
+    cursor.execute(_TOUCHED)
+    cursor.execute("DELETE FROM touched_minute")  # refresh_span() may run twice in one transaction
+    within, params = "", {"limit": limit, "pairs": PAIRS}
+    if span is not None:
+        within = _TOUCHES_SPAN
+        params |= {"first": _minute(span.start), "end": -(-int(span.end.timestamp()) // 60)}
+    cursor.execute(_TAKE.replace("/* within */", within), params)
+    (batches,) = cursor.fetchone()
+    return _compute_touched(cursor, batches) if batches else Refreshed()
+
+
+def _compute_touched(cursor: CursorWrapper, batches: int) -> Refreshed:
+    edge = raw_edge()
+    cursor.execute("DELETE FROM touched_minute WHERE %s::timestamptz IS NULL OR start < %s", [edge, edge])
+    frozen = cursor.rowcount
+    cursor.execute(_LEAVE_WHAT_HAS_FEWER_ROWS)
+    frozen += cursor.rowcount
+    _require_partitions(cursor)
+    cursor.execute("SELECT count(*) FROM touched_minute")
+    (minutes,) = cursor.fetchone()
+    if minutes:
+        for statement, delete in _COMPUTE:
+            cursor.execute(statement)
+            if empty := cursor.fetchall():
+                sensors, starts = zip(*empty, strict=True)
+                cursor.execute(delete, [list(sensors), list(starts)])
+    return Refreshed(batches, minutes + frozen, frozen)
+
+
+def _require_partitions(cursor: CursorWrapper) -> None:
+    """Raises _PartitionsMissingError for the periods of the touched minutes that have none."""
+    cursor.execute("SELECT DISTINCT date_trunc('month', start, 'UTC') FROM touched_minute ORDER BY 1")
+    months = [month.astimezone(UTC) for (month,) in cursor.fetchall()]
+    missing = []
+    for table in (MINUTES, HOURS, DAYS):
+        spans = existing(table).values()
+        missing += [
+            (table, month) for month in months if not any(span.start <= month < span.end for span in spans)
+        ]
+    if missing:
+        raise _PartitionsMissingError(missing)
+
+
+def _minute(moment: datetime) -> int:
+    return int(moment.timestamp()) // 60
+
+
+# Dropped at the commit: a table that stayed would be emptied again by every commit of this connection.
+_TOUCHED = """
+CREATE TEMPORARY TABLE IF NOT EXISTS touched_minute (sensor_id bigint NOT NULL, start timestamptz NOT NULL)
+ON COMMIT DROP
+"""
+
+_TAKE = """
+WITH untaken AS (
+    SELECT id, touched_sensors, touched_minutes,
+           sum(cardinality(touched_sensors)) OVER (ORDER BY ingested_at, id)
+           - cardinality(touched_sensors) AS pairs_before
+    FROM (
+        SELECT id, ingested_at, touched_sensors, touched_minutes FROM monitoring_ingestbatch
+        WHERE touched_sensors IS NOT NULL /* within */
+        ORDER BY ingested_at, id LIMIT %(limit)s
+    ) AS oldest
+), taken AS (
+    UPDATE monitoring_ingestbatch AS batch SET touched_sensors = NULL, touched_minutes = NULL
+    FROM untaken WHERE batch.id = untaken.id AND untaken.pairs_before < %(pairs)s
+    RETURNING untaken.touched_sensors, untaken.touched_minutes
+), noted AS (
+    INSERT INTO touched_minute
+    SELECT DISTINCT sensor_id, to_timestamp(minute * 60.0::float8)
+    FROM taken, unnest(touched_sensors, touched_minutes) AS pair (sensor_id, minute)
+)
+SELECT count(*) FROM taken
+"""
+_TOUCHES_SPAN = """AND EXISTS (
+    SELECT FROM unnest(touched_minutes) AS minute WHERE minute >= %(first)s AND minute < %(end)s)"""
+
+_TOUCH_SPAN = """
+INSERT INTO touched_minute
+SELECT sensor_id, date_trunc('minute', created_at) FROM monitoring_measurement
+WHERE sensor_id = %(sensor)s
+  AND created_at >= date_trunc('minute', %(start)s::timestamptz) AND created_at < %(end)s
+UNION
+SELECT sensor_id, start FROM monitoring_rollup_minute
+WHERE sensor_id = %(sensor)s AND start >= date_trunc('minute', %(start)s::timestamptz) AND start < %(end)s
+"""
+
+# Of a sensor that keeps its rows for less time than the rest: a minute past that time is computed only
+# while it has more rows than its bucket has seen. Else some were deleted already, and a late one would
+# take their place in it.
+_LEAVE_WHAT_HAS_FEWER_ROWS = """
+DELETE FROM touched_minute AS touched USING monitoring_sensor AS sensor
+WHERE sensor.id = touched.sensor_id AND touched.start < now() - sensor.retention_days * interval '1 day'
+  AND (SELECT count FROM monitoring_rollup_minute
+       WHERE sensor_id = touched.sensor_id AND start = touched.start)
+   >= (SELECT count(*) FROM monitoring_measurement
+       WHERE sensor_id = touched.sensor_id
+         AND created_at >= touched.start AND created_at < touched.start + interval '1 minute')
+"""
+
+# Stores the buckets that have something in them and returns those that have not. The LATERAL aggregate
+# is a look-up by (sensor, time) for each bucket, whatever the planner believes of the temporary table.
+_COMPUTE_LEVEL = """
+WITH computed AS MATERIALIZED (
+    SELECT bucket.sensor_id, bucket.start, below.*
+    FROM (
+        SELECT DISTINCT sensor_id, date_trunc('{level}', start, 'UTC') AS start FROM touched_minute
+        ORDER BY 1, 2
+    ) AS bucket
+    CROSS JOIN LATERAL (
+        SELECT {aggregates} FROM {source} AS source
+        WHERE source.sensor_id = bucket.sensor_id
+          AND source.{time} >= bucket.start AND source.{time} < bucket.start + interval '{length}'
+    ) AS below
+), stored AS (
+    INSERT INTO monitoring_rollup_{level} (sensor_id, start, count, sum, min, max, first, last)
+    SELECT sensor_id, start, count, sum, min, max, firsts[1], lasts[array_upper(lasts, 1)]
+    FROM computed WHERE count > 0
+    ON CONFLICT (sensor_id, start) DO UPDATE SET
+        count = EXCLUDED.count, sum = EXCLUDED.sum, min = EXCLUDED.min, max = EXCLUDED.max,
+        first = EXCLUDED.first, last = EXCLUDED.last
+)
+SELECT sensor_id, start FROM computed WHERE count = 0
+"""
+
+_DELETE_LEVEL = """
+DELETE FROM monitoring_rollup_{level} AS bucket
+USING unnest(%s::bigint[], %s::timestamptz[]) AS gone (sensor_id, start)
+WHERE bucket.sensor_id = gone.sensor_id AND bucket.start = gone.start
+"""
+
+# PostgreSQL refuses to add up finite numbers beyond the range of a float, so two readings of 1e308 in
+# a minute would end every refresh. Past 1e290, which leaves room for 1e18 rows, they count as infinite.
+_FROM_ROWS = (
+    "count(*) AS count,"
+    " sum(CASE WHEN abs(value) < 1e290 THEN value ELSE value * 'Infinity'::float8 END) AS sum,"
+    " min(value) AS min, max(value) AS max,"
+    " array_agg(value ORDER BY created_at) AS firsts, array_agg(value ORDER BY created_at) AS lasts"
+)
+_FROM_BUCKETS = (
+    "coalesce(sum(count), 0)::bigint AS count, sum(sum) AS sum, min(min) AS min, max(max) AS max,"
+    " array_agg(first ORDER BY start) AS firsts, array_agg(last ORDER BY start) AS lasts"
+)
+
+
+def _level(level: str, length: str, source: str, time: str, aggregates: str) -> tuple[str, str]:
+    names = {"level": level, "length": length, "source": source, "time": time, "aggregates": aggregates}
+    return _COMPUTE_LEVEL.format(**names), _DELETE_LEVEL.format(**names)
+
+
+_COMPUTE = (
+    _level("minute", "1 minute", "monitoring_measurement", "created_at", _FROM_ROWS),
+    _level("hour", "1 hour", "monitoring_rollup_minute", "start", _FROM_BUCKETS),
+    _level("day", "1 day", "monitoring_rollup_hour", "start", _FROM_BUCKETS),
+)

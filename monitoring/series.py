@@ -1,0 +1,298 @@
+"""The story of a series: one sensor's values over a span of time, in at most so many points.
+
+1. Pick the resolution: the rows themselves where they are few enough, else the narrowest buckets that
+   are: minutes, hours or days or multiples of them, counted from midnight of the time zone asked for.
+2. In one statement, put each bucket together from the widest rollups that fit into it: days and hours
+   that lie in one bucket whole, minutes where a bucket begins or ends within an hour (a zone half an
+   hour off, the ends of the span), and rows where the rollups have not taken them yet.
+
+Where the buckets lie is worked out here and not in SQL, which has time zone data of its own, of another
+age. What a series costs grows with its points, hardly with its span, and not with the tables.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from itertools import pairwise
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+
+from monitoring.models import Sensor
+from monitoring.partitions import Span
+
+_MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Each divides a day, so that buckets begin at midnight again.
+_STEPS = [minutes * _MINUTE for minutes in (1, 2, 5, 10, 15, 20, 30)] + [
+    hours * _HOUR for hours in (1, 2, 3, 4, 6, 8, 12)
+]
+# How many ledger entries a series looks through for what the rollups have not taken yet: more than a
+# heavy load leaves between two refreshes. Where the refresh is further behind, the newest are shown.
+UNTAKEN = 2000
+
+
+@dataclass(frozen=True)
+class Point:
+    """`avg`: None where the values are beyond what can be added up."""
+
+    start: datetime
+    count: int
+    avg: float | None
+    min: float
+    max: float
+
+
+@dataclass(frozen=True)
+class Series:
+    """`resolution`: raw, or a number and m, h or d. `coverage`: the share of buckets that have a point,
+    or of minutes that have a row where it is raw. Points come in the order of time."""
+
+    sensor: int
+    resolution: str
+    unit: str
+    points: list[Point]
+    coverage: float
+
+
+def read(sensor: Sensor, span: Span, points: int, zone: tzinfo = UTC) -> Series:
+    """The series of a span in at most `points` points; buckets with nothing in them are left out.
+
+    Raw rows are those of the span to the microsecond; buckets those of its whole minutes, so the first
+    and the last may be cut. A day on which the clocks of `zone` change has 23 or 25 hours.
+    """
+    minutes = Span(_floor(span.start, _MINUTE), _EPOCH - (_EPOCH - span.end) // _MINUTE * _MINUTE)
+    step, starts = _buckets(minutes, points, zone)
+    rows = _query(sensor, span, minutes, step, starts, points)
+    is_raw = bool(rows) and rows[0][0] is not None
+    found = [
+        Point(starts[max(place, 1) - 1] if at is None else at, count, _finite(avg), low, high)
+        for at, place, count, avg, low, high in rows
+    ]
+    filled = len({_floor(point.start, _MINUTE) for point in found}) if is_raw else len(found)
+    possible = (minutes.end - minutes.start) // _MINUTE if is_raw else len(starts)
+    last = None if sensor.unit else sensor.latest()
+    return Series(
+        sensor=sensor.pk,
+        resolution="raw" if is_raw else _name(step),
+        unit=last.unit if last else sensor.unit,
+        points=found,
+        coverage=round(filled / possible, 4),
+    )
+
+
+# --- where the buckets lie -----------------------------------------------------------------------
+
+
+def _buckets(span: Span, points: int, zone: tzinfo) -> tuple[timedelta, list[datetime]]:
+    """The narrowest step of which at most `points` buckets cover the span, and where each begins."""
+    length = span.end - span.start
+    narrowest = _narrowest(span.start)
+    for step in _STEPS:
+        if length <= step * points and step >= narrowest:
+            starts = _cut(span, _times_of_day(span, step, zone))
+            if len(starts) <= points:
+                return step, starts
+    days = max(1, math.ceil(length / _DAY / points))
+    while len(starts := _cut(span, _midnights(span, days, zone))) > points:
+        days += 1
+    return days * _DAY, starts
+
+
+def _narrowest(start: datetime) -> timedelta:
+    """A minute, an hour or a day: the resolution whose rollups are kept from `start` on."""
+    age = datetime.now(UTC) - start
+    minutes = getattr(settings, "ROLLUP_MINUTE_RETENTION_DAYS", settings.RETENTION_DAYS)
+    hours = getattr(settings, "ROLLUP_HOUR_RETENTION_DAYS", 3650)
+    if age <= minutes * _DAY:
+        return _MINUTE
+    return _HOUR if age <= hours * _DAY else _DAY
+
+
+def _cut(span: Span, grid: Iterator[datetime]) -> list[datetime]:
+    """The start of the span, and the moments of the grid within it."""
+    return sorted({span.start, *(moment for moment in grid if span.start < moment < span.end)})
+
+
+def _times_of_day(span: Span, step: timedelta, zone: tzinfo) -> Iterator[datetime]:
+    """Every `step` from each midnight to the next."""
+    midnights = list(_midnights(span, 1, zone))
+    for midnight, following in pairwise(midnights):
+        moment = midnight
+        while moment < following:
+            yield moment
+            moment += step
+
+
+def _midnights(span: Span, days: int, zone: tzinfo) -> Iterator[datetime]:
+    """Every so many days from the day that the span begins in, until past its end."""
+    day = span.start.astimezone(zone).date()
+    while (moment := _midnight(day, zone)) < span.end:
+        yield moment
+        day += days * _DAY
+    yield moment
+
+
+def _midnight(day: date, zone: tzinfo) -> datetime:
+    """The beginning of a day: where the clocks skip midnight, the moment that they do."""
+    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+
+
+def _floor(moment: datetime, step: timedelta) -> datetime:
+    return _EPOCH + (moment - _EPOCH) // step * step
+
+
+def _name(step: timedelta) -> str:
+    for unit, letter in ((_DAY, "d"), (_HOUR, "h")):
+        if step % unit == timedelta():
+            return f"{step // unit}{letter}"
+    return f"{step // _MINUTE}m"
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+# --- the statement -------------------------------------------------------------------------------
+
+
+def _query(
+    sensor: Sensor, span: Span, minutes: Span, step: timedelta, starts: list[datetime], points: int
+) -> list[tuple[Any, ...]]:
+    """(None, place from 1, count, avg, min, max) of each bucket, or (created_at, ...) of each raw row."""
+    bounds = [*starts, minutes.end]
+    parts = [_UNTAKEN_ROWS]
+    if step < _HOUR:
+        parts += [_MINUTES]
+    else:
+        parts += [_MINUTES_OF_CUT_HOURS, _HOURS_WITHOUT_MINUTES]
+        parts += [_HOURS] if step < _DAY else [_DAYS, _HOURS_OF_CUT_DAYS, _DAYS_WITHOUT_HOURS]
+    sql = _BUCKETS.format(parts="\n    UNION ALL\n".join(parts))
+    if step == _MINUTE and _keeps_rows_since(sensor) <= span.start:
+        sql = _ROWS_OR_BUCKETS.format(buckets=sql)
+    params: dict[str, Any] = {
+        "sensor": sensor.pk,
+        "from": span.start,
+        "to": span.end,
+        "rows": points,
+        "first": minutes.start,
+        "end": minutes.end,
+        "first_minute": (minutes.start - _EPOCH) // _MINUTE,
+        "end_minute": (minutes.end - _EPOCH) // _MINUTE,
+        "starts": _array(starts),
+        "cut_hours": _array(sorted({_floor(at, _HOUR) for at in bounds if _floor(at, _HOUR) != at})),
+        "cut_days": _array(sorted({_floor(at, _DAY) for at in bounds if _floor(at, _DAY) != at})),
+        "untaken": UNTAKEN,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return list(cursor.fetchall())
+
+
+def _keeps_rows_since(sensor: Sensor) -> datetime:
+    """Before it, there may be fewer rows than the rollups have seen."""
+    days = min(settings.RETENTION_DAYS, sensor.retention_days or settings.RETENTION_DAYS)
+    return datetime.now(UTC) - days * _DAY
+
+
+def _array(moments: list[datetime]) -> str:
+    # As one literal: two thousand of them, each with its cast, cost more than the query.
+    return "{" + ",".join(moment.isoformat() for moment in moments) + "}"
+
+
+_UNTAKEN_ROWS = """
+    SELECT untaken.start, rows.* FROM untaken CROSS JOIN LATERAL (
+        SELECT count(*) AS count,
+               sum(CASE WHEN abs(value) < 1e290 THEN value ELSE value * 'Infinity'::float8 END) AS sum,
+               min(value) AS min, max(value) AS max
+        FROM monitoring_measurement
+        WHERE sensor_id = %(sensor)s
+          AND created_at >= untaken.start AND created_at < untaken.start + interval '1 minute'
+    ) AS rows WHERE rows.count > 0"""
+
+_MINUTES = """
+    SELECT start, count, sum, min, max FROM monitoring_rollup_minute
+    WHERE sensor_id = %(sensor)s AND start >= %(first)s AND start < %(end)s
+      AND start NOT IN (SELECT start FROM untaken)"""
+
+_HOURS = """
+    SELECT start, count, sum, min, max FROM monitoring_rollup_hour
+    WHERE sensor_id = %(sensor)s AND start >= %(first)s AND start < %(end)s
+      AND start NOT IN (SELECT start FROM cut_hour)"""
+
+_DAYS = """
+    SELECT start, count, sum, min, max FROM monitoring_rollup_day
+    WHERE sensor_id = %(sensor)s AND start >= %(first)s AND start < %(end)s
+      AND start NOT IN (SELECT start FROM cut_day)"""
+
+_MINUTES_OF_CUT_HOURS = """
+    SELECT part.* FROM cut_hour CROSS JOIN LATERAL (
+        SELECT start, count, sum, min, max FROM monitoring_rollup_minute
+        WHERE sensor_id = %(sensor)s AND start >= GREATEST(cut_hour.start, %(first)s)
+          AND start < LEAST(cut_hour.start + interval '1 hour', %(end)s)
+          AND start NOT IN (SELECT start FROM untaken)
+    ) AS part"""
+
+_HOURS_OF_CUT_DAYS = """
+    SELECT part.* FROM cut_day CROSS JOIN LATERAL (
+        SELECT start, count, sum, min, max FROM monitoring_rollup_hour
+        WHERE sensor_id = %(sensor)s AND start >= GREATEST(cut_day.start, %(first)s)
+          AND start < LEAST(cut_day.start + interval '1 day', %(end)s)
+          AND start NOT IN (SELECT start FROM cut_hour)
+    ) AS part"""
+
+# Older than the finer rollups that are kept, a bucket is counted whole where it begins.
+_HOURS_WITHOUT_MINUTES = """
+    SELECT part.* FROM unnest(%(cut_hours)s::timestamptz[]) AS cut (start) CROSS JOIN LATERAL (
+        SELECT start, count, sum, min, max FROM monitoring_rollup_hour
+        WHERE sensor_id = %(sensor)s AND start = cut.start AND NOT EXISTS (
+            SELECT FROM monitoring_rollup_minute WHERE sensor_id = %(sensor)s
+               AND start >= cut.start AND start < cut.start + interval '1 hour')
+    ) AS part"""
+
+_DAYS_WITHOUT_HOURS = """
+    SELECT part.* FROM unnest(%(cut_days)s::timestamptz[]) AS cut (start) CROSS JOIN LATERAL (
+        SELECT start, count, sum, min, max FROM monitoring_rollup_day
+        WHERE sensor_id = %(sensor)s AND start = cut.start AND NOT EXISTS (
+            SELECT FROM monitoring_rollup_hour WHERE sensor_id = %(sensor)s
+               AND start >= cut.start AND start < cut.start + interval '1 day')
+    ) AS part"""
+
+# untaken: the sensor's minutes that a refresh has yet to take. cut_hour, cut_day: those that cannot be
+# read whole, for an untaken minute in them or a bucket that begins or ends in them.
+_BUCKETS = """
+WITH untaken AS MATERIALIZED (
+    SELECT DISTINCT to_timestamp(minute * 60.0::float8) AS start
+    FROM (
+        SELECT touched_sensors, touched_minutes FROM monitoring_ingestbatch
+        WHERE touched_sensors IS NOT NULL ORDER BY ingested_at DESC LIMIT %(untaken)s
+    ) AS newest, unnest(touched_sensors, touched_minutes) AS pair (sensor_id, minute)
+    WHERE touched_sensors @> ARRAY[%(sensor)s::bigint]
+      AND sensor_id = %(sensor)s AND minute >= %(first_minute)s AND minute < %(end_minute)s
+), cut_hour AS MATERIALIZED (
+    SELECT unnest(%(cut_hours)s::timestamptz[]) AS start
+    UNION SELECT date_trunc('hour', start, 'UTC') FROM untaken
+), cut_day AS MATERIALIZED (
+    SELECT unnest(%(cut_days)s::timestamptz[]) AS start
+    UNION SELECT date_trunc('day', start, 'UTC') FROM untaken
+), part (start, count, sum, min, max) AS ({parts}
+)
+SELECT NULL::timestamptz AS created_at, width_bucket(start, %(starts)s::timestamptz[]) AS place,
+       sum(count)::bigint AS count, sum(sum) / sum(count)::float8 AS avg, min(min) AS min, max(max) AS max
+FROM part GROUP BY place ORDER BY place
+"""
+
+_ROWS_OR_BUCKETS = """
+WITH few_rows AS MATERIALIZED (
+    SELECT created_at, value FROM monitoring_measurement
+    WHERE sensor_id = %(sensor)s AND created_at >= %(from)s AND created_at < %(to)s
+    ORDER BY created_at LIMIT %(rows)s + 1
+), few AS MATERIALIZED (SELECT count(*) <= %(rows)s AS are FROM few_rows)
+SELECT created_at, 0 AS place, 1::bigint AS count, value AS avg, value AS min, value AS max
+FROM few_rows WHERE (SELECT are FROM few)
+UNION ALL
+SELECT * FROM ({buckets}) AS bucket WHERE NOT (SELECT are FROM few)
+ORDER BY created_at, place
+"""
