@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Self
 from django.core.validators import MinValueValidator
 from django.db import connection, models
 from django.db.models import OuterRef, Subquery
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 if TYPE_CHECKING:
@@ -13,6 +14,17 @@ if TYPE_CHECKING:
 
 
 class SensorQuerySet(models.QuerySet["Sensor"]):
+    def present(self) -> Self:
+        """Without those that somebody asked to remove."""
+        return self.filter(removal_requested_at__isnull=True)
+
+    def request_removal(self) -> int:
+        """From now on they take no measurements, and a job removes them with all that is theirs.
+
+        Returns how many were not being removed already. There is no way back.
+        """
+        return self.present().update(is_active=False, removal_requested_at=timezone.now())
+
     def with_latest(self) -> Self:
         """Annotates `last_value`, `last_unit` and `last_at` (None where there is no measurement).
 
@@ -79,6 +91,12 @@ class Sensor(models.Model):
         help_text=_(
             "Keeps this sensor's measurements for fewer days than the rest; empty keeps them as long."
         ),
+    )
+    removal_requested_at = models.DateTimeField(
+        _("removal requested"),
+        null=True,
+        editable=False,
+        help_text=_("Since then a job removes it, piece by piece, with all its measurements."),
     )
     added_at = models.DateTimeField(_("added"), auto_now_add=True)
 
