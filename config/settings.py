@@ -30,6 +30,11 @@ BATCHES_MAX_BYTES = env.int("BATCHES_MAX_BYTES", 256 * 2**20, validate=Range(min
 BATCH_LEASE_SECONDS = env.float("BATCH_LEASE_SECONDS", 30.0, validate=Range(min=0.1))
 RETENTION_DAYS = env.int("RETENTION_DAYS", 730, validate=Range(min=2))
 PARTITION_WIDTH = env.str("PARTITION_WIDTH", "month", validate=OneOf(["day", "week", "month"]))
+ROLLUP_MINUTE_RETENTION_DAYS = env.int("ROLLUP_MINUTE_RETENTION_DAYS", RETENTION_DAYS, validate=Range(min=2))
+ROLLUP_HOUR_RETENTION_DAYS = env.int("ROLLUP_HOUR_RETENTION_DAYS", 3650, validate=Range(min=2))
+# 0: for ever.
+ROLLUP_DAY_RETENTION_DAYS = env.int("ROLLUP_DAY_RETENTION_DAYS", 0, validate=Range(min=0))
+REJECTED_RETENTION_DAYS = env.int("REJECTED_RETENTION_DAYS", 90, validate=Range(min=1))
 REJECTED_MAX_BYTES_PER_HOUR = env.int("REJECTED_MAX_BYTES_PER_HOUR", 64 * 2**20, validate=Range(min=0))
 WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", 2, validate=Range(min=1))
 

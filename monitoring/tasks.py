@@ -11,12 +11,16 @@ from django.conf import settings
 from bridge.dispatch import INGEST_QUEUE, INGEST_TASK
 from bridge.report import Report, line
 from bridge.store import BatchStore
+from monitoring import ledger, removal, retention
 from monitoring.ingest import Attempt, ingest
 from monitoring.partitions import ensure_partitions
+from monitoring.pieces import TimeShare
 
 logger = logging.getLogger(__name__)
 
 RESEND_AT_ONCE = 100
+# What a run of a job that works in pieces may take of a worker; what is left waits for the next run.
+SHARE_SECONDS = 10
 
 
 @cache
@@ -57,6 +61,38 @@ def make_partitions() -> list[str]:
     if made:
         logger.info("partitions made: %s", ", ".join(made))
     return made
+
+
+@shared_task(name="monitoring.drop_partitions")
+def drop_partitions() -> list[str]:
+    """Drops the partitions that have been kept long enough; returns their names."""
+    return [partition.name for partition in retention.drop_partitions()]
+
+
+@shared_task(name="monitoring.delete_expired")
+def delete_expired() -> dict[str, int]:
+    """Deletes rows that go before their partition, and old rejected messages; returns how many."""
+    return _told("expired", retention.delete_expired(TimeShare(SHARE_SECONDS)))
+
+
+@shared_task(name="monitoring.remove_sensors")
+def remove_sensors() -> dict[str, int]:
+    """Goes on removing the sensors that somebody deleted; returns how many rows and sensors went."""
+    return _told("removed with their sensors", removal.remove_sensors(TimeShare(SHARE_SECONDS)))
+
+
+@shared_task(name="monitoring.fold_ledger")
+def fold_ledger() -> dict[str, int]:
+    """Counts the ledger's rows into totals, and deletes them after 7 days; returns how many."""
+    oldest = batch_store().figures().oldest_pending
+    pending = None if oldest is None else datetime.fromtimestamp(oldest, UTC)
+    return ledger.fold(TimeShare(SHARE_SECONDS), pending)
+
+
+def _told(what: str, counts: dict[str, int]) -> dict[str, int]:
+    if any(counts.values()):
+        logger.info("%s: %s", what, ", ".join(f"{count} {name}" for name, count in counts.items() if count))
+    return counts
 
 
 @cache
