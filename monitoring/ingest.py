@@ -94,9 +94,10 @@ class _Progress:
 
     def oldest_of(self, sensor: Sensor | None) -> datetime:
         """A sensor that is kept for less time than the rest refuses earlier, for the same reason."""
-        if sensor is None or sensor.retention_days is None:
+        days = None if sensor is None else sensor.retention_days
+        if days is None or days >= settings.RETENTION_DAYS:
             return self.oldest
-        return max(self.oldest, _oldest_kept(sensor.retention_days))
+        return _oldest_kept(days)
 
     def reject(self, position: int, refusal: Refusal) -> None:
         message = self.batch.messages[position]

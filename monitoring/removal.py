@@ -23,27 +23,39 @@ COUNTED = 10_000
 
 
 class Belongings(NamedTuple):
-    """What goes with a sensor. Past COUNTED rows `measurements` is PostgreSQL's estimate."""
+    """What goes with a sensor. Past COUNTED rows a number is PostgreSQL's estimate."""
 
     measurements: int
+    rollups: int
     is_estimate: bool
     first: datetime | None
     last: datetime | None
 
 
 def belongings(sensor_id: int) -> Belongings:
-    """Costs the same however much it is: some look-ups, and at most COUNTED index entries."""
-    rows = Measurement.objects.filter(sensor_id=sensor_id)
-    count = rows[: COUNTED + 1].count()
-    moments = rows.order_by("created_at").values_list("created_at", flat=True)
-    is_estimate = count > COUNTED
-    if is_estimate:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "EXPLAIN (FORMAT JSON) SELECT 1 FROM monitoring_measurement WHERE sensor_id = %s", [sensor_id]
-            )
+    """Costs the same however much it is: some look-ups, and at most COUNTED index entries a table."""
+    moments = Measurement.objects.filter(sensor_id=sensor_id).order_by("created_at")
+    ends = moments.values_list("created_at", flat=True)
+    measurements = _how_many(MEASUREMENTS.name, sensor_id)
+    rollups = sum(_how_many(table, sensor_id) for table, _ in _rollups())
+    return Belongings(measurements, rollups, max(measurements, rollups) > COUNTED, ends.first(), ends.last())
+
+
+def _how_many(table: str, sensor_id: int) -> int:
+    rows = f"SELECT 1 FROM {table} WHERE sensor_id = %s"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM ({rows} LIMIT %s) AS counted", [sensor_id, COUNTED + 1])
+        count = int(cursor.fetchone()[0])
+        if count > COUNTED:
+            cursor.execute(f"EXPLAIN (FORMAT JSON) {rows}", [sensor_id])
             count = max(count, int(cursor.fetchone()[0][0]["Plan"]["Plan Rows"]))
-    return Belongings(count, is_estimate, moments.first(), moments.last())
+    return count
+
+
+def requested() -> list[tuple[Sensor, Belongings]]:
+    """The sensors that are being removed, first asked first, and what is left of theirs."""
+    leaving = Sensor.objects.filter(removal_requested_at__isnull=False).order_by("removal_requested_at")
+    return [(sensor, belongings(sensor.pk)) for sensor in leaving]
 
 
 def remove_sensors(share: TimeShare) -> dict[str, int]:

@@ -142,6 +142,12 @@ FROM (
 """
 
 
+def due(kept: Kept, now: datetime | None = None) -> list[Partition]:
+    """The partitions of a table that have been kept long enough, or are on their way out."""
+    now = now or datetime.now(UTC)
+    return [partition for partition in partitions(kept) if partition.is_due(now)]
+
+
 def _mark(kept: Kept, span: Span | None = None) -> str:
     return f"{MARK}{kept.table.name} " + (f"{span.start.isoformat()} {span.end.isoformat()}" if span else "")
 
@@ -195,9 +201,7 @@ def drop_partitions(now: datetime | None = None) -> list[Partition]:
         if not is_alone:
             return []
         for kept in TABLES:
-            for partition in partitions(kept):
-                if not partition.is_due(now):
-                    continue
+            for partition in due(kept, now):
                 if _take_away(kept, partition.name):
                     dropped.append(partition)
                 elif _find(kept, partition.name) is not None:

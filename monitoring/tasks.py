@@ -11,7 +11,7 @@ from django.conf import settings
 from bridge.dispatch import INGEST_QUEUE, INGEST_TASK
 from bridge.report import Report, line
 from bridge.store import BatchStore
-from monitoring import ledger, removal, retention
+from monitoring import books, ledger, removal, retention
 from monitoring.ingest import Attempt, ingest
 from monitoring.partitions import ensure_partitions
 from monitoring.pieces import TimeShare
@@ -84,9 +84,7 @@ def remove_sensors() -> dict[str, int]:
 @shared_task(name="monitoring.fold_ledger")
 def fold_ledger() -> dict[str, int]:
     """Counts the ledger's rows into totals, and deletes them after 7 days; returns how many."""
-    oldest = batch_store().figures().oldest_pending
-    pending = None if oldest is None else datetime.fromtimestamp(oldest, UTC)
-    return ledger.fold(TimeShare(SHARE_SECONDS), pending)
+    return ledger.fold(TimeShare(SHARE_SECONDS), books.oldest_pending(batch_store()))
 
 
 def _told(what: str, counts: dict[str, int]) -> dict[str, int]:

@@ -7,7 +7,8 @@ from monitoring.api import schema  # noqa: F401 -- registers itself
 from monitoring.api.auth import Login, Logout, LogoutAll
 from monitoring.api.errors import unknown_path
 from monitoring.api.measurements import Measurements
-from monitoring.api.reading import LastOfSensor, MeasurementsOfSensor, OneSensor, Pipeline, Sensors
+from monitoring.api.reading import LastOfSensor, MeasurementsOfSensor, Pipeline
+from monitoring.api.sensors import OneSensor, Sensors
 
 monitoring = [
     path("sensors/", Sensors.as_view()),

@@ -91,7 +91,7 @@ def test_a_sensor_goes_with_all_that_is_its(
 ) -> None:
     measure(1, NOW - timedelta(days=20), 35)
     measure(2, NOW, 3)
-    assert belongings(1)[:2] == (35, False)
+    assert belongings(1)[:3] == (35, 0, False)
     monkeypatch.setattr(removal, "COUNTED", 20)
     assert belongings(1).is_estimate
 
