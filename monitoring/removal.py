@@ -12,6 +12,7 @@ from functools import partial
 from typing import NamedTuple
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from monitoring.models import Measurement, RetentionRun, Sensor
 from monitoring.partitions import MEASUREMENTS
@@ -52,16 +53,19 @@ def _how_many(table: str, sensor_id: int) -> int:
     return count
 
 
-def requested() -> list[tuple[Sensor, Belongings]]:
+def requested(most: int | None = None) -> list[tuple[Sensor, Belongings]]:
     """The sensors that are being removed, first asked first, and what is left of theirs."""
-    leaving = Sensor.objects.filter(removal_requested_at__isnull=False).order_by("removal_requested_at")
-    return [(sensor, belongings(sensor.pk)) for sensor in leaving]
+    return [(sensor, belongings(sensor.pk)) for sensor in _leaving()[:most]]
+
+
+def _leaving() -> QuerySet[Sensor]:
+    return Sensor.objects.filter(removal_requested_at__isnull=False).order_by("removal_requested_at", "pk")
 
 
 def remove_sensors(share: TimeShare) -> dict[str, int]:
     """Goes on with every removal asked for; returns {"rows": ..., "sensors": ...} that it deleted."""
     rows = sensors = 0
-    for sensor in Sensor.objects.filter(removal_requested_at__isnull=False).order_by("removal_requested_at"):
+    for sensor in _leaving():
         rows += in_pieces(DELETE_LOCK, rows_of_sensor(sensor.pk, datetime.max.replace(tzinfo=UTC)), share)
         for table, column in _rollups():
             rows += in_pieces(DELETE_LOCK, partial(_piece, table, column, sensor.pk), share)

@@ -64,9 +64,9 @@ class Kept(NamedTuple):
     table: PartitionedTable
     setting: str
 
-    def edge(self, now: datetime) -> datetime | None:
-        days = getattr(settings, self.setting)
-        return now - timedelta(days=days) if days else None
+    @property
+    def days(self) -> int:
+        return int(getattr(settings, self.setting))
 
 
 # The one list of what is kept by time. Each has a column sensor_id, and an index that begins with it.
@@ -112,7 +112,6 @@ def partitions(kept: Kept) -> list[Partition]:
     with connection.cursor() as cursor:
         cursor.execute(_PARTITIONS, {"table": kept.table.name, "mark": _mark(kept)})
         rows = cursor.fetchall()
-    days = getattr(settings, kept.setting)
     found = []
     for name, bound, is_leaving, mark, count, size in rows:
         if bound is None:
@@ -120,7 +119,7 @@ def partitions(kept: Kept) -> list[Partition]:
             span, state = Span(start, end), State.DETACHED
         else:
             span, state = span_of(bound), State.LEAVING if is_leaving else State.ATTACHED
-        goes_at = span.end + timedelta(days=days) if days else None
+        goes_at = span.end + timedelta(days=kept.days) if kept.days else None
         found.append(Partition(kept.table.name, name, span, int(count), int(size), goes_at, state))
     return sorted(found, key=lambda partition: partition.span)
 
