@@ -17,10 +17,11 @@ from django.db.models import QuerySet
 from monitoring.models import Measurement, RetentionRun, Sensor
 from monitoring.partitions import MEASUREMENTS
 from monitoring.pieces import PIECE, TimeShare, in_pieces
-from monitoring.retention import DELETE_LOCK, TABLES, rows_of_sensor
+from monitoring.retention import DELETE_LOCK, REFRESH_LOCK, TABLES, rows_of_sensor
 
 logger = logging.getLogger(__name__)
 COUNTED = 10_000
+_END = datetime.max.replace(tzinfo=UTC)
 
 
 class Belongings(NamedTuple):
@@ -66,7 +67,8 @@ def remove_sensors(share: TimeShare) -> dict[str, int]:
     """Goes on with every removal asked for; returns {"rows": ..., "sensors": ...} that it deleted."""
     rows = sensors = 0
     for sensor in _leaving():
-        rows += in_pieces(DELETE_LOCK, rows_of_sensor(sensor.pk, datetime.max.replace(tzinfo=UTC)), share)
+        piece = rows_of_sensor(sensor.pk, _END, RetentionRun.Kind.SENSOR)
+        rows += in_pieces(DELETE_LOCK, piece, share)
         for table, column in _rollups():
             rows += in_pieces(DELETE_LOCK, partial(_piece, table, column, sensor.pk), share)
         if share.is_used:
@@ -94,6 +96,8 @@ def _delete(sensor: Sensor) -> bool:
     with transaction.atomic(), connection.cursor() as cursor:
         # Against the lock that ingest takes: who was storing has committed, who comes finds no sensor.
         cursor.execute("SELECT 1 FROM monitoring_sensor WHERE id = %s FOR UPDATE", [sensor.pk])
+        # A refresh that has read its rows commits its rollups first; the next one finds no rows.
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [REFRESH_LOCK])
         for table, _ in [(MEASUREMENTS.name, ""), *_rollups()]:
             cursor.execute(f"SELECT 1 FROM {table} WHERE sensor_id = %s LIMIT 1", [sensor.pk])
             if cursor.fetchone():

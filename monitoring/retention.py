@@ -32,8 +32,17 @@ from monitoring.partitions import MEASUREMENTS, PartitionedTable, Span, span_of
 from monitoring.pieces import PIECE, TimeShare, alone, in_pieces
 
 try:
-    from monitoring.rollups import refresh_span  # type: ignore[import-not-found,unused-ignore]
+    from monitoring.rollups import (  # type: ignore[import-not-found,unused-ignore]
+        DAYS,
+        HOURS,
+        MINUTES,
+        REFRESH_LOCK,
+        refresh_span,
+    )
+
+    _ROLLUPS = (MINUTES, HOURS, DAYS)
 except ImportError:  # there are no rollups yet
+    _ROLLUPS, REFRESH_LOCK = (), 0x696F7410
 
     def refresh_span(start: datetime, end: datetime) -> object:
         return None
@@ -70,7 +79,15 @@ class Kept(NamedTuple):
 
 
 # The one list of what is kept by time. Each has a column sensor_id, and an index that begins with it.
-TABLES = (Kept(MEASUREMENTS, "RETENTION_DAYS"),)
+# Rows before what is made of them.
+TABLES = (
+    Kept(MEASUREMENTS, "RETENTION_DAYS"),
+    *map(
+        Kept,
+        _ROLLUPS,
+        ("ROLLUP_MINUTE_RETENTION_DAYS", "ROLLUP_HOUR_RETENTION_DAYS", "ROLLUP_DAY_RETENTION_DAYS"),
+    ),
+)
 
 
 class State(Enum):
@@ -221,8 +238,8 @@ def _take_away(kept: Kept, name: str) -> bool:
     while partition := _find(kept, name):
         try:
             if partition.state is State.ATTACHED:
-                if kept.table == MEASUREMENTS:
-                    refresh_span(partition.span.start, partition.span.end)
+                # Of a rollup's too: what is pending would be computed from a part of it.
+                refresh_span(partition.span.start, partition.span.end)
                 mark = _mark(kept, partition.span)
                 _run(f"COMMENT ON TABLE {quoted} IS '{mark}'", PATIENT_LOCK_TIMEOUT)
                 _run(f"ALTER TABLE {table} DETACH PARTITION {quoted} CONCURRENTLY", LOCK_TIMEOUT)
@@ -304,7 +321,9 @@ def _oldest(sensor_id: int, before: datetime) -> datetime | None:
     return rows.order_by("created_at").values_list("created_at", flat=True).first()
 
 
-def rows_of_sensor(sensor_id: int, edge: datetime) -> Callable[[], int]:
+def rows_of_sensor(
+    sensor_id: int, edge: datetime, kind: RetentionRun.Kind = RetentionRun.Kind.SENSOR_ROWS
+) -> Callable[[], int]:
     """A piece: deletes the sensor's oldest measurements before `edge`, and returns how many.
 
     Each call begins where the one before ended, rather than at index entries of rows just deleted.
@@ -322,22 +341,25 @@ def rows_of_sensor(sensor_id: int, edge: datetime) -> Callable[[], int]:
             return 0
         until = moments[PIECE : PIECE + 1].first() or edge
         # Said with both ends, the partitions before and after are left out.
-        deleted = _delete_measurements(sensor_id, first, until)
+        deleted, last = _delete_measurements(sensor_id, first, until)
         done_until = until
-        RetentionRun.objects.note(RetentionRun.Kind.SENSOR_ROWS, str(sensor_id), deleted, first, until)
+        RetentionRun.objects.note(kind, str(sensor_id), deleted, first, last)
         return deleted
 
     return piece
 
 
-def _delete_measurements(sensor_id: int, start: datetime, end: datetime) -> int:
+def _delete_measurements(sensor_id: int, start: datetime, end: datetime) -> tuple[int, datetime]:
+    """How many, and the last moment of them."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "DELETE FROM monitoring_measurement"
-            " WHERE sensor_id = %s AND created_at >= %s AND created_at < %s",
+            "WITH piece AS (DELETE FROM monitoring_measurement"
+            " WHERE sensor_id = %s AND created_at >= %s AND created_at < %s RETURNING created_at)"
+            " SELECT count(*), max(created_at) FROM piece",
             [sensor_id, start, end],
         )
-        return int(cursor.rowcount)
+        count, last = cursor.fetchone()
+        return int(count), last
 
 
 def _delete_rejected(edge: datetime) -> int:

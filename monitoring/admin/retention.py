@@ -12,7 +12,6 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from monitoring import removal, retention
-from monitoring.admin import ages
 from monitoring.admin.column import column, unbroken
 from monitoring.admin.reading import ReadOnlyAdmin, TimeRange, time_range
 from monitoring.models import RetentionRun
@@ -77,12 +76,12 @@ class RetentionRunAdmin(ReadOnlyAdmin):
         return filesizeformat(run.freed) if run.freed else "-"
 
     @column(_("from"))
-    def since(self, run: RetentionRun) -> str:
-        return _day(run.first)
+    def since(self, run: RetentionRun) -> SafeString:
+        return unbroken(_day(run.first))
 
     @column(_("to"))
-    def until(self, run: RetentionRun) -> str:
-        return _day(run.last)
+    def until(self, run: RetentionRun) -> SafeString:
+        return unbroken(_day(run.last))
 
 
 def _day(moment: datetime | None) -> str:
@@ -97,7 +96,10 @@ def _line(partition: Partition, now: datetime) -> Line:
     elif partition.is_due(now):
         goes, look = gettext("with the next run"), "danger"
     else:
-        goes = f"{_day(partition.goes_at)}, {ages.in_words(now - partition.goes_at)}"
+        goes = gettext("%(day)s, in %(days)d d") % {
+            "day": _day(partition.goes_at),
+            "days": (partition.goes_at - now).days,
+        }
         look = "info" if partition.span.start > now else "success"
     return Line(
         partition.name,

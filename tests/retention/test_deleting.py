@@ -69,7 +69,7 @@ def test_it_handles_a_death_between_pieces(
     measure(1, NOW - timedelta(days=20), 35)
     delete, calls = retention._delete_measurements, []
 
-    def dying(*args: object) -> int:
+    def dying(*args: object) -> object:
         calls.append(args)
         done = delete(*args)  # type: ignore[arg-type]
         if len(calls) == 3:
