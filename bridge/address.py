@@ -24,8 +24,12 @@ class MqttAddress:
         try:
             parts = urlsplit(url)
             port = parts.port
-        except ValueError as error:
-            raise ValueError(f"MQTT_URL is not an address: {error}") from None
+        except ValueError:
+            # What Python says of it may quote a part of the password.
+            raise ValueError(
+                "MQTT_URL is not an address: mqtt://user:password@host:1883, with /, ?, # and @ in the "
+                "password written %2F, %3F, %23 and %40"
+            ) from None
         if parts.scheme not in _SCHEMES:
             raise ValueError("MQTT_URL must start with mqtt:// or mqtts://")
         if not parts.hostname:

@@ -68,12 +68,13 @@ class Batch(NamedTuple):
     def unpack(cls, batch_id: UUID, body: bytes) -> "Batch":
         """Raises ValueError where the body is not of a format that this version reads."""
         try:
-            form, source, topics, rows = msgpack.unpackb(body)
+            form, *rest = msgpack.unpackb(body)
+            if form == _FORMAT:
+                source, topics, rows = rest
+                return cls(batch_id, source, [Message(row[0], topics[row[1]], *row[2:]) for row in rows])
         except Exception as error:
             raise ValueError(f"batch {batch_id} cannot be unpacked: {error}") from error
-        if form != _FORMAT:
-            raise ValueError(f"batch {batch_id} has format {form}; this version reads {_FORMAT}")
-        return cls(batch_id, source, [Message(row[0], topics[row[1]], *row[2:]) for row in rows])
+        raise ValueError(f"batch {batch_id} has format {form}; this version reads {_FORMAT}")
 
     def summary(self) -> str:
         """What Flower shows of it: how many messages, their topic, the first payload."""

@@ -1,7 +1,7 @@
 """paho's client, with a FrameSocket underneath: the one place that touches its private parts.
 
 paho-mqtt is pinned for it, and tests/bridge/test_client.py holds the seam: `_create_socket`,
-`_packet_queue`, `_last_bytes_received`.
+`_packet_queue`, `_last_bytes_received`, `_ping_t`.
 """
 
 import time
@@ -50,6 +50,8 @@ class BridgeClient(Client):
             clean_session=None if self.version_5 else False,
             protocol=MQTTv5 if self.version_5 else MQTTv311,
             manual_ack=True,
+            # Else it would connect again by itself, with MQTT 3.1, from within a read.
+            reconnect_on_failure=False,
         )
         self._address, self._window = address, window
         self._on_connected, self._on_refused = on_connected, on_refused
@@ -100,6 +102,11 @@ class BridgeClient(Client):
             if self.loop_read() != MQTT_ERR_SUCCESS or self.socket() is not cast(Any, sock):
                 break
         return found
+
+    def leave_unread(self) -> None:
+        """We do not read for now: that nothing comes, not even a PINGRESP, says nothing of the broker."""
+        self._last_bytes_received = time.monotonic()
+        self._ping_t = 0.0
 
     def acknowledge(self, mids: Iterable[int]) -> None:
         """PUBACKs in the order given, in one write."""

@@ -36,6 +36,11 @@ def celery_app(redis_url: str) -> Celery:
             "socket_timeout": 5,
             "socket_connect_timeout": 5,
             "socket_keepalive": True,
+            # kombu tries to connect for broker_connection_timeout otherwise, also with retry=False.
+            "max_retries": 1,
+            "interval_start": 0,
+            "interval_step": 0,
+            "interval_max": 0,
         },
         broker_connection_timeout=5,
     )

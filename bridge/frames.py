@@ -14,10 +14,13 @@ from typing import NamedTuple
 from bridge.batch import MAX_PAYLOAD_BYTES
 
 _READ_BYTES = 256 * 1024
-# A frame longer than this is not kept whole until it is complete: its rest is hashed and dropped as it comes.
-_LONG_FRAME = 64 * 1024
 _PUBLISH = 0x30
+# Their decoding is kept: a few known topics make nearly all messages. Bounded, for anybody may choose them.
 _TOPICS_KEPT = 10_000
+_TOPIC_KEPT_BYTES = 200
+# Topic and packet id at their longest, and the length of the properties. Of a frame that is longer, what
+# comes after this is hashed and dropped as it comes, not kept until the frame is whole.
+_LONGEST_HEAD = 2 + 65_535 + 2 + 4
 
 
 class Publish(NamedTuple):
@@ -59,26 +62,30 @@ class _Long:
     retained: bool
     topic: str
     length: int
-    missing: int
+    skip: int
+    """Bytes of properties that are still to come, before the payload."""
+    missing: int = 0
     kept: bytearray = field(default_factory=bytearray)
     sha256: "hashlib._Hash" = field(default_factory=hashlib.sha256)
 
+    def __post_init__(self) -> None:
+        self.missing = self.skip + self.length
+
     def take(self, data: bytes | bytearray) -> None:
         self.missing -= len(data)
+        if self.skip:
+            skipped = min(self.skip, len(data))
+            self.skip -= skipped
+            data = data[skipped:]
         self.sha256.update(data)
         if len(self.kept) < MAX_PAYLOAD_BYTES:
             self.kept += data[: MAX_PAYLOAD_BYTES - len(self.kept)]
 
     def whole(self) -> Publish:
-        return Publish(
-            self.mid,
-            self.dup,
-            self.retained,
-            self.topic,
-            bytes(self.kept),
-            self.length,
-            self.sha256.digest(),
-        )
+        publish = Publish(self.mid, self.dup, self.retained, self.topic, bytes(self.kept))
+        if self.length > MAX_PAYLOAD_BYTES:
+            return publish._replace(length=self.length, digest=self.sha256.digest())
+        return publish
 
 
 class Frames:
@@ -119,7 +126,7 @@ class Frames:
             stop = body + size
             is_publish = first & 0xF0 == _PUBLISH
             if stop > end:
-                if is_publish and size > _LONG_FRAME and self._begin_long(first, body, stop):
+                if is_publish and size > _LONGEST_HEAD and self._begin_long(first, body, stop):
                     return found
                 break
             if is_publish:
@@ -169,21 +176,21 @@ class Frames:
         raw = bytes(buffer[body + 2 : topic_end])
         topic = self._topics.get(raw)
         if topic is None:
-            if len(self._topics) >= _TOPICS_KEPT:
-                self._topics.clear()
-            topic = self._topics[raw] = raw.decode(errors="replace").replace("\0", "\ufffd")
+            topic = raw.decode(errors="replace").replace("\0", "\ufffd")
+            if len(raw) <= _TOPIC_KEPT_BYTES:
+                if len(self._topics) >= _TOPICS_KEPT:
+                    self._topics.clear()
+                self._topics[raw] = topic
         return mid, topic, place
 
     def _begin_long(self, first: int, body: int, stop: int) -> bool:
-        """Turns to taking a long frame piece by piece, once its header (at most 64 KiB) is there."""
+        """Turns to taking a long frame piece by piece, once its topic and packet id are there."""
         buffer = self._buffer
-        if len(buffer) - body < _LONG_FRAME:
+        if len(buffer) - body < _LONGEST_HEAD:
             return False
         mid, topic, payload = self._header(first, body, stop)
-        if payload > len(buffer):
-            return False  # properties longer than what has come: wait for them
-        length = stop - payload
-        self._long = _Long(mid, bool(first & 8), bool(first & 1), topic, length, length)
+        skip = max(0, payload - len(buffer))
+        self._long = _Long(mid, bool(first & 8), bool(first & 1), topic, stop - payload, skip)
         self._long.take(buffer[payload:])
         buffer.clear()
         return True

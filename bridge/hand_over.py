@@ -18,7 +18,7 @@ from bridge.store import BatchStore, Bridge, NotOwnerError, Receipt, StoreFullEr
 
 logger = logging.getLogger(__name__)
 
-_LONGEST_WAIT_SECONDS = 5.0
+_LONGEST_WAIT_SECONDS = 1.0
 
 
 class Forget(NamedTuple):
@@ -33,8 +33,9 @@ class HandOver(threading.Thread):
     """Takes jobs in their order; `on_durable(batch)` is called from this thread.
 
     Redis away, full, or over its bound: the same batch is tried again, under the same id, until it
-    goes through; meanwhile nothing is acknowledged. `is_alive_elsewhere` says whether the loop still
-    turns, for the heartbeat must not outlive it.
+    goes through; meanwhile nothing is acknowledged. `loop_turns` says whether the loop still
+    turns, for the heartbeat must not outlive it. `on_failed`: the thread has died of an
+    error that nobody expects.
     """
 
     def __init__(
@@ -46,14 +47,16 @@ class HandOver(threading.Thread):
         *,
         on_durable: Callable[[Batch], None],
         on_lost_ownership: Callable[[str], None],
+        on_failed: Callable[[], None],
         loop_turns: Callable[[], bool],
     ) -> None:
         super().__init__(name="hand-over", daemon=True)
         self._store, self._celery, self._bridge, self._heartbeat = store, celery, bridge, heartbeat
         self._on_durable, self._on_lost_ownership = on_durable, on_lost_ownership
-        self._loop_turns = loop_turns
+        self._on_failed, self._loop_turns = on_failed, loop_turns
         self._jobs: queue.SimpleQueue[tuple[Batch, bytes] | Forget | CountRedelivered] = queue.SimpleQueue()
         self._stop_by: float | None = None
+        self._stopping = threading.Event()
         self._next_beat = 0.0
 
     def put(self, job: "tuple[Batch, bytes] | Forget | CountRedelivered") -> None:
@@ -62,9 +65,17 @@ class HandOver(threading.Thread):
     def stop(self, seconds: float) -> None:
         """Ends the thread once nothing waits, or the time is up. What waits is not acknowledged."""
         self._stop_by = time.monotonic() + seconds
-        self.join(seconds + 6)
+        self._stopping.set()
+        self.join(seconds + 0.5)
 
     def run(self) -> None:
+        try:
+            self._work()
+        except BaseException:
+            logger.exception("the thread that hands over has failed")
+            self._on_failed()
+
+    def _work(self) -> None:
         while True:
             self._beat()
             try:
@@ -91,7 +102,11 @@ class HandOver(threading.Thread):
                     complained = True
                 if self._stop_by is not None and time.monotonic() > self._stop_by:
                     return False
-                time.sleep(wait)
+                if self._stop_by is None:
+                    self._stopping.wait(wait)
+                else:
+                    time.sleep(min(wait, 0.1))
+                self._beat()
                 wait = min(wait * 2, _LONGEST_WAIT_SECONDS)
             else:
                 if complained:

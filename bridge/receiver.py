@@ -10,7 +10,7 @@ import time
 from collections import deque
 from types import FrameType
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from redis.exceptions import RedisError
 
@@ -53,7 +53,7 @@ class Receiver:
         self._last_flush = 0.0
         self._last_turn = time.monotonic()
         self._durable: deque[Batch] = deque()
-        self._in_flight: dict[object, tuple[Gathering, bytes]] = {}
+        self._in_flight: dict[UUID, Gathering] = {}
         self._wake_reader, self._wake_writer = socket.socketpair()
         for end in (self._wake_reader, self._wake_writer):
             end.setblocking(False)
@@ -111,9 +111,11 @@ class Receiver:
                 "bridge" if settings.name == "default" else f"bridge:{settings.name}",
                 on_durable=self._is_durable,
                 on_lost_ownership=self._lose_name,
+                on_failed=self._fail,
                 loop_turns=lambda: time.monotonic() - self._last_turn < 15,
             )
             self._client_id = client_id
+            self.client = self._new_client()
             return True
         return False
 
@@ -133,6 +135,11 @@ class Receiver:
         logger.error("%s: stopping; a second bridge needs a BRIDGE_NAME of its own", why)
         self._wake()
 
+    def _fail(self) -> None:
+        self._exit_code = 1
+        self._stopping = "an error; start it again"
+        self._wake()
+
     def _stop_by_signal(self, number: int, _frame: FrameType | None) -> None:
         self._stopping = signal.Signals(number).name
         self._wake()
@@ -142,19 +149,21 @@ class Receiver:
         self._flush()
         self.hand_over.stop(3.0)
         self._acknowledge()
+        if not self._in_flight:
+            self._send_acks(self.window.open.acks)
         self.client.disconnect()
         deadline = time.monotonic() + 2
         while (sock := self.client.socket()) is not None and self.client.want_write():
             if time.monotonic() > deadline or not select.select([], [sock], [], 0.2)[1]:
                 break
             self.client.loop_write()
-        logger.info("bridge stopped (%s)", self._stopping)
+        if not self._exit_code:
+            logger.info("bridge stopped (%s)", self._stopping)
 
     # --- the connection ---------------------------------------------------------------------------
 
-    def _connect(self) -> bool:
-        self._refused = ""
-        self.client = BridgeClient(
+    def _new_client(self) -> BridgeClient:
+        return BridgeClient(
             self.settings.address,
             self._client_id,
             self.version,
@@ -166,6 +175,10 @@ class Receiver:
                 "the broker refuses the subscription to %s: %s", ", ".join(self.settings.topics), code
             ),
         )
+
+    def _connect(self) -> bool:
+        self._refused = ""
+        self.client = self._new_client()
         try:
             self.client.open()
         except (OSError, ValueError) as error:
@@ -199,7 +212,9 @@ class Receiver:
             if not self._connected and time.monotonic() - began > 10:
                 self.client.disconnect()
                 break
-        accepted, self._connected = self._connected, False
+        accepted = self._connected
+        if not self._stopping:  # then what is handed over last is still acknowledged
+            self._connected = False
         if not accepted and not self._stopping:
             self._explain_refusal()
         return accepted
@@ -215,13 +230,18 @@ class Receiver:
             self.settings.address,
             self._refused or "it closed it without an answer",
         )
+        # Where it refused 5 only because it was starting up, 5 is what to try next.
+        self.version = self.settings.address.version or "5"
 
     # --- one turn of the loop ---------------------------------------------------------------------
 
     @property
     def _room(self) -> bool:
+        if not self._connected:
+            return True  # the broker's answer to CONNECT must be read, whatever is held
         return (
-            self.window.held < max(self.settings.window, 2 * FLUSH_MESSAGES)
+            # Over the window: a broker that respects it never waits for us to read.
+            self.window.held < self.settings.window + 2 * FLUSH_MESSAGES
             and self.window.held_bytes < HELD_MOST_BYTES
         )
 
@@ -232,6 +252,8 @@ class Receiver:
         reads: list[Any] = [self._wake_reader]
         if self._room:
             reads.append(sock)
+        else:
+            self.client.leave_unread()
         writes = [sock] if self.client.want_write() else []
         readable_, writable, _ = select.select(reads, writes, [], self._until_next())
         self._last_turn = time.monotonic()
@@ -293,9 +315,8 @@ class Receiver:
         gathering = self.window.seal()
         self._last_flush = time.monotonic()
         batch = Batch(time_ordered_id(), f"mqtt:{self.settings.name}", gathering.messages)
-        seen = gathering.seen()
-        self._in_flight[batch.id] = (gathering, seen)
-        self.hand_over.put((batch, seen))
+        self._in_flight[batch.id] = gathering
+        self.hand_over.put((batch, gathering.seen()))
 
     def _is_durable(self, batch: Batch) -> None:
         """Called by the thread that hands over."""
@@ -306,8 +327,8 @@ class Receiver:
         """On this thread, in the order of arrival, and only what came over this connection."""
         while self._durable:
             batch = self._durable.popleft()
-            gathering, seen = self._in_flight.pop(batch.id)
-            self.window.handed_over(gathering, seen)
+            gathering = self._in_flight.pop(batch.id)
+            self.window.handed_over(gathering)
             failpoint("bridge.before_ack")
             self._send_acks(gathering.acks)
             failpoint("bridge.acked")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from environs import EnvValidationError, FileAwareEnv
 from marshmallow import ValidationError
 from marshmallow.validate import OneOf, Range, Regexp
+from redis.connection import parse_url
 
 from bridge.address import MqttAddress
 
@@ -36,7 +37,7 @@ class BridgeSettings:
         except ValueError as error:
             wrong_address = str(error)
         settings = cls(
-            redis_url=env.str("REDIS_URL"),
+            redis_url=env.str("REDIS_URL", validate=_redis_address),
             address=address,
             topics=tuple(env.list("MQTT_TOPICS", ["iot/measurements"], validate=_topic_filters) or ()),
             name=env.str("BRIDGE_NAME", "default", validate=Regexp(r"[\w.-]{1,64}\Z")),
@@ -59,8 +60,21 @@ class BridgeSettings:
         return settings
 
 
+def _redis_address(url: str) -> None:
+    try:
+        parse_url(url)  # type: ignore[no-untyped-call]
+    except ValueError:
+        # What it says may quote a part of the password.
+        raise ValidationError(
+            "not an address: redis://:password@host:6379/0, with /, ?, # and @ in the password written "
+            "%2F, %3F, %23 and %40"
+        ) from None
+
+
 def _topic_filters(topics: list[str]) -> None:
     """MQTT 5, section 4.7: `+` is a whole level, `#` a whole level and the last."""
+    if not topics:
+        raise ValidationError("names no topic")
     for topic in topics:
         levels = topic.split("/")
         if not topic or "\0" in topic or len(topic.encode()) > 65535:

@@ -18,7 +18,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from uuid import UUID
 
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ResponseError
+from redis.retry import Retry
 
 from bridge.batch import Batch
 
@@ -103,7 +106,13 @@ class BatchStore:
     def at(cls, url: str, max_bytes: int, lease_seconds: float = LEASE_SECONDS) -> "BatchStore":
         """A store at a redis:// URL, with the timeouts that a frozen Redis makes necessary."""
         redis = Redis.from_url(
-            url, socket_timeout=5, socket_connect_timeout=5, socket_keepalive=True, health_check_interval=25
+            url,
+            socket_timeout=5,
+            socket_connect_timeout=5,
+            socket_keepalive=True,
+            health_check_interval=25,
+            # At once on a connection that a restart had closed; whoever calls decides what to do after that.
+            retry=Retry(NoBackoff(), 1, (RedisConnectionError,)),
         )
         return cls(redis, max_bytes, lease_seconds)
 
@@ -150,6 +159,7 @@ class BatchStore:
             bridge.seen if bridge else b"",
             SEEN_BYTES,
             bridge.window if bridge else 1,
+            client,
         ]
         try:
             answer = cast(bytes, self._script("hand_over")(keys, args, client=self.redis)).decode()

@@ -25,14 +25,14 @@ class Gathering:
     def seen(self) -> bytes:
         """What recognises these messages when the broker sends them again: SEEN_BYTES each."""
         return b"".join(
-            identity(mid, message.topic, message.payload)
+            identity(mid, message.topic, message.digest or message.payload)
             for mid, message in zip(self.mids, self.messages, strict=True)
             if mid
         )
 
 
 def identity(mid: int, topic: str, payload: bytes) -> bytes:
-    """Packet id and a digest of what it carried."""
+    """Packet id and a digest of what it carried; of a payload that was cut, `payload` is its own digest."""
     digest = hashlib.blake2b(topic.encode(), digest_size=SEEN_BYTES - 2)
     digest.update(payload)
     return mid.to_bytes(2) + digest.digest()
@@ -86,14 +86,14 @@ class Window:
         for received_us, publish in zip(self._clock.next(len(found)), found, strict=True):
             mid, dup, retained, topic, payload, length, digest = publish
             if dup and mid:
-                known = self._recognise(mid, topic, payload, epoch)
+                known = self._recognise(mid, topic, digest or payload, epoch)
                 if known:
                     redelivered += known == "handed over"
                     continue
             message = Message(received_us, topic, payload, retained, length, digest)
             new.append(message)
             gathering.messages.append(message)
-            gathering.bytes += len(payload)
+            gathering.bytes += len(payload) + len(topic)
             gathering.mids.append(mid)
             if mid:
                 gathering.places.append(len(gathering.acks))
@@ -123,7 +123,10 @@ class Window:
     def _index_of_what_is_here(self) -> dict[bytes, tuple[Gathering, int]]:
         if self._here is None:
             self._here = {
-                identity(gathering.mids[place], message.topic, message.payload): (gathering, place)
+                identity(gathering.mids[place], message.topic, message.digest or message.payload): (
+                    gathering,
+                    place,
+                )
                 for gathering in (*self.sealed, self.open)
                 for place, message in enumerate(gathering.messages)
                 if gathering.mids[place]
@@ -136,11 +139,11 @@ class Window:
         self.sealed.append(gathering)
         return gathering
 
-    def handed_over(self, gathering: Gathering, seen: bytes) -> None:
+    def handed_over(self, gathering: Gathering) -> None:
         """A sealed batch is durable: from now on it is recognised as handed over."""
         self.sealed.remove(gathering)
         self._here = None
-        if seen:
+        if seen := gathering.seen():
             self._handed_over.append(seen)
             self._recognised = None
             count = sum(map(len, self._handed_over)) // SEEN_BYTES
@@ -148,6 +151,11 @@ class Window:
                 count -= len(self._handed_over.popleft()) // SEEN_BYTES
 
     def forget(self) -> None:
-        """The broker has begun a new session: its packet ids start again."""
+        """The broker has begun a new session: its packet ids start again.
+
+        What is still here was sent under the old ones, and must not hide a message of the new session.
+        """
         self._handed_over.clear()
-        self._recognised = None
+        self._recognised = self._here = None
+        for gathering in (*self.sealed, self.open):
+            gathering.mids = [0] * len(gathering.mids)

@@ -12,8 +12,7 @@ savepoints. Where a worker died three times, the next one notes each position be
 """
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -33,6 +32,7 @@ from monitoring.decoders import MAX_CLOCK_AHEAD, Code, Reading, Refusal, check, 
 from monitoring.decoders.reading import storable
 from monitoring.models import IngestBatch, Measurement, RejectedMessage, Sensor
 from monitoring.models.measurement_queryset import Incoming
+from monitoring.models.sensor import Expectation
 from monitoring.partitions import (
     PartitionLeavingError,
     Span,
@@ -92,7 +92,7 @@ class _Progress:
     rejected: list[RejectedMessage] = field(default_factory=list)
     touched: set[tuple[int, int]] = field(default_factory=set)
 
-    def oldest_of(self, sensor: Sensor | None) -> datetime:
+    def oldest_of(self, sensor: Expectation | None) -> datetime:
         """A sensor that is kept for less time than the rest refuses earlier, for the same reason."""
         days = None if sensor is None else sensor.retention_days
         if days is None or days >= settings.RETENTION_DAYS:
@@ -291,7 +291,12 @@ class _KnownPartitions:
     def cover(self, moment: datetime) -> bool:
         return any(span.start <= moment < span.end for span in self._spans)
 
-    def ensure(self, moments: Iterable[datetime]) -> None:
+    def ensure(self, moments: Collection[datetime]) -> None:
+        if not moments:
+            return
+        first, last = min(moments), max(moments)
+        if any(span.start <= first and last < span.end for span in self._spans):
+            return  # nearly always: all of a batch in one month
         for moment in moments:
             if self.cover(moment):
                 continue
@@ -308,15 +313,15 @@ def _make_partitions(progress: _Progress, decoded: list[_Decoded]) -> None:
     """For all readings that may be stored; a hostile `ts` makes no partition."""
     messages = progress.batch.messages
     received = to_datetime(messages[0].received_us), to_datetime(messages[-1].received_us)
+    latest = received[1] + MAX_CLOCK_AHEAD
     moments = {
         item.ts
         for _, items in decoded
         for item in items
-        if isinstance(item, Reading)
-        and item.ts is not None
-        and progress.oldest <= item.ts <= received[1] + MAX_CLOCK_AHEAD
+        if isinstance(item, Reading) and item.ts is not None and progress.oldest <= item.ts <= latest
     }
-    _known_partitions.ensure(moment for moment in (*received, *moments) if moment >= progress.oldest)
+    moments.update(moment for moment in received if moment >= progress.oldest)
+    _known_partitions.ensure(moments)
 
 
 def _settle(progress: _Progress, decoded: list[_Decoded]) -> None:
@@ -332,7 +337,7 @@ def _settle(progress: _Progress, decoded: list[_Decoded]) -> None:
     for position, items in decoded:
         message = batch.messages[position]
         received_at = to_datetime(message.received_us)
-        untimed: Counter[int] = Counter()
+        untimed: dict[int, int] = {}
         for item in items:
             if isinstance(item, Refusal):
                 refused.append((position, item))
@@ -347,8 +352,9 @@ def _settle(progress: _Progress, decoded: list[_Decoded]) -> None:
             created_at = item.ts
             if created_at is None:
                 # Several readings of one sensor in one message, none with a time: side by side.
-                created_at = received_at + untimed[item.sensor_id] * _MICROSECOND
-                untimed[item.sensor_id] += 1
+                before = untimed.get(item.sensor_id, 0)
+                created_at = received_at + before * _MICROSECOND
+                untimed[item.sensor_id] = before + 1
             incoming.append(
                 Incoming(
                     item.sensor_id,
@@ -379,7 +385,7 @@ def _settle(progress: _Progress, decoded: list[_Decoded]) -> None:
         progress.touched.add((incoming[place].sensor_id, int(created_at.timestamp()) // 60))
 
 
-def _sensors(readings: list[tuple[int, Reading]]) -> dict[int, Sensor]:
+def _sensors(readings: list[tuple[int, Reading]]) -> dict[int, Expectation]:
     named = {reading.sensor_id: reading for _, reading in readings}
     sensors = Sensor.objects.lock_for_ingest(named)
     unknown = named.keys() - sensors.keys()
@@ -424,12 +430,5 @@ def _complete(progress: _Progress) -> IngestBatch:
         pairs = sorted(progress.touched)
         entry.touched_sensors = [sensor for sensor, _ in pairs]
         entry.touched_minutes = [minute for _, minute in pairs]
-    IngestBatch.objects.filter(pk=entry.pk).update(
-        readings=entry.readings,
-        stored=entry.stored,
-        duplicates=entry.duplicates,
-        rejected=entry.rejected,
-        touched_sensors=entry.touched_sensors,
-        touched_minutes=entry.touched_minutes,
-    )
+    IngestBatch.objects.complete(entry)
     return entry

@@ -94,10 +94,10 @@ def _piece(table: str, column: str, sensor_id: int) -> int:
 def _delete(sensor: Sensor) -> bool:
     """False where something is left: a batch that had begun before has stored it meanwhile."""
     with transaction.atomic(), connection.cursor() as cursor:
-        # Against the lock that ingest takes: who was storing has committed, who comes finds no sensor.
-        cursor.execute("SELECT 1 FROM monitoring_sensor WHERE id = %s FOR UPDATE", [sensor.pk])
         # A refresh that has read its rows commits its rollups first; the next one finds no rows.
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [REFRESH_LOCK])
+        # Against the lock that ingest takes: who was storing has committed, who comes finds no sensor.
+        cursor.execute("SELECT 1 FROM monitoring_sensor WHERE id = %s FOR UPDATE", [sensor.pk])
         for table, _ in [(MEASUREMENTS.name, ""), *_rollups()]:
             cursor.execute(f"SELECT 1 FROM {table} WHERE sensor_id = %s LIMIT 1", [sensor.pk])
             if cursor.fetchone():

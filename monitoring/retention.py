@@ -31,18 +31,19 @@ from monitoring.models import Measurement, RejectedTally, RetentionRun, Sensor
 from monitoring.partitions import MEASUREMENTS, PartitionedTable, Span, span_of
 from monitoring.pieces import PIECE, TimeShare, alone, in_pieces
 
+_ROLLUPS: tuple[PartitionedTable, ...] = ()
+# monitoring.rollups: one refresh at a time.
+REFRESH_LOCK = 0x696F7410
 try:
     from monitoring.rollups import (  # type: ignore[import-not-found,unused-ignore]
         DAYS,
         HOURS,
         MINUTES,
-        REFRESH_LOCK,
         refresh_span,
     )
 
     _ROLLUPS = (MINUTES, HOURS, DAYS)
 except ImportError:  # there are no rollups yet
-    _ROLLUPS, REFRESH_LOCK = (), 0x696F7410
 
     def refresh_span(start: datetime, end: datetime) -> object:
         return None

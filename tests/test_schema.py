@@ -37,7 +37,7 @@ def test_a_measurement_costs_two_btrees(sensors: dict[int, Sensor]) -> None:
 
 
 def test_ids_chosen_elsewhere_do_not_collide_with_those_that_follow(sensors: dict[int, Sensor]) -> None:
-    assert Sensor.objects.create(name="next").pk == 4
+    assert Sensor.objects.create(name="next").pk > 3
 
 
 def test_partitions_are_made_once(db: None) -> None:

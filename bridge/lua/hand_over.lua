@@ -3,10 +3,16 @@
 -- ARGV  1 id  2 body  3 messages  4 now  5 due at  6 max pending bytes
 --       7 receipt to leave  8 its life in seconds (0: for ever)  9 '1': a receipt found decides, whatever it says
 --       10 owner's token ('' where there is no bridge)  11 what to remember of redelivery ('' for nothing)
---       12 bytes of one memory  13 how many memories to keep
+--       12 bytes of one memory  13 how many memories to keep  14 the bridge's client id
 -- Returns 'handed over', 'handed over before', 'not owner', 'full', or the receipt found.
-if ARGV[10] ~= '' and redis.call('HGET', KEYS[6], 'owner') ~= ARGV[10] then
-  return 'not owner'
+if ARGV[10] ~= '' then
+  local owner = redis.call('HGET', KEYS[6], 'owner')
+  if not owner then
+    -- Redis was emptied: the name is nobody's, and the broker's session is still under our client id.
+    redis.call('HSET', KEYS[6], 'client_id', ARGV[14], 'owner', ARGV[10])
+  elseif owner ~= ARGV[10] then
+    return 'not owner'
+  end
 end
 local receipt = redis.call('GET', KEYS[5])
 if receipt then

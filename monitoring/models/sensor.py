@@ -1,7 +1,7 @@
 """A sensor: what a message names by `sensor_id`."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from django.core.validators import MinValueValidator
 from django.db import connection, models
@@ -11,6 +11,15 @@ from django.utils.translation import gettext_lazy as _
 
 if TYPE_CHECKING:
     from monitoring.models.measurement import Measurement
+
+
+class Expectation(NamedTuple):
+    """What a reading is held against; "" where it is not set."""
+
+    kind: str
+    unit: str
+    is_active: bool
+    retention_days: int | None = None
 
 
 class SensorQuerySet(models.QuerySet["Sensor"]):
@@ -39,16 +48,24 @@ class SensorQuerySet(models.QuerySet["Sensor"]):
             last_at=Subquery(latest.values("created_at")),
         )
 
-    def lock_for_ingest(self, ids: Iterable[int]) -> dict[int, "Sensor"]:
-        """The sensors that exist among `ids`, held until the transaction ends: none can be deleted.
+    def lock_for_ingest(self, ids: Iterable[int]) -> dict[int, Expectation]:
+        """What the sensors among `ids` expect, as far as they exist.
+
+        Held until the transaction ends: none of them can be deleted.
 
         This stands in for a foreign key on measurements, which would make the upkeep of partitions
         wait for every reader. Locked in the order of their ids, so that two batches do not deadlock.
         """
         # FOR KEY SHARE is what a foreign key's own check takes; the ORM knows FOR NO KEY UPDATE and
         # FOR UPDATE alone, which would make two batches of one sensor wait for each other.
-        sql = "SELECT * FROM monitoring_sensor WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE"
-        return {sensor.pk: sensor for sensor in self.raw(sql, [sorted(ids)])}
+        # Tuples, not instances: a batch may name a thousand sensors, and an instance costs 13 us.
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT id, kind, unit, is_active, retention_days FROM monitoring_sensor WHERE id = ANY(%s)"
+                " ORDER BY id FOR KEY SHARE",
+                [sorted(ids)],
+            )
+            return {number: Expectation(*rest) for number, *rest in cursor.fetchall()}
 
     def register(self, sensors: Sequence["Sensor"]) -> None:
         """Inserts sensors under ids chosen elsewhere, and moves the sequence past them.

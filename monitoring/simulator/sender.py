@@ -265,6 +265,7 @@ class Sender:
 
     def work(self, seconds: float) -> None:
         """Read, write, connect: whatever there is to do; for at most so long."""
+        self._notice_loss()  # a connection may also have been lost while we published
         self._connect()
         wanted: dict[Any, Connection] = {}
         writing: list[Any] = []
@@ -297,7 +298,13 @@ class Sender:
                     self._failed(connection)
                     return
 
+    def _notice_loss(self) -> None:
+        if self._was_ready and not self.ready:
+            self._was_ready = False
+            self.reconnections += 1
+
     def _notice(self) -> None:
+        self._notice_loss()
         if self.ready:
             if not self._was_ready:
                 self._was_ready = True
@@ -311,9 +318,6 @@ class Sender:
                 self._wait = BACKOFF[0]
             return
         lost = next((c for c in self._connections if not c.connected and not c.opening and c.why), None)
-        if self._was_ready:
-            self._was_ready = False
-            self.reconnections += 1
         if lost is not None and time.monotonic() >= self._next_try:
             self._failed(lost)
 

