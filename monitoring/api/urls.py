@@ -6,6 +6,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from monitoring.api import schema  # noqa: F401 -- registers itself
 from monitoring.api.auth import Login, Logout, LogoutAll
 from monitoring.api.errors import unknown_path
+from monitoring.api.export import Export
 from monitoring.api.measurements import Measurements
 from monitoring.api.reading import LastOfSensor, MeasurementsOfSensor, Pipeline
 from monitoring.api.sensors import OneSensor, Sensors
@@ -15,6 +16,7 @@ monitoring = [
     path("sensors/<int:sensor_id>/", OneSensor.as_view()),
     path("measurements/", Measurements.as_view()),
     path("sensors/<int:sensor_id>/measurements/", MeasurementsOfSensor.as_view()),
+    path("sensors/<int:sensor_id>/measurements/export/", Export.as_view()),
     path("sensors/<int:sensor_id>/last/", LastOfSensor.as_view()),
     path("pipeline/", Pipeline.as_view()),
 ]

@@ -83,7 +83,8 @@ FROM (
 class IngestBatch(models.Model):
     """At once idempotency (its id), conservation (its counts) and the rollups' work list (touched).
 
-    readings = stored + duplicates + rejected, where a message that cannot be read counts as one.
+    readings = stored + duplicates + rejected, where a message that cannot be read counts as one. `messages`
+    are those that were handed over: an import (source `import`) hands none over, and has readings alone.
     """
 
     id = models.UUIDField(_("batch"), primary_key=True)
