@@ -12,6 +12,7 @@ read() gives, for the API, the admin and the metrics:
 """
 
 import time
+from datetime import UTC, datetime
 from functools import cache
 from typing import TypedDict
 
@@ -62,6 +63,12 @@ def _store(url: str, max_bytes: int) -> BatchStore:
         url, socket_timeout=5, socket_connect_timeout=2, socket_keepalive=True, retry=Retry(NoBackoff(), 1)
     )
     return BatchStore(redis, max_bytes)
+
+
+def oldest_pending(store: BatchStore | None = None) -> datetime | None:
+    """When the oldest batch was handed over that is not known to be done; None where nothing is pending."""
+    oldest = (store or web_store()).figures().oldest_pending
+    return None if oldest is None else datetime.fromtimestamp(oldest, UTC)
 
 
 def processes(redis: "Redis") -> dict[str, bool]:

@@ -1,6 +1,7 @@
 """What Django's own checks should refuse before anything starts."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from django.conf import settings
@@ -38,3 +39,19 @@ def _remedy() -> str:
         most = longest[settings.PARTITION_WIDTH]
         return f"Set PARTITION_WIDTH={wide_enough[0]}, or RETENTION_DAYS to {most} or less."
     return f"Set PARTITION_WIDTH=month and RETENTION_DAYS to {longest['month']} or less."
+
+
+@register
+def coarser_is_kept_longer(**kwargs: Any) -> Sequence[CheckMessage]:
+    """A late row changes its hour, which is made from all of its minutes: they must still be there."""
+    names = [f"{of}RETENTION_DAYS" for of in ("", "ROLLUP_MINUTE_", "ROLLUP_HOUR_", "ROLLUP_DAY_")]
+    days = {name: getattr(settings, name) for name in names}
+    return [
+        Error(
+            f"{coarse}={days[coarse]} is less than {fine}={days[fine]}.",
+            hint=f"Set {coarse} to {days[fine]} or more, or {fine} to {days[coarse]} or less.",
+            id="monitoring.E002",
+        )
+        for fine, coarse in pairwise(names)
+        if days[coarse] != 0 and days[coarse] < days[fine]
+    ]

@@ -33,7 +33,13 @@ from monitoring.decoders.reading import storable
 from monitoring.models import IngestBatch, Measurement, RejectedMessage, Sensor
 from monitoring.models.measurement_queryset import Incoming
 from monitoring.models.sensor import Expectation
-from monitoring.partitions import Span, TooManyPartitionsError, ensure_partitions, existing
+from monitoring.partitions import (
+    PartitionLeavingError,
+    Span,
+    TooManyPartitionsError,
+    ensure_partitions,
+    existing,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +70,16 @@ class _BusyError(Exception):
     """Another worker is at this batch, carefully."""
 
 
+_PASSING_ERRORS = (
+    InterfaceError,
+    RedisError,
+    TooManyPartitionsError,
+    PartitionLeavingError,
+    SoftTimeLimitExceeded,
+    _BusyError,
+)
+
+
 @dataclass
 class _Progress:
     """What has come of a batch so far."""
@@ -75,6 +91,13 @@ class _Progress:
     duplicates: int = 0
     rejected: list[RejectedMessage] = field(default_factory=list)
     touched: set[tuple[int, int]] = field(default_factory=set)
+
+    def oldest_of(self, sensor: Expectation | None) -> datetime:
+        """A sensor that is kept for less time than the rest refuses earlier, for the same reason."""
+        days = None if sensor is None else sensor.retention_days
+        if days is None or days >= settings.RETENTION_DAYS:
+            return self.oldest
+        return _oldest_kept(days)
 
     def reject(self, position: int, refusal: Refusal) -> None:
         message = self.batch.messages[position]
@@ -137,9 +160,7 @@ def _ingest_claimed(store: BatchStore, claim: Claim) -> IngestBatch | None:
 
 
 def _is_passing(error: BaseException) -> bool:
-    if isinstance(
-        error, InterfaceError | RedisError | TooManyPartitionsError | SoftTimeLimitExceeded | _BusyError
-    ):
+    if isinstance(error, _PASSING_ERRORS):
         return True
     if isinstance(error, Error):
         state = getattr(error.__cause__, "pgcode", None)
@@ -229,9 +250,12 @@ def _carefully(store: BatchStore, batch: Batch) -> IngestBatch | None:
 
 
 def _begin(batch: Batch) -> _Progress:
-    # A day before retention would drop it: it would hardly have come before it went.
-    oldest = datetime.now(UTC) - timedelta(days=settings.RETENTION_DAYS - 1)
-    return _Progress(batch, oldest)
+    return _Progress(batch, _oldest_kept(settings.RETENTION_DAYS))
+
+
+def _oldest_kept(days: int) -> datetime:
+    """A day before retention would drop it: it would hardly have come before it went."""
+    return datetime.now(UTC) - timedelta(days=days - 1)
 
 
 def _decode(message: Message) -> list[Reading | Refusal]:
@@ -319,7 +343,8 @@ def _settle(progress: _Progress, decoded: list[_Decoded]) -> None:
                 refused.append((position, item))
                 continue
             sensor = sensors.get(item.sensor_id)
-            fault = check(item, sensor, received_at, message.retained, progress.oldest)
+            oldest = progress.oldest_of(sensor)
+            fault = check(item, sensor, received_at, message.retained, oldest)
             if fault is not None or sensor is None:
                 code, detail = fault or (Code.UNKNOWN_SENSOR, "")
                 refused.append((position, Refusal(code, detail, _payload(message, item), item.index)))

@@ -21,6 +21,10 @@ class TooManyPartitionsError(Exception):
     """The setting asks for more partitions than planning can bear; the message names the remedy."""
 
 
+class PartitionLeavingError(Exception):
+    """The partition that is needed is just being taken away; once it is gone a new one can be made."""
+
+
 @dataclass(frozen=True)
 class PartitionedTable:
     """A table partitioned by range of `column`. `width`: day, week, month or year; None: PARTITION_WIDTH."""
@@ -61,28 +65,30 @@ def period_around(moment: datetime, width: str) -> Span:
 
 
 def existing(table: PartitionedTable = MEASUREMENTS) -> dict[str, Span]:
-    """Name and span of each partition, oldest first."""
+    """Name and span of each partition, oldest first, without one that is being detached: it takes no rows."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT child.relname, pg_get_expr(child.relpartbound, child.oid)"
             " FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid"
-            " WHERE inhparent = %s::regclass",
+            " WHERE inhparent = %s::regclass AND NOT inhdetachpending",
             [table.name],
         )
-        found = {}
-        for name, bound in cursor.fetchall():
-            start, end = (
-                datetime.fromisoformat(text).astimezone(UTC) for text in re.findall(r"'([^']+)'", bound)
-            )
-            found[name] = Span(start, end)
+        found = {name: span_of(bound) for name, bound in cursor.fetchall()}
     return dict(sorted(found.items(), key=lambda item: item[1]))
+
+
+def span_of(bound: str) -> Span:
+    """A partition's bound as PostgreSQL says it: FOR VALUES FROM ('2026-01-01 00:00:00+00') TO ('...')."""
+    start, end = (datetime.fromisoformat(text).astimezone(UTC) for text in re.findall(r"'([^']+)'", bound))
+    return Span(start, end)
 
 
 def ensure_partitions(first: datetime, last: datetime, table: PartitionedTable = MEASUREMENTS) -> list[str]:
     """Makes what is missing so that every moment from `first` to `last` has a partition.
 
     Call it outside a transaction that has touched the table. Returns the names of those made.
-    Raises TooManyPartitionsError rather than let there be more than MOST. Partitions of another width,
+    Raises TooManyPartitionsError rather than let there be more than MOST, and PartitionLeavingError where
+    the span is one that retention is just dropping (monitoring.retention). Partitions of another width,
     made before the setting changed, keep their span; the new ones fill the gaps between them.
     """
     with transaction.atomic():
@@ -121,6 +127,10 @@ def _make(table: PartitionedTable, span: Span) -> str:
     name = f"{table.name}_p{span.start:%Y%m%d}_{span.end:%Y%m%d}"
     bounds = [span.start.isoformat(), span.end.isoformat()]
     with connection.cursor() as cursor:
+        # Attached and made in one transaction: one that stands there alone has been detached.
+        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [name])
+        if cursor.fetchone()[0]:
+            raise PartitionLeavingError(f"{name} is being dropped")
         cursor.execute(
             f"CREATE TABLE {name} (LIKE {table.name}"
             " INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES)"

@@ -40,6 +40,30 @@ JOBS = (
         *(10, "seconds", 9),
         "Computes the minutes, hours and days again that new measurements fall into.",
     ),
+    Job(
+        "drop partitions",
+        "monitoring.drop_partitions",
+        *(10, "minutes", 540),
+        "Drops the partitions that lie before the edge of their retention.",
+    ),
+    Job(
+        "delete what has expired",
+        "monitoring.delete_expired",
+        *(15, "minutes", 840),
+        "Deletes, in pieces, measurements of sensors kept for less time, and old rejected messages.",
+    ),
+    Job(
+        "remove sensors",
+        "monitoring.remove_sensors",
+        *(1, "minutes", 50),
+        "Removes, in pieces, the sensors that were deleted and all that was theirs.",
+    ),
+    Job(
+        "fold the ledger",
+        "monitoring.fold_ledger",
+        *(1, "minutes", 50),
+        "Counts the ledger's rows into totals, and deletes them after 7 days.",
+    ),
 )
 
 

@@ -104,8 +104,8 @@ def _buckets(span: Span, points: int, zone: tzinfo) -> tuple[timedelta, list[dat
 def _narrowest(start: datetime) -> timedelta:
     """A minute, an hour or a day: the resolution whose rollups are kept from `start` on."""
     age = datetime.now(UTC) - start
-    minutes = getattr(settings, "ROLLUP_MINUTE_RETENTION_DAYS", settings.RETENTION_DAYS)
-    hours = getattr(settings, "ROLLUP_HOUR_RETENTION_DAYS", 3650)
+    minutes = settings.ROLLUP_MINUTE_RETENTION_DAYS
+    hours = settings.ROLLUP_HOUR_RETENTION_DAYS
     if age <= minutes * _DAY:
         return _MINUTE
     return _HOUR if age <= hours * _DAY else _DAY

@@ -12,8 +12,10 @@ from django.conf import settings
 from bridge.dispatch import INGEST_QUEUE, INGEST_TASK
 from bridge.report import Report, line
 from bridge.store import BatchStore
+from monitoring import books, ledger, removal, retention
 from monitoring.ingest import Attempt, ingest
 from monitoring.partitions import ensure_partitions
+from monitoring.pieces import TimeShare
 from monitoring.rollups import Refreshed, refresh
 
 logger = logging.getLogger(__name__)
@@ -21,6 +23,8 @@ logger = logging.getLogger(__name__)
 RESEND_AT_ONCE = 100
 # Of the 10 s between two refreshes: what is left then is the next one's.
 REFRESH_SECONDS = 8
+# What a run of a job that works in pieces may take of a worker; what is left waits for the next run.
+SHARE_SECONDS = 10
 
 
 @cache
@@ -73,6 +77,36 @@ def refresh_rollups() -> dict[str, int]:
     if time.monotonic() >= end:
         logger.info("rollups: %d batches in %d s, and not all yet", done.batches, REFRESH_SECONDS)
     return done._asdict()
+
+
+@shared_task(name="monitoring.drop_partitions")
+def drop_partitions() -> list[str]:
+    """Drops the partitions that have been kept long enough; returns their names."""
+    return [partition.name for partition in retention.drop_partitions()]
+
+
+@shared_task(name="monitoring.delete_expired")
+def delete_expired() -> dict[str, int]:
+    """Deletes rows that go before their partition, and old rejected messages; returns how many."""
+    return _told("expired", retention.delete_expired(TimeShare(SHARE_SECONDS)))
+
+
+@shared_task(name="monitoring.remove_sensors")
+def remove_sensors() -> dict[str, int]:
+    """Goes on removing the sensors that somebody deleted; returns how many rows and sensors went."""
+    return _told("removed with their sensors", removal.remove_sensors(TimeShare(SHARE_SECONDS)))
+
+
+@shared_task(name="monitoring.fold_ledger")
+def fold_ledger() -> dict[str, int]:
+    """Counts the ledger's rows into totals, and deletes them after 7 days; returns how many."""
+    return ledger.fold(TimeShare(SHARE_SECONDS), books.oldest_pending(batch_store()))
+
+
+def _told(what: str, counts: dict[str, int]) -> dict[str, int]:
+    if any(counts.values()):
+        logger.info("%s: %s", what, ", ".join(f"{count} {name}" for name, count in counts.items() if count))
+    return counts
 
 
 @cache

@@ -67,8 +67,9 @@ class Read(NamedTuple):
 
 
 def value_of(node: ast.expr) -> Any:
-    """A default as it is written: a literal, a little arithmetic, or Path("…")."""
-    return eval(ast.unparse(node), {"__builtins__": {}, "Path": Path})
+    """A default as it is written: a literal, a little arithmetic, Path("…"), or another setting's default."""
+    names = {"__builtins__": {}, "Path": Path, "RETENTION_DAYS": 730}
+    return eval(ast.unparse(node), names)
 
 
 def is_environ(node: ast.expr) -> bool:

@@ -37,7 +37,7 @@ def tiles(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 def _from_database() -> list[Tile]:
     now = timezone.now()
-    sensors, active = Sensor.objects.count(), Sensor.objects.filter(is_active=True).count()
+    sensors, active = Sensor.objects.present().count(), Sensor.objects.filter(is_active=True).count()
     lately = IngestBatch.objects.filter(ingested_at__gt=now - timedelta(minutes=5))
     stored = lately.aggregate(sum=Sum("stored"))["sum"] or 0
     day = RejectedTally.objects.filter(hour__gt=now - timedelta(hours=24))

@@ -1,7 +1,7 @@
 """Sensors: what they are, and whether they still send."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList as DjangoChangeList
@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import DropdownFilter
@@ -17,6 +18,25 @@ from unfold.views import ChangeList
 from monitoring.admin import ages
 from monitoring.admin.column import column
 from monitoring.models import Sensor
+from monitoring.models.sensor import SensorQuerySet
+from monitoring.removal import Belongings, belongings
+
+# Sensors that a confirmation says in detail what goes with.
+MOST_SHOWN = 50
+
+
+def _what_goes(sensor: Sensor, going: Belongings) -> str:
+    about = gettext("about ") if going.is_estimate else ""
+    text = gettext("%(sensor)s (%(id)d): %(about)s%(measurements)s measurements, %(rollups)s rollups") % {
+        "sensor": sensor,
+        "id": sensor.pk,
+        "about": about,
+        "measurements": f"{going.measurements:,}",
+        "rollups": f"{going.rollups:,}",
+    }
+    if going.first and going.last:
+        text += f", {going.first:%Y-%m-%d} – {going.last:%Y-%m-%d}"
+    return text
 
 
 class KindFilter(DropdownFilter):  # type: ignore[misc]
@@ -45,8 +65,7 @@ class WithLatest(ChangeList):  # type: ignore[misc]
 
 @admin.register(Sensor)
 class SensorAdmin(ModelAdmin):  # type: ignore[misc]
-    """No deletion: it would leave measurements that name nothing. Deactivating stops what comes in;
-    deleting a sensor with all that belongs to it is a job for the background."""
+    """Deleting one says what goes with it, and leaves the work to a job (monitoring.removal)."""
 
     list_display = ("id", "name", "kind", "unit", "location", "is_active", "last_value", "last_seen")
     list_display_links = ("id", "name")
@@ -62,10 +81,29 @@ class SensorAdmin(ModelAdmin):  # type: ignore[misc]
         return WithLatest
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Sensor]:
-        return Sensor.objects.all()
+        return Sensor.objects.present()
 
-    def has_delete_permission(self, request: HttpRequest, obj: Sensor | None = None) -> bool:
-        return False
+    def save_model(self, request: HttpRequest, obj: Sensor, form: Any, change: bool) -> None:
+        """What was changed and no more: a removal that somebody asks for meanwhile stands."""
+        obj.save(update_fields=form.changed_data if change else None)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """For the page that asks for confirmation: (lines, count by kind, missing rights, protected)."""
+        shown = list(objs[:MOST_SHOWN])
+        lines = [_what_goes(sensor, belongings(sensor.pk)) for sensor in shown]
+        count = len(objs)
+        if count > len(shown):
+            lines.append(gettext("and %d more") % (count - len(shown)))
+        missing = set() if self.has_delete_permission(request) else {gettext("sensor")}
+        return lines, {gettext("sensors"): count}, missing, []
+
+    def delete_model(self, request: HttpRequest, obj: Sensor) -> None:
+        self.delete_queryset(request, Sensor.objects.filter(pk=obj.pk))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Sensor]) -> None:
+        cast(SensorQuerySet, queryset).request_removal()
+        text = gettext("Nothing more comes in for it. A job removes what was measured, piece by piece.")
+        self.message_user(request, text)
 
     def get_fieldsets(self, request: HttpRequest, obj: Sensor | None = None) -> Any:
         what = {"fields": ("name", ("kind", "unit"), "location")}

@@ -35,6 +35,10 @@ class UnprocessableError(APIException):
     status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
 
 
+class ConflictError(APIException):
+    status_code = status.HTTP_409_CONFLICT
+
+
 class BadBodyError(APIException):
     status_code = status.HTTP_400_BAD_REQUEST
     default_detail = "The request cannot be read."

@@ -14,22 +14,19 @@ from rest_framework.views import APIView
 
 from monitoring import books
 from monitoring.api.pages import Cursor, page
-from monitoring.api.query import MeasurementsQuery, PageQuery, SpanQuery
+from monitoring.api.query import MeasurementsQuery, SpanQuery
 from monitoring.api.serializers import (
     BooksSerializer,
     DetailSerializer,
     LastSerializer,
     MeasurementSerializer,
-    SensorSerializer,
 )
 from monitoring.decoders.limits import MAX_SENSOR_ID
 from monitoring.models import Measurement, Sensor
 
-_EPOCH = Cursor.decode("AAAAAAAAAAAAAAAAAAAAAA").created_at
 LINK = OpenApiParameter(
     "Link", str, OpenApiParameter.HEADER, response=[200], description='`<address>; rel="next"`, if any.'
 )
-_SENSORS = {"serializer": SensorSerializer, "cursor": lambda sensor: Cursor(_EPOCH, sensor.pk)}
 _MEASUREMENTS = {"serializer": MeasurementSerializer, "cursor": lambda row: Cursor(row.created_at, row.pk)}
 
 
@@ -62,30 +59,6 @@ def newest_of(sensor_id: int, query: Mapping[str, Any]) -> "QuerySet[Measurement
 def _require_sensor(sensor_id: int) -> None:
     if sensor_id > MAX_SENSOR_ID or not Sensor.objects.filter(pk=sensor_id).exists():
         raise NotFound("There is no sensor with this id.")
-
-
-class Sensors(APIView):
-    @extend_schema(
-        summary="The sensors, by id",
-        parameters=[PageQuery, LINK],
-        responses=SensorSerializer(many=True),
-        operation_id="sensors_list",
-    )
-    def get(self, request: Request) -> Response:
-        query = PageQuery.read(request)
-        rows = Sensor.objects.order_by("pk")
-        if cursor := query.get("cursor"):
-            rows = rows.filter(pk__gt=cursor.id)
-        return page(request, list(rows[: query["limit"] + 1]), query["limit"], _SENSORS)
-
-
-class OneSensor(APIView):
-    @extend_schema(summary="One sensor", responses={200: SensorSerializer, 404: DetailSerializer})
-    def get(self, request: Request, sensor_id: int) -> Response:
-        sensor = Sensor.objects.filter(pk=sensor_id).first() if sensor_id <= MAX_SENSOR_ID else None
-        if sensor is None:
-            raise NotFound("There is no sensor with this id.")
-        return Response(SensorSerializer(sensor).data)
 
 
 class MeasurementsOfSensor(APIView):

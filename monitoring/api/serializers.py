@@ -6,6 +6,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
+from monitoring.decoders.limits import MAX_SENSOR_ID
 from monitoring.models import Measurement, Sensor
 
 
@@ -32,6 +33,53 @@ class SensorSerializer(serializers.ModelSerializer[Sensor]):
     class Meta:
         model = Sensor
         fields = ["id", "name", "kind", "unit", "is_active", "location", "retention_days", "added_at"]
+
+
+class SensorChangeSerializer(serializers.ModelSerializer[Sensor]):
+    """What may be said of a sensor. A field that is unknown is refused rather than ignored."""
+
+    class Meta:
+        model = Sensor
+        fields = ["name", "kind", "unit", "is_active", "location", "retention_days"]
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        unknown = sorted(set(self.initial_data) - set(self.fields))
+        if unknown:
+            known = ", ".join(self.fields)
+            raise serializers.ValidationError(
+                {name[:100]: [f"Not to be set here; known are {known}."] for name in unknown}
+            )
+        return attrs
+
+
+class NewSensorSerializer(SensorChangeSerializer):
+    id = serializers.IntegerField(
+        min_value=1,
+        max_value=MAX_SENSOR_ID,
+        required=False,
+        help_text="The `sensor_id` that its messages name; the next free one where it is left out.",
+    )
+
+    class Meta(SensorChangeSerializer.Meta):
+        fields = ["id", *SensorChangeSerializer.Meta.fields]
+
+
+class RemovalSerializer(serializers.Serializer[Any]):
+    """What goes with a sensor."""
+
+    detail = serializers.CharField()
+    sensor = serializers.IntegerField()
+    measurements = serializers.IntegerField()
+    rollups = serializers.IntegerField()
+    is_estimate = serializers.BooleanField(help_text="Whether there are too many to have been counted.")
+
+    def get_fields(self) -> dict[str, Any]:
+        moment: dict[str, Any] = {"allow_null": True, "default_timezone": UTC}
+        return {
+            **super().get_fields(),
+            "from": serializers.DateTimeField(source="first", **moment),
+            "to": serializers.DateTimeField(source="last", **moment),
+        }
 
 
 class LastSerializer(serializers.Serializer[Measurement]):

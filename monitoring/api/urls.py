@@ -8,7 +8,8 @@ from monitoring.api.auth import Login, Logout, LogoutAll
 from monitoring.api.errors import unknown_path
 from monitoring.api.export import Export
 from monitoring.api.measurements import Measurements
-from monitoring.api.reading import LastOfSensor, MeasurementsOfSensor, OneSensor, Pipeline, Sensors
+from monitoring.api.reading import LastOfSensor, MeasurementsOfSensor, Pipeline
+from monitoring.api.sensors import OneSensor, Sensors
 from monitoring.api.series import SeriesOfSensor, SeriesOfSensors
 
 monitoring = [

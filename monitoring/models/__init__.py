@@ -1,8 +1,9 @@
 """What the database holds: sensors, their measurements, what was refused, the ledger, the rollups."""
 
-from monitoring.models.ledger import IngestBatch
+from monitoring.models.ledger import IngestBatch, IngestTotal
 from monitoring.models.measurement import Measurement
 from monitoring.models.rejected import RejectedMessage, RejectedTally
+from monitoring.models.retention import RetentionRun
 from monitoring.models.rollup import DayRollup, HourRollup, MinuteRollup
 from monitoring.models.sensor import Sensor
 
@@ -10,9 +11,11 @@ __all__ = [
     "DayRollup",
     "HourRollup",
     "IngestBatch",
+    "IngestTotal",
     "Measurement",
     "MinuteRollup",
     "RejectedMessage",
     "RejectedTally",
+    "RetentionRun",
     "Sensor",
 ]

@@ -1,11 +1,9 @@
-"""The ledger: one row a batch that was dealt with."""
+"""The ledger: one row a batch that was dealt with, and totals of those that were counted."""
 
-from typing import TypedDict
+from typing import TypedDict, cast
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import connection, models
-from django.db.models import Count, Sum
-from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
 
@@ -40,19 +38,15 @@ class IngestBatchQuerySet(models.QuerySet["IngestBatch"]):
             return bool(cursor.rowcount)
 
     def sums(self) -> Sums:
-        """The ledger's side of the books. Reads every row that has not been folded yet."""
+        """The ledger's side of the books: the totals, and the rows that are not counted into them yet.
 
-        def total(field: str) -> Coalesce:
-            return Coalesce(Sum(field), 0)
-
-        return self.aggregate(
-            batches=Count("id"),
-            messages=total("messages"),
-            readings=total("readings"),
-            stored=total("stored"),
-            duplicates=total("duplicates"),
-            rejected=total("rejected"),
-        )  # type: ignore[return-value]  # the plugin does not see Coalesce's type
+        Exact at every moment: a row is marked as counted in the transaction that adds it to its total,
+        and this is one statement, so it sees both or neither. Reads the batches of the last minutes (by
+        the index ledger_uncounted) and some ten thousand totals, however many rows the ledger has.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute(_SUMS)
+            return cast(Sums, dict(zip(Sums.__annotations__, map(int, cursor.fetchone()), strict=True)))
 
     def complete(self, entry: "IngestBatch") -> None:
         """Writes what came of the batch into its entry."""
@@ -72,6 +66,18 @@ class IngestBatchQuerySet(models.QuerySet["IngestBatch"]):
                     str(entry.id),
                 ],
             )
+
+
+_SUMS = """
+SELECT coalesce(sum(batches), 0), coalesce(sum(messages), 0), coalesce(sum(readings), 0),
+       coalesce(sum(stored), 0), coalesce(sum(duplicates), 0), coalesce(sum(rejected), 0)
+FROM (
+    SELECT 1 AS batches, messages, readings, stored, duplicates, rejected
+    FROM monitoring_ingestbatch WHERE NOT counted
+    UNION ALL
+    SELECT batches, messages, readings, stored, duplicates, rejected FROM monitoring_ingesttotal
+) AS both_sides
+"""
 
 
 class IngestBatch(models.Model):
@@ -96,6 +102,9 @@ class IngestBatch(models.Model):
     touched_sensors = ArrayField(models.BigIntegerField(), null=True)
     touched_minutes = ArrayField(models.IntegerField(), null=True)
 
+    # Whether it stands in IngestTotal too (monitoring.ledger).
+    counted = models.BooleanField(_("counted"), default=False, db_default=False, editable=False)
+
     objects = IngestBatchQuerySet.as_manager()
 
     class Meta:
@@ -110,7 +119,33 @@ class IngestBatch(models.Model):
                 condition=models.Q(touched_sensors__isnull=False),
                 name="ledger_untaken",
             ),
+            # What the sums read row by row, and what is to be counted next.
+            models.Index(fields=["ingested_at"], condition=models.Q(counted=False), name="ledger_uncounted"),
         ]
 
     def __str__(self) -> str:
         return f"{self.source} {self.id}"
+
+
+class IngestTotal(models.Model):
+    """What the batches of a source that were ingested within a minute come to; after a month, a day.
+
+    `start` is the beginning of that minute or day, UTC. Adding them up again changes no sum.
+    """
+
+    start = models.DateTimeField(_("start"))
+    source = models.CharField(_("source"), max_length=100)
+    batches = models.PositiveBigIntegerField(_("batches"))
+    messages = models.PositiveBigIntegerField(_("messages"))
+    readings = models.PositiveBigIntegerField(_("readings"))
+    stored = models.PositiveBigIntegerField(_("stored"))
+    duplicates = models.PositiveBigIntegerField(_("duplicates"))
+    rejected = models.PositiveBigIntegerField(_("rejected"))
+
+    class Meta:
+        verbose_name = _("ledger total")
+        verbose_name_plural = _("ledger totals")
+        constraints = [models.UniqueConstraint(fields=["start", "source"], name="ingest_total_of_minute")]
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.start:%Y-%m-%d %H:%M}: {self.messages}"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from django.core.validators import MinValueValidator
 from django.db import connection, models
 from django.db.models import OuterRef, Subquery
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 if TYPE_CHECKING:
@@ -18,9 +19,21 @@ class Expectation(NamedTuple):
     kind: str
     unit: str
     is_active: bool
+    retention_days: int | None = None
 
 
 class SensorQuerySet(models.QuerySet["Sensor"]):
+    def present(self) -> Self:
+        """Without those that somebody asked to remove."""
+        return self.filter(removal_requested_at__isnull=True)
+
+    def request_removal(self) -> int:
+        """From now on they take no measurements, and a job removes them with all that is theirs.
+
+        Returns how many were not being removed already. There is no way back.
+        """
+        return self.present().update(is_active=False, removal_requested_at=timezone.now())
+
     def with_latest(self) -> Self:
         """Annotates `last_value`, `last_unit` and `last_at` (None where there is no measurement).
 
@@ -48,7 +61,7 @@ class SensorQuerySet(models.QuerySet["Sensor"]):
         # Tuples, not instances: a batch may name a thousand sensors, and an instance costs 13 us.
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT id, kind, unit, is_active FROM monitoring_sensor WHERE id = ANY(%s)"
+                "SELECT id, kind, unit, is_active, retention_days FROM monitoring_sensor WHERE id = ANY(%s)"
                 " ORDER BY id FOR KEY SHARE",
                 [sorted(ids)],
             )
@@ -95,6 +108,12 @@ class Sensor(models.Model):
         help_text=_(
             "Keeps this sensor's measurements for fewer days than the rest; empty keeps them as long."
         ),
+    )
+    removal_requested_at = models.DateTimeField(
+        _("removal requested"),
+        null=True,
+        editable=False,
+        help_text=_("Since then a job removes it, piece by piece, with all its measurements."),
     )
     added_at = models.DateTimeField(_("added"), auto_now_add=True)
 

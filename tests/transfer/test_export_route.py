@@ -106,6 +106,8 @@ def test_a_chunk_begins_behind_the_one_before(sensors: dict[int, Sensor]) -> Non
     assert len(list(chunks(Selection(3, NOON, NOON + timedelta(seconds=2)), Format.CSV, rows=2))) == 1
 
 
+# The row is made through the ORM, whose literal -0.0 is PostgreSQL's numeric 0: the sign is lost before us.
+numbers = st.floats(allow_nan=False, allow_infinity=False).map(lambda value: value + 0.0)
 units = st.one_of(
     st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=30),
     st.from_regex(r"'{0,3}[=+@-][^\x00-\x1f\x7f-\x9f]{0,5}", fullmatch=True).filter(str.isprintable),
@@ -116,7 +118,7 @@ units = st.one_of(
 @hypothesis_settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(value=st.floats(allow_nan=False, allow_infinity=False), unit=units, form=st.sampled_from(Format))
+@given(value=numbers, unit=units, form=st.sampled_from(Format))
 def test_value_and_unit_come_back_as_they_were(
     sensors: dict[int, Sensor], value: float, unit: str, form: Format
 ) -> None:

@@ -1,0 +1,111 @@
+"""How long things are kept: every partition and when it goes, what went lately, which sensors are leaving."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.template.defaultfilters import filesizeformat
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from monitoring import removal, retention
+from monitoring.admin.column import column, unbroken
+from monitoring.admin.reading import ReadOnlyAdmin, TimeRange, time_range
+from monitoring.models import RetentionRun
+from monitoring.retention import Partition, State
+
+
+class Line(NamedTuple):
+    """A partition as the page shows it; `look` as unfold names it."""
+
+    name: str
+    span: str
+    rows: str
+    size: str
+    goes: str
+    look: str
+
+
+@admin.register(RetentionRun)
+class RetentionRunAdmin(ReadOnlyAdmin):
+    list_display = ("when", "kind", "target", "how_many", "given_back", "since", "until", "pieces")
+    list_display_links = None
+    list_filter = (("last_at", TimeRange),)
+    lookups = time_range("last_at")
+    ordering = ("-last_at", "-id")
+    list_before_template = "monitoring/admin/retention.html"
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        now = timezone.now()
+        tables = [retention.partitions(kept) for kept in retention.TABLES]
+        context = {
+            "title": gettext("Retention"),
+            "tables": [
+                {
+                    "name": kept.table.name.removeprefix("monitoring_"),
+                    "setting": kept.setting,
+                    "days": kept.days,
+                    "lines": [_line(partition, now) for partition in parts],
+                    "rows": f"{sum(part.rows for part in parts):,}",
+                    "size": filesizeformat(sum(part.bytes for part in parts)),
+                    "due": sum(part.is_due(now) for part in parts),
+                    "due_size": filesizeformat(sum(part.bytes for part in parts if part.is_due(now))),
+                }
+                for kept, parts in zip(retention.TABLES, tables, strict=True)
+            ],
+            "leaving": removal.requested(20),
+        }
+        answer: HttpResponse = super().changelist_view(request, context | (extra_context or {}))
+        return answer
+
+    @column(_("at (UTC)"))
+    def when(self, run: RetentionRun) -> SafeString:
+        return unbroken(f"{run.last_at:%Y-%m-%d %H:%M}")
+
+    @column(_("rows"))
+    def how_many(self, run: RetentionRun) -> str:
+        return f"{'~' if run.kind == RetentionRun.Kind.PARTITION else ''}{run.rows:,}"
+
+    @column(_("bytes given back"))
+    def given_back(self, run: RetentionRun) -> str:
+        return filesizeformat(run.freed) if run.freed else "-"
+
+    @column(_("from"))
+    def since(self, run: RetentionRun) -> SafeString:
+        return unbroken(_day(run.first))
+
+    @column(_("to"))
+    def until(self, run: RetentionRun) -> SafeString:
+        return unbroken(_day(run.last))
+
+
+def _day(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d}" if moment else "-"
+
+
+def _line(partition: Partition, now: datetime) -> Line:
+    if partition.state is not State.ATTACHED:
+        goes, look = gettext("leaving, as soon as nobody reads it"), "warning"
+    elif partition.goes_at is None:
+        goes, look = gettext("never"), "info"
+    elif partition.is_due(now):
+        goes, look = gettext("with the next run"), "danger"
+    else:
+        goes = gettext("%(day)s, in %(days)d d") % {
+            "day": _day(partition.goes_at),
+            "days": (partition.goes_at - now).days,
+        }
+        look = "info" if partition.span.start > now else "success"
+    return Line(
+        partition.name,
+        f"{_day(partition.span.start)} – {_day(partition.span.end)}",
+        f"~{partition.rows:,}",
+        filesizeformat(partition.bytes),
+        goes,
+        look,
+    )

@@ -1,0 +1,119 @@
+"""sensors/: listed, registered, changed; and deleted, which a job does."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from monitoring.api.errors import ConflictError
+from monitoring.api.pages import Cursor, page
+from monitoring.api.query import PageQuery
+from monitoring.api.reading import LINK
+from monitoring.api.serializers import (
+    DetailSerializer,
+    NewSensorSerializer,
+    RemovalSerializer,
+    SensorChangeSerializer,
+    SensorSerializer,
+)
+from monitoring.decoders.limits import MAX_SENSOR_ID
+from monitoring.models import Sensor
+from monitoring.models.sensor import SensorQuerySet
+from monitoring.removal import belongings
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SENSORS = {"serializer": SensorSerializer, "cursor": lambda sensor: Cursor(_EPOCH, sensor.pk)}
+_NONE = "There is no sensor with this id."
+
+
+class Sensors(APIView):
+    @extend_schema(
+        summary="The sensors, by id",
+        parameters=[PageQuery, LINK],
+        responses=SensorSerializer(many=True),
+        operation_id="sensors_list",
+    )
+    def get(self, request: Request) -> Response:
+        query = PageQuery.read(request)
+        rows = Sensor.objects.present().order_by("pk")
+        if cursor := query.get("cursor"):
+            rows = rows.filter(pk__gt=cursor.id)
+        return page(request, list(rows[: query["limit"] + 1]), query["limit"], _SENSORS)
+
+    @extend_schema(
+        summary="Register a sensor",
+        description="Under the id that its messages name already, or the next free one.",
+        request=NewSensorSerializer,
+        responses={201: SensorSerializer, 400: DetailSerializer, 409: DetailSerializer},
+        operation_id="sensors_register",
+    )
+    def post(self, request: Request) -> Response:
+        said = NewSensorSerializer(data=request.data)
+        said.is_valid(raise_exception=True)
+        try:
+            with transaction.atomic():
+                sensor = Sensor.objects.create(**said.validated_data)
+        except IntegrityError:
+            raise ConflictError("There is a sensor with this id, or one is being removed.") from None
+        if "id" in said.validated_data:
+            # Moves the sequence past it.
+            Sensor.objects.register([])
+        return Response(
+            SensorSerializer(sensor).data,
+            status=status.HTTP_201_CREATED,
+            headers={"Location": request.build_absolute_uri(f"{sensor.pk}/")},
+        )
+
+
+class OneSensor(APIView):
+    @extend_schema(summary="One sensor", responses={200: SensorSerializer, 404: DetailSerializer})
+    def get(self, request: Request, sensor_id: int) -> Response:
+        sensor = _present(sensor_id).first()
+        if sensor is None:
+            raise NotFound(_NONE)
+        return Response(SensorSerializer(sensor).data)
+
+    @extend_schema(
+        summary="Change a sensor",
+        request=SensorChangeSerializer(partial=True),
+        responses={200: SensorSerializer, 400: DetailSerializer, 404: DetailSerializer},
+    )
+    def patch(self, request: Request, sensor_id: int) -> Response:
+        said = SensorChangeSerializer(data=request.data, partial=True)
+        said.is_valid(raise_exception=True)
+        changes: dict[str, Any] = said.validated_data
+        # These columns alone: a removal that somebody asks for meanwhile stands.
+        if changes and not _present(sensor_id).update(**changes):
+            raise NotFound(_NONE)
+        return self.get(request, sensor_id)
+
+    @extend_schema(
+        summary="Delete a sensor and all that belongs to it",
+        description="202: it takes no more measurements from now on, and a job removes it with its"
+        " measurements and rollups, piece by piece. Until then they can be read. There is no way back.",
+        responses={202: RemovalSerializer, 404: DetailSerializer},
+    )
+    def delete(self, request: Request, sensor_id: int) -> Response:
+        sensors = _with_id(sensor_id)
+        if not sensors.exists():
+            raise NotFound(_NONE)
+        going = belongings(sensor_id)
+        sensors.request_removal()
+        detail = "It takes no more measurements, and is being removed with all that belongs to it."
+        answer = {"detail": detail, "sensor": sensor_id, **going._asdict()}
+        return Response(RemovalSerializer(answer).data, status=status.HTTP_202_ACCEPTED)
+
+
+def _with_id(sensor_id: int) -> SensorQuerySet:
+    """The sensor, if there is one; a number too large for a column is none."""
+    return Sensor.objects.filter(pk=sensor_id) if sensor_id <= MAX_SENSOR_ID else Sensor.objects.none()
+
+
+def _present(sensor_id: int) -> SensorQuerySet:
+    return _with_id(sensor_id).present()

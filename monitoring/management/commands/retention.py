@@ -1,0 +1,85 @@
+"""`manage.py retention`: what has been kept long enough goes now; with --dry-run, what would go."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+from django.template.defaultfilters import filesizeformat
+
+from monitoring import books, ledger, removal, retention
+from monitoring.models import RetentionRun
+from monitoring.pieces import TimeShare
+
+HEAD = ("what", "of", "rows", "bytes", "from", "to")
+Row = tuple[str, str, str, str, str, str]
+
+
+class Command(BaseCommand):
+    help = "Drops partitions and deletes rows that have been kept long enough, as beat's jobs do."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--dry-run", action="store_true", help="only say what would go")
+
+    def handle(self, *args: Any, dry_run: bool, **options: Any) -> None:
+        if dry_run:
+            self._print(_due(), "nothing has been kept long enough to go")
+            self.stdout.write("~ by PostgreSQL's statistics; rows in pieces give no bytes back")
+            return
+        before = datetime.now(UTC)
+        retention.drop_partitions()
+        retention.delete_expired(TimeShare())
+        removal.remove_sensors(TimeShare())
+        ledger.fold(TimeShare(), books.oldest_pending())
+        self._print([_row(run) for run in RetentionRun.objects.filter(last_at__gte=before)], "nothing went")
+        waiting = [part.name for kept in retention.TABLES for part in retention.due(kept)]
+        if waiting:
+            self.stdout.write(f"still being read, so they go with a later run: {', '.join(waiting)}")
+
+    def _print(self, rows: list[Row], otherwise: str) -> None:
+        if not rows:
+            self.stdout.write(otherwise)
+            return
+        table = [HEAD, *sorted(rows, key=lambda row: row[4])]
+        widths = [max(len(row[column]) for row in table) for column in range(len(HEAD))]
+        for row in table:
+            cells = [
+                cell.rjust(width) if HEAD[column] in ("rows", "bytes") else cell.ljust(width)
+                for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ]
+            self.stdout.write("  ".join(cells).rstrip())
+
+
+def _due() -> list[Row]:
+    rows = [
+        _cells(RetentionRun.Kind.PARTITION, part.name, part.rows, part.bytes, part.span.start, part.span.end)
+        for kept in retention.TABLES
+        for part in retention.due(kept)
+    ]
+    rows += [_cells(one.kind, one.target, one.rows, None, one.first, one.last) for one in retention.expired()]
+    for sensor, going in removal.requested():
+        rows.append(
+            _cells(RetentionRun.Kind.SENSOR, sensor.pk, going.measurements, None, going.first, going.last)
+        )
+    return rows
+
+
+def _row(run: RetentionRun) -> Row:
+    return _cells(RetentionRun.Kind(run.kind), run.target, run.rows, run.freed or None, run.first, run.last)
+
+
+def _cells(
+    kind: RetentionRun.Kind,
+    target: object,
+    rows: int,
+    freed: int | None,
+    first: datetime | None,
+    last: datetime | None,
+) -> Row:
+    return (
+        str(kind.label),
+        str(target) or "-",
+        f"{'~' if kind is RetentionRun.Kind.PARTITION else ''}{rows:,}",
+        "-" if freed is None else filesizeformat(freed).replace("\xa0", " "),
+        f"{first:%Y-%m-%d}" if first else "-",
+        f"{last:%Y-%m-%d}" if last else "-",
+    )

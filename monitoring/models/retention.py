@@ -1,0 +1,75 @@
+"""What retention has taken away."""
+
+from datetime import datetime
+
+from django.db import connection, models
+from django.utils.translation import gettext_lazy as _
+
+
+class RetentionRunQuerySet(models.QuerySet["RetentionRun"]):
+    def note(
+        self,
+        kind: "RetentionRun.Kind",
+        target: str,
+        rows: int,
+        first: datetime | None = None,
+        last: datetime | None = None,
+        freed: int = 0,
+    ) -> None:
+        """Adds to the day's row of this kind and target; call it in the transaction that takes away.
+
+        `freed`: bytes given back to the file system.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute(_NOTE, [kind.value, target, rows, freed, first, last])
+
+
+# LEAST and GREATEST pass over NULL.
+_NOTE = """
+INSERT INTO monitoring_retentionrun AS run (day, kind, target, rows, freed, first, last, pieces, last_at)
+VALUES ((now() AT TIME ZONE 'UTC')::date, %s, %s, %s, %s, %s, %s, 1, now())
+ON CONFLICT (day, kind, target) DO UPDATE SET
+    rows = run.rows + EXCLUDED.rows, freed = run.freed + EXCLUDED.freed,
+    first = LEAST(run.first, EXCLUDED.first), last = GREATEST(run.last, EXCLUDED.last),
+    pieces = run.pieces + 1, last_at = EXCLUDED.last_at
+"""
+
+
+class RetentionRun(models.Model):
+    """What went on one day of one kind: a partition as a whole, or rows in pieces."""
+
+    class Kind(models.TextChoices):
+        PARTITION = "partition", _("partition dropped")
+        SENSOR_ROWS = "sensor_rows", _("sensor's own retention")
+        SENSOR = "sensor", _("sensor removed")
+        REJECTED = "rejected", _("rejected messages")
+        LEDGER = "ledger", _("ledger folded")
+
+    day = models.DateField(_("day"))
+    kind = models.CharField(_("what"), max_length=16, choices=Kind.choices)
+    target = models.CharField(_("of"), max_length=200, blank=True)
+    rows = models.PositiveBigIntegerField(
+        _("rows"), help_text=_("Of a partition, what PostgreSQL's statistics say.")
+    )
+    freed = models.PositiveBigIntegerField(
+        _("bytes given back"),
+        help_text=_("To the file system. Where rows go in pieces, their space is used again instead."),
+    )
+    first = models.DateTimeField(_("from"), null=True)
+    last = models.DateTimeField(_("to"), null=True)
+    pieces = models.PositiveIntegerField(_("pieces"))
+    last_at = models.DateTimeField(_("at"))
+
+    objects = RetentionRunQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("retention")
+        verbose_name_plural = _("retention")
+        constraints = [models.UniqueConstraint(fields=["day", "kind", "target"], name="retention_of_day")]
+        indexes = [
+            # Newest first, in the admin.
+            models.Index(fields=["last_at", "id"], name="retention_by_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.target}".rstrip()

@@ -1,0 +1,60 @@
+"""Work on large tables in pieces: each small, in a transaction of its own, and one worker at it at a time.
+
+What there is to do is found anew by each piece, so a piece that fails, a run that is missed and a run
+that comes twice leave nothing half done and nothing to repair.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+
+from django.db import Error, connection, transaction
+
+# Rows a piece: some tens of milliseconds.
+PIECE = 5_000
+
+
+class TimeShare:
+    """How long a job may take; None: until all is done."""
+
+    def __init__(self, seconds: float | None = None) -> None:
+        self._end = None if seconds is None else time.monotonic() + seconds
+
+    @property
+    def is_used(self) -> bool:
+        return self._end is not None and time.monotonic() >= self._end
+
+
+def in_pieces(lock: int, piece: Callable[[], int], share: TimeShare) -> int:
+    """Calls `piece` until it finds nothing to do or the time is used; returns the sum of what it returned.
+
+    Each call has a transaction of its own, under the advisory lock `lock`. Where another worker holds
+    that, it is doing the work.
+    """
+    total = 0
+    while not share.is_used:
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [lock])
+                if not cursor.fetchone()[0]:
+                    break
+            done = piece()
+        total += done
+        if not done:
+            break
+    return total
+
+
+@contextlib.contextmanager
+def alone(lock: int) -> Iterator[bool]:
+    """Whether nobody else is at it, for work that spans transactions; held by the connection."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [lock])
+        is_alone: bool = cursor.fetchone()[0]
+    try:
+        yield is_alone
+    finally:
+        if is_alone:
+            # A connection that is gone has let go of it.
+            with contextlib.suppress(Error), connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [lock])

@@ -1,0 +1,112 @@
+"""The story of a sensor that somebody deletes.
+
+1. At once it is inactive and named as leaving: what it sends is rejected with `inactive_sensor`.
+2. A job deletes its measurements and its rollups, in pieces, oldest first.
+3. When nothing is left the sensor is deleted, under a lock that waits for whoever was storing for it.
+   From then on it is an unknown sensor like any other.
+"""
+
+import logging
+from datetime import UTC, datetime
+from functools import partial
+from typing import NamedTuple
+
+from django.db import connection, transaction
+from django.db.models import QuerySet
+
+from monitoring.models import Measurement, RetentionRun, Sensor
+from monitoring.partitions import MEASUREMENTS
+from monitoring.pieces import PIECE, TimeShare, in_pieces
+from monitoring.retention import DELETE_LOCK, TABLES, rows_of_sensor
+from monitoring.rollups import REFRESH_LOCK
+
+logger = logging.getLogger(__name__)
+COUNTED = 10_000
+_END = datetime.max.replace(tzinfo=UTC)
+
+
+class Belongings(NamedTuple):
+    """What goes with a sensor. Past COUNTED rows a number is PostgreSQL's estimate."""
+
+    measurements: int
+    rollups: int
+    is_estimate: bool
+    first: datetime | None
+    last: datetime | None
+
+
+def belongings(sensor_id: int) -> Belongings:
+    """Costs the same however much it is: some look-ups, and at most COUNTED index entries a table."""
+    moments = Measurement.objects.filter(sensor_id=sensor_id).order_by("created_at")
+    ends = moments.values_list("created_at", flat=True)
+    measurements = _how_many(MEASUREMENTS.name, sensor_id)
+    rollups = sum(_how_many(table, sensor_id) for table, _ in _rollups())
+    return Belongings(measurements, rollups, max(measurements, rollups) > COUNTED, ends.first(), ends.last())
+
+
+def _how_many(table: str, sensor_id: int) -> int:
+    rows = f"SELECT 1 FROM {table} WHERE sensor_id = %s"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM ({rows} LIMIT %s) AS counted", [sensor_id, COUNTED + 1])
+        count = int(cursor.fetchone()[0])
+        if count > COUNTED:
+            cursor.execute(f"EXPLAIN (FORMAT JSON) {rows}", [sensor_id])
+            count = max(count, int(cursor.fetchone()[0][0]["Plan"]["Plan Rows"]))
+    return count
+
+
+def requested(most: int | None = None) -> list[tuple[Sensor, Belongings]]:
+    """The sensors that are being removed, first asked first, and what is left of theirs."""
+    return [(sensor, belongings(sensor.pk)) for sensor in _leaving()[:most]]
+
+
+def _leaving() -> QuerySet[Sensor]:
+    return Sensor.objects.filter(removal_requested_at__isnull=False).order_by("removal_requested_at", "pk")
+
+
+def remove_sensors(share: TimeShare) -> dict[str, int]:
+    """Goes on with every removal asked for; returns {"rows": ..., "sensors": ...} that it deleted."""
+    rows = sensors = 0
+    for sensor in _leaving():
+        piece = rows_of_sensor(sensor.pk, _END, RetentionRun.Kind.SENSOR)
+        rows += in_pieces(DELETE_LOCK, piece, share)
+        for table, column in _rollups():
+            rows += in_pieces(DELETE_LOCK, partial(_piece, table, column, sensor.pk), share)
+        if share.is_used:
+            break
+        sensors += _delete(sensor)
+    return {"rows": rows, "sensors": sensors}
+
+
+def _rollups() -> list[tuple[str, str]]:
+    return [(kept.table.name, kept.table.column) for kept in TABLES if kept.table != MEASUREMENTS]
+
+
+def _piece(table: str, column: str, sensor_id: int) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"DELETE FROM {table} WHERE sensor_id = %s AND {column} <= coalesce((SELECT {column} FROM {table}"
+            f" WHERE sensor_id = %s ORDER BY {column} OFFSET %s LIMIT 1), 'infinity')",
+            [sensor_id, sensor_id, PIECE - 1],
+        )
+        return int(cursor.rowcount)
+
+
+def _delete(sensor: Sensor) -> bool:
+    """False where something is left: a batch that had begun before has stored it meanwhile."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        # A refresh that has read its rows commits its rollups first; the next one finds no rows.
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [REFRESH_LOCK])
+        # Against the lock that ingest takes: who was storing has committed, who comes finds no sensor.
+        cursor.execute("SELECT 1 FROM monitoring_sensor WHERE id = %s FOR UPDATE", [sensor.pk])
+        for table, _ in [(MEASUREMENTS.name, ""), *_rollups()]:
+            cursor.execute(f"SELECT 1 FROM {table} WHERE sensor_id = %s LIMIT 1", [sensor.pk])
+            if cursor.fetchone():
+                return False
+        # Not the ORM's delete(), which would look for what refers to it in every partition.
+        cursor.execute("DELETE FROM monitoring_sensor WHERE id = %s", [sensor.pk])
+        if not cursor.rowcount:
+            return False
+        RetentionRun.objects.note(RetentionRun.Kind.SENSOR, str(sensor.pk), 0)
+    logger.info("sensor %d removed", sensor.pk)
+    return True

@@ -1,0 +1,231 @@
+"""Partitions go as a whole, and nobody waits for it."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import connection, connections, transaction
+from django.db.utils import OperationalError
+
+from bridge.batch import Batch
+from bridge.store import BatchStore
+from monitoring import retention
+from monitoring.ingest import End, ingest
+from monitoring.models import IngestBatch, Measurement, RejectedMessage, RetentionRun
+from monitoring.models.measurement_queryset import Incoming
+from monitoring.partitions import MEASUREMENTS, PartitionLeavingError, ensure_partitions, existing
+from monitoring.pieces import alone
+from monitoring.retention import DROP_LOCK, Kept, State, drop_partitions
+from tests.retention.conftest import OLD
+
+pytestmark = pytest.mark.django_db(transaction=True)
+KEPT = Kept(MEASUREMENTS, "RETENTION_DAYS")
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(retention, "LOCK_TIMEOUT", 200)
+    monkeypatch.setattr(retention, "PATIENT_LOCK_TIMEOUT", 300)
+
+
+def state_of(name: str) -> State | None:
+    found = retention._find(KEPT, name)
+    return found and found.state
+
+
+@contextmanager
+def elsewhere(work: Callable[[threading.Event], None]) -> Iterator[None]:
+    """`work` in another thread, with a connection of its own, until the block ends."""
+    over, failures = threading.Event(), []
+
+    def run() -> None:
+        try:
+            work(over)
+        except Exception as error:
+            failures.append(error)
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+    assert failures == []
+
+
+@contextmanager
+def reading(seen: list[int], isolation: str = "READ COMMITTED") -> Iterator[None]:
+    """Somebody reads the table in a transaction that stays open, and reads it again at the end."""
+    has_begun = threading.Event()
+
+    def read(over: threading.Event) -> None:
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute(f"SET TRANSACTION ISOLATION LEVEL {isolation}")
+            seen.append(Measurement.objects.count())
+            has_begun.set()
+            over.wait(30)
+            seen.append(Measurement.objects.count())
+
+    with elsewhere(read):
+        assert has_begun.wait(10)
+        yield
+
+
+def test_it_works(partitions: str, measure: Callable[..., None]) -> None:
+    measure(1, OLD, 10)
+    measure(1, datetime.now(UTC), 5)
+    with connection.cursor() as cursor:
+        cursor.execute(f"ANALYZE {partitions}")
+
+    (dropped,) = drop_partitions()
+
+    assert (dropped.name, dropped.rows) == (partitions, 10)
+    assert Measurement.objects.count() == 5
+    assert partitions not in existing()
+    run = RetentionRun.objects.get()
+    assert (run.kind, run.target, run.rows, run.freed) == ("partition", partitions, 10, dropped.bytes)
+    assert run.freed > 0
+    assert drop_partitions() == []
+
+
+def test_what_is_within_retention_stays(partitions: str, settings: object) -> None:
+    settings.RETENTION_DAYS = 2000  # type: ignore[attr-defined]
+    assert drop_partitions() == []
+    settings.RETENTION_DAYS = 30  # type: ignore[attr-defined]
+    # The edge lies in the month before this one, or in this: neither has ended by then.
+    assert [partition.name for partition in drop_partitions()] == [partitions]
+
+
+@pytest.mark.parametrize("isolation", ["READ COMMITTED", "REPEATABLE READ"])
+def test_an_open_reader_and_ingest_go_on(
+    partitions: str, measure: Callable[..., None], isolation: str
+) -> None:
+    measure(1, OLD, 10)
+    took: list[float] = []
+    start = datetime.now(UTC)
+
+    def store(over: threading.Event) -> None:
+        while not over.is_set():
+            began = time.monotonic()
+            moment = start + timedelta(microseconds=len(took))
+            Measurement.objects.ingest([Incoming(2, moment, moment, 1.0, "", True)])
+            took.append(time.monotonic() - began)
+
+    def make(over: threading.Event) -> None:
+        """A worker that needs new partitions, one a month further back each time."""
+        moment = start - timedelta(days=70)
+        while not over.is_set():
+            began = time.monotonic()
+            ensure_partitions(moment, moment)
+            took.append(time.monotonic() - began)
+            moment -= timedelta(days=31)
+            over.wait(0.2)
+
+    seen: list[int] = []
+    with elsewhere(store), elsewhere(make):
+        with reading(seen, isolation):
+            assert drop_partitions() == []
+            assert state_of(partitions) is State.LEAVING
+        deadline = time.monotonic() + 10
+        while not drop_partitions() and time.monotonic() < deadline:
+            pass
+    assert state_of(partitions) is None
+    assert RetentionRun.objects.get().target == partitions
+    assert seen[0] >= 10
+    assert len(took) > 50
+    assert max(took) < 1
+
+
+@pytest.mark.parametrize("step", ["refresh_span", "DETACH", "drop"])
+def test_it_handles_a_death_at_any_step(partitions: str, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    class Death(Exception):
+        pass
+
+    def die(*args: object) -> None:
+        raise Death
+
+    run = retention._run
+    with monkeypatch.context() as patched:
+        if step == "DETACH":
+            patched.setattr(retention, "_run", lambda sql, *a: die() if step in sql else run(sql, *a))
+        else:
+            patched.setattr(retention, "_drop" if step == "drop" else step, die)
+        with pytest.raises(Death):
+            drop_partitions()
+    assert state_of(partitions) is (State.DETACHED if step == "drop" else State.ATTACHED)
+    assert [partition.name for partition in drop_partitions()] == [partitions]
+    assert RetentionRun.objects.count() == 1
+
+
+def test_it_handles_one_left_half_detached(partitions: str) -> None:
+    with reading([]), connection.cursor() as cursor:
+        cursor.execute(f"COMMENT ON TABLE {partitions} IS '{retention._mark(KEPT, existing()[partitions])}'")
+        cursor.execute("SET lock_timeout = 100")
+        with pytest.raises(OperationalError, match="lock timeout"):
+            cursor.execute(f"ALTER TABLE monitoring_measurement DETACH PARTITION {partitions} CONCURRENTLY")
+        cursor.execute("RESET lock_timeout")
+    assert state_of(partitions) is State.LEAVING
+    assert [partition.name for partition in drop_partitions()] == [partitions]
+
+
+def test_one_that_a_person_detached_is_left_alone(partitions: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE monitoring_measurement DETACH PARTITION {partitions}")
+    assert drop_partitions() == []
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [partitions])
+        assert cursor.fetchone() == (True,)
+
+
+def test_two_at_once_are_one(partitions: str) -> None:
+    held = threading.Event()
+
+    def hold(over: threading.Event) -> None:
+        with alone(DROP_LOCK) as is_alone:
+            assert is_alone
+            held.set()
+            over.wait(10)
+
+    with elsewhere(hold):
+        assert held.wait(10)
+        assert drop_partitions() == []
+    assert len(drop_partitions()) == 1
+
+
+def test_a_late_message_for_it_waits(
+    partitions: str, store: BatchStore, hand_over: Callable[..., Batch], settings: object
+) -> None:
+    """Only a worker that believes in a longer retention can have one."""
+    message = b'{"sensor_id": 1, "value": 1, "ts": %d}' % OLD.timestamp()
+    with reading([]):
+        assert drop_partitions() == []
+        settings.RETENTION_DAYS = 2000  # type: ignore[attr-defined]
+        batch = hand_over(message, b'{"sensor_id": 1, "value": 2}')
+        with pytest.raises(PartitionLeavingError):
+            ensure_partitions(OLD, OLD)
+        assert ingest(store, batch.id).end is End.POSTPONED
+        assert not IngestBatch.objects.exists()
+    drop_partitions()
+    assert ingest(store, batch.id).end is End.STORED
+    assert (Measurement.objects.count(), RejectedMessage.objects.count()) == (2, 0)
+
+
+def test_what_is_too_old_for_its_sensor_is_rejected(
+    partitions: str, store: BatchStore, hand_over: Callable[..., Batch]
+) -> None:
+    from monitoring.models import Sensor
+
+    Sensor.objects.filter(pk=1).update(retention_days=3)
+    old = (datetime.now(UTC) - timedelta(days=2, minutes=1)).timestamp()
+    payloads = [b'{"sensor_id": %d, "value": 1, "ts": %d}' % (sensor, old) for sensor in (1, 2)]
+    assert ingest(store, hand_over(*payloads).id).end is End.STORED
+    assert RejectedMessage.objects.get().code == "too_old"
+    assert Measurement.objects.get().sensor_id == 2
