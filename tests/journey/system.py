@@ -168,6 +168,13 @@ class System:
         finally:
             connection.close()
 
+    def take(self, device: "Device", *payloads: bytes | str) -> None:
+        """Publishes, and waits until it is stored: the broker's PUBACK says nothing of the bridge."""
+        wanted = self.store.figures().handed_over + len(payloads)
+        device.publish(*payloads)
+        wait_for(lambda: self.store.figures().handed_over >= wanted, f"{len(payloads)} messages")
+        self.rest()
+
     def rest(self, seconds: float = 60.0) -> dict[str, Any]:
         """Waits until nothing is pending, and returns the books."""
         wait_for(lambda: self.store.figures().pending_batches == 0, "the end of what is pending", seconds)

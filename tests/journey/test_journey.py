@@ -34,8 +34,7 @@ def test_every_process_says_that_it_lives(system: System) -> None:
 
 
 def test_the_shell_shows_the_newest(system: System, device: Device) -> None:
-    device.publish('{"sensor_id": 1, "value": 20.25}')
-    system.rest()
+    system.take(device, '{"sensor_id": 1, "value": 20.25}')
     shown = system.manage(
         "shell",
         "-c",
@@ -88,10 +87,10 @@ def test_every_message_that_cannot_be_stored_can_be_seen(system: System, device:
 def test_late_and_out_of_order_messages_take_their_place(system: System, device: Device) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
     moments = [now - timedelta(days=days) for days in (200, 3, 90, 1, 199)]
-    device.publish(
-        *(json.dumps({"sensor_id": 2, "value": 50, "ts": moment.isoformat()}) for moment in moments)
+    system.take(
+        device,
+        *(json.dumps({"sensor_id": 2, "value": 50, "ts": moment.isoformat()}) for moment in moments),
     )
-    system.rest()
     since = (now - timedelta(days=201)).timestamp()
     until = (now - timedelta(hours=12)).timestamp()
     found = system.api(f"sensors/2/measurements/?from={since}&to={until}")
