@@ -29,7 +29,7 @@ class BridgeSettings:
 
     @classmethod
     def from_environment(cls) -> "BridgeSettings":
-        env = FileAwareEnv(eager=False)
+        env = FileAwareEnv(eager=False, strip_whitespace=True)
         address = MqttAddress("", 0)
         try:
             address = MqttAddress.parse(env.str("MQTT_URL") or "")
