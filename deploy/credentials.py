@@ -67,7 +67,7 @@ def make(folder: Path, environ: Mapping[str, str]) -> list[str]:
     topics = "iot/measurements" if environ.get("MQTT_URL") else "iot/measurements,iot/+/measurements"
     setting("MQTT_TOPICS", topics)
     # What the simulated board publishes with: the bridge's own user may not.
-    board = environ.get("MQTT_URL") or f"{scheme}://demo:{quote(demo, '')}@{broker}"
+    board = environ.get("MQTT_URL") or f"mqtt://demo:{quote(demo, '')}@mosquitto:1883"
     write(folder / "ours/BOARD_MQTT_URL", board + "\n")
     return made
 
