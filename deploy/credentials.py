@@ -7,7 +7,6 @@ what it was; else it is made. Each folder of FOLDER is a volume of its own, moun
 and by nobody else.
 """
 
-import contextlib
 import os
 import re
 import secrets
@@ -87,8 +86,7 @@ def main() -> None:
         made = make(FOLDER, os.environ)
     except (WrongSecretError, OSError) as error:
         sys.exit(f"credentials: {error}")
-    with contextlib.suppress(BrokenPipeError):
-        print(f"credentials: made {', '.join(made)}" if made else "credentials: there")
+    print(f"credentials: made {', '.join(made)}" if made else "credentials: there")
 
 
 if __name__ == "__main__":
