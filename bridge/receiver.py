@@ -106,7 +106,7 @@ class Receiver:
             bridge = Bridge(settings.name, client_id, self._token, window=self.window.size)
             self.hand_over = HandOver(
                 self.store,
-                celery_app(settings.redis_url),
+                celery_app(settings.celery_broker_url, settings.celery_sentinel_master),
                 bridge,
                 "bridge" if settings.name == "default" else f"bridge:{settings.name}",
                 on_durable=self._is_durable,

@@ -7,6 +7,7 @@ from marshmallow import ValidationError
 from marshmallow.validate import OneOf, Range, Regexp
 from redis.connection import parse_url
 
+from bridge import task_broker
 from bridge.address import MqttAddress
 
 
@@ -17,6 +18,8 @@ class SettingsError(Exception):
 @dataclass(frozen=True)
 class BridgeSettings:
     redis_url: str
+    celery_broker_url: str
+    celery_sentinel_master: str
     address: MqttAddress
     topics: tuple[str, ...]
     name: str
@@ -36,8 +39,11 @@ class BridgeSettings:
             wrong_address = None
         except ValueError as error:
             wrong_address = str(error)
+        redis_url = env.str("REDIS_URL", validate=_redis_address)
         settings = cls(
-            redis_url=env.str("REDIS_URL", validate=_redis_address),
+            redis_url=redis_url,
+            celery_broker_url=env.str("CELERY_BROKER_URL", None, validate=task_broker.check) or redis_url,
+            celery_sentinel_master=env.str("CELERY_SENTINEL_MASTER", "mymaster"),
             address=address,
             topics=tuple(env.list("MQTT_TOPICS", ["iot/measurements"], validate=_topic_filters) or ()),
             name=env.str("BRIDGE_NAME", "default", validate=Regexp(r"[\w.-]{1,64}\Z")),
