@@ -10,6 +10,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 from bridge.batch import MAX_PAYLOAD_BYTES
@@ -221,13 +222,13 @@ class FrameSocket:
         return self._frames.feed(data) if data else []
 
     def _read(self, size: int) -> bytes:
-        return self._unless_it_ends(lambda: self._sock.recv(size)) or b""
+        return self._unless_it_ends(partial(self._sock.recv, size)) or b""
 
     def _read_records(self) -> bytes:
         """One read gives one record, and a broker may put each message into a record of its own."""
         taken = 0
         while taken < _READ_BYTES:
-            got = self._unless_it_ends(lambda room=self._records[taken:]: self._sock.recv_into(room))
+            got = self._unless_it_ends(partial(self._sock.recv_into, self._records[taken:]))
             if not got:
                 break
             taken += got
@@ -269,7 +270,9 @@ class FrameSocket:
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
         except OSError as error:
-            self.error = error
+            # The other side may have said why before it closed: what it said is still there to be read.
+            self._read(1)
+            self.error = self.error or error
             raise
 
     def close(self) -> None:

@@ -61,6 +61,7 @@ class HandOver(threading.Thread):
         self._stop_by: float | None = None
         self._stopping = threading.Event()
         self._next_beat = self._next_claim = 0.0
+        self._said = ""
 
     def put(self, job: "tuple[Batch, bytes] | Forget | CountRedelivered") -> None:
         self._jobs.put(job)
@@ -139,8 +140,9 @@ class HandOver(threading.Thread):
             if now >= self._next_claim:
                 self._next_claim = now + CLAIM_SECONDS / 5
                 self._store.renew_claim(self._bridge)
-            if now >= self._next_beat:
-                self._next_beat = now + INTERVAL_SECONDS
-                beat(self._store.redis, self._heartbeat, self._trouble())
+            trouble = self._trouble()
+            if now >= self._next_beat or trouble != self._said:
+                self._next_beat, self._said = now + INTERVAL_SECONDS, trouble
+                beat(self._store.redis, self._heartbeat, trouble)
         except (RedisError, OSError) as error:
             logger.debug("no heartbeat: %s", error)

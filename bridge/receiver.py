@@ -26,7 +26,7 @@ from bridge.owner import Owner
 from bridge.report import Report, line, readable
 from bridge.settings import BridgeSettings
 from bridge.store import BatchStore, Bridge, NameHeldError
-from bridge.tls import HandshakeError, TlsFileError, explain
+from bridge.tls import HandshakeError, TlsFileError, explain, is_alert
 from bridge.window import Gathering, Window
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,6 @@ HELD_MOST_BYTES = 32 * 2**20
 WINDOW_OF_3_1_1 = 100
 # Without a subscription the broker keeps nothing for us: a Redis that is away is not waited for longer.
 SUBSCRIBE_ANYHOW_SECONDS = 3.0
-ASK_AGAIN_SECONDS = 30.0
 
 
 class Receiver:
@@ -60,6 +59,7 @@ class Receiver:
         # Filters to subscribe to, and when at the latest; what of them the broker does not grant.
         self._to_ask: tuple[str, ...] = ()
         self._ask_at = 0.0
+        self._asking = Backoff()
         self._not_granted = ""
         self._leaving = False
         # How often the hand-over was told to forget, and how often it has.
@@ -263,7 +263,9 @@ class Receiver:
         elif refused:
             # The others are served meanwhile.
             self._to_ask = tuple(refused)
-            self._ask_at = time.monotonic() + ASK_AGAIN_SECONDS
+            self._ask_at = time.monotonic() + self._asking.next()
+        else:
+            self._asking.reset()
 
     def _on_refused(self, code: str) -> None:
         self._refused = code
@@ -295,8 +297,9 @@ class Receiver:
         logger.error(line(self.settings.language, key, self.settings.address, said))
 
     def _explain_refusal(self) -> None:
-        if isinstance(self.client.error, ssl.SSLError):
-            self._explain_tls(self.client.error)
+        error = self.client.error
+        if error is not None and is_alert(error):
+            self._explain_tls(error)
             return
         unsupported = not self._refused or "version" in self._refused.lower()
         if self.version == "5" and self.settings.address.version is None and unsupported:

@@ -28,6 +28,8 @@ _LINES = {
         "tls bad certificate": "the certificate of {} is not accepted ({}): have it made anew",
         "tls client certificate": "{} wants a client certificate that it accepts ({}): "
         "give one as MQTT_CERT_FILE, with its key as MQTT_KEY_FILE",
+        "tls refused": "{} breaks off the TLS handshake ({}): does it want a client certificate "
+        "(MQTT_CERT_FILE, MQTT_KEY_FILE)? Else the two have no cipher in common",
         "tls version": "{} and this bridge have no version of TLS in common ({}): it must speak 1.2 or later",
         "tls none": "{} does not answer in TLS ({}): MQTT_URL must name the port of its TLS listener "
         "(mostly 8883), or begin with mqtt:// where it has none",
@@ -56,6 +58,8 @@ _LINES = {
         "tls bad certificate": "le certificat de {} n'est pas accepté ({}) : le faire refaire",
         "tls client certificate": "{} veut un certificat client qu'il accepte ({}) : "
         "en donner un dans MQTT_CERT_FILE, avec sa clé dans MQTT_KEY_FILE",
+        "tls refused": "{} rompt la négociation TLS ({}) : veut-il un certificat client "
+        "(MQTT_CERT_FILE, MQTT_KEY_FILE) ? Sinon, les deux n'ont aucun chiffrement en commun",
         "tls version": "{} et ce bridge n'ont aucune version de TLS en commun ({}) : "
         "il doit parler la 1.2 ou plus",
         "tls none": "{} ne répond pas en TLS ({}) : MQTT_URL doit nommer le port de son écoute TLS "

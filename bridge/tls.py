@@ -91,6 +91,11 @@ def _certificates(path: str, variable: str) -> None:
         raise TlsFileError(variable, f"{path} holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)")
 
 
+def is_alert(error: OSError) -> bool:
+    """Whether the other side said in TLS why it ends the connection."""
+    return isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or "")
+
+
 def explain(error: OSError) -> tuple[str, str]:
     """Why there is no TLS: the key of a line of the log (bridge/report.py), and what OpenSSL said.
 
@@ -104,7 +109,9 @@ def explain(error: OSError) -> tuple[str, str]:
     said = reason.lower().replace("_", " ") or str(error) or type(error).__name__
     if "ALERT" in reason and ("CERTIFICATE" in reason or "UNKNOWN_CA" in reason):
         return "tls client certificate", said
-    if "PROTOCOL" in reason or reason in ("NO_PROTOCOLS_AVAILABLE", "SSLV3_ALERT_HANDSHAKE_FAILURE"):
+    if reason == "SSLV3_ALERT_HANDSHAKE_FAILURE":  # in TLS 1.2, also for a client certificate that is missing
+        return "tls refused", said
+    if "PROTOCOL" in reason:
         return "tls version", said
     return "tls none", said
 
