@@ -45,12 +45,7 @@ class BridgeSettings:
             wrong_address = None
         except ValueError as error:
             wrong_address = str(error)
-        # The address is read first, and these are of no use without it.
-        tls = TlsFiles(
-            env.str("MQTT_CA_FILE", "") or None,
-            env.str("MQTT_CERT_FILE", "") or None,
-            env.str("MQTT_KEY_FILE", "") or None,
-        )
+        tls = TlsFiles.read(env)
         settings = cls(
             redis_url=env.str("REDIS_URL", validate=_redis_address),
             address=address,

@@ -4,6 +4,8 @@ import contextlib
 import ssl
 from dataclasses import dataclass
 
+from environs import Env
+
 # OpenSSL's X509_V_ERR_*: of the certificate that the broker shows.
 _UNKNOWN_CA = {2, 18, 19, 20, 21, 24, 27}
 _NOT_NOW = {9, 10}
@@ -37,6 +39,14 @@ class TlsFiles:
     ca: str | None = None
     cert: str | None = None
     key: str | None = None
+
+    @classmethod
+    def read(cls, env: Env) -> "TlsFiles":
+        return cls(
+            env.str("MQTT_CA_FILE", None) or None,
+            env.str("MQTT_CERT_FILE", None) or None,
+            env.str("MQTT_KEY_FILE", None) or None,
+        )
 
     def context(self) -> ssl.SSLContext:
         """As the files are now, so that a renewed certificate needs no restart. Raises TlsFileError."""

@@ -10,12 +10,14 @@ import sys
 import termios
 import threading
 from collections.abc import Callable, Iterator
+from io import StringIO
 from pathlib import Path
 
 import paho.mqtt.publish
 import pytest
 from bridge_process import Start, messages, payloads
 from certificates import Authority, openssl, serving
+from django.core.management import call_command
 from scripted_broker import ScriptedBroker, publish_frame, until
 from tls_broker import TlsBroker
 
@@ -377,3 +379,15 @@ def test_with_a_real_broker(tls_broker: TlsBroker, start: Start, store: BatchSto
     until(lambda: len(payloads(store)) >= len(wanted), "all of them", 60)
     assert payloads(store) == wanted
     assert bridge.terminate() == 0
+
+
+def test_simulated_boards_trust_the_same_ca(
+    tls_broker: TlsBroker, start: Start, store: BatchStore, ours: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`make run` with MQTT_URL and MQTT_CA_FILE starts one."""
+    bridge = start(MQTT_URL=tls_broker.url, MQTT_CA_FILE=str(ours.ca))
+    bridge.wait_for_line("MQTT connected with code: 0")
+    monkeypatch.setenv("MQTT_URL", tls_broker.url)
+    monkeypatch.setenv("MQTT_CA_FILE", str(ours.ca))
+    call_command("simulate", "--messages", "5", "--rate", "100", stdout=StringIO())
+    until(lambda: len(payloads(store)) == 5, "what it sent")
