@@ -119,10 +119,10 @@ def explain(error: OSError) -> tuple[str, str]:
     said = reason.lower().replace("_", " ") or str(error) or type(error).__name__
     if "ALERT" in reason and ("CERTIFICATE" in reason or "UNKNOWN_CA" in reason):
         return "tls client certificate", said
-    if reason == "SSLV3_ALERT_HANDSHAKE_FAILURE":  # in TLS 1.2, also for a client certificate that is missing
-        return "tls refused", said
     if "PROTOCOL" in reason:
         return "tls version", said
+    if "ALERT" in reason:  # handshake_failure: in TLS 1.2 also for a client certificate that is missing
+        return "tls refused", said
     return "tls none", said
 
 
