@@ -103,7 +103,7 @@ def _certificates(path: str, variable: str) -> None:
 
 def is_alert(error: OSError) -> bool:
     """Whether the other side said in TLS why it ends the connection."""
-    return isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or "")
+    return "ALERT" in (getattr(error, "reason", None) or "")
 
 
 def explain(error: OSError) -> tuple[str, str]:
@@ -115,7 +115,7 @@ def explain(error: OSError) -> tuple[str, str]:
         error = error.cause
     if isinstance(error, ssl.SSLCertVerificationError):
         return _certificate_line(error.verify_code), error.verify_message
-    reason = (error.reason if isinstance(error, ssl.SSLError) else None) or ""
+    reason: str = getattr(error, "reason", None) or ""
     said = reason.lower().replace("_", " ") or str(error) or type(error).__name__
     if "ALERT" in reason and ("CERTIFICATE" in reason or "UNKNOWN_CA" in reason):
         return "tls client certificate", said
