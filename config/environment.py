@@ -18,7 +18,7 @@ def read_environment() -> FileAwareEnv:
     `NAME_FILE` names a file that holds the value of `NAME` (Docker secrets). `ENV_FILES=0` leaves
     both files out, as the tests do. The Env collects every bad variable; call `seal()` at the end.
     """
-    env = FileAwareEnv(eager=False)
+    env = FileAwareEnv(eager=False, strip_whitespace=True)
     if os.environ.get("ENV_FILES", "1") != "0":
         env.read_env(str(BASE_DIR / ".env"), recurse=False)
         data_dir = Path(os.environ.get("DATA_DIR") or ".data")

@@ -20,13 +20,14 @@ from runner.welcome import EXAMPLE, welcome
 PROJECT = Path(__file__).parents[1]
 README = (PROJECT / "README.md").read_text()
 PAGES = [PROJECT / "README.md", PROJECT / "CHANGELOG.md", *sorted((PROJECT / "docs").rglob("*.md"))]
+COMPOSE = [PROJECT / "docker-compose.yml", *sorted((PROJECT / "deploy").glob("*.yml"))]
 CODE = sorted(
     path
     for path in (
         *PROJECT.glob("*.py"),
         *(
             path
-            for folder in ("bridge", "config", "monitoring", "runner")
+            for folder in ("bridge", "config", "deploy", "monitoring", "runner")
             for path in PROJECT.glob(f"{folder}/**/*.py")
         ),
     )
@@ -36,18 +37,29 @@ CODE = sorted(
 # --- variables -----------------------------------------------------------------------------------
 
 # Read by the code, but not settings of the project's: others define them.
-NOT_OURS = {"DJANGO_SETTINGS_MODULE", "HOME", "NO_COLOR", "PATH", "XDG_CACHE_HOME"}
+NOT_OURS = {
+    "COMPOSE_FILE",
+    "DJANGO_SETTINGS_MODULE",
+    "DJANGO_SUPERUSER_PASSWORD",
+    "HOME",
+    "NO_COLOR",
+    "PATH",
+    "XDG_CACHE_HOME",
+}
 # Ours, and of no use in the file.
 NOT_IN_THE_FILE = {
+    "BROKER": "deploy/docker-compose.tls.yml sets it",
+    "REDIS_URL_FILE": "the file says it of every secret",
     "ENV_FILES": "decides whether the file is read",
     "FAILPOINTS": "makes a process die, in tests",
     "SERVICES_FROM": "which servers the tests start",
 }
-# `make run` opens what is closed elsewhere; the file says so.
-DIFFERENT_IN_MAKE_RUN = {"API_PUBLIC_READ"}
+# `make run` opens what is closed elsewhere, and keeps to loopback what containers publish; the file says so.
+DIFFERENT_IN_MAKE_RUN = {"API_PUBLIC_READ", "MQTT_LISTEN"}
 # Where a name is not written out, so that this test cannot see it: each was looked at. What they read is
 # named by a literal elsewhere.
 NAMED_ELSEWHERE = {
+    "deploy/credentials.py": "make: password, secret, setting",
     "monitoring/management/commands/simulate.py": "_variable: MQTT_URL, MQTT_TOPICS",
     "runner/environment.py": "load: DEFAULTS, SECRETS",
     "runner/services/base.py": "what every server may inherit: PATH and the like",
@@ -114,6 +126,13 @@ def all_reads() -> list[Read]:
     found += [Read(name, "runner/environment.py", "str") for name in environment.SECRETS]
     procfile = (PROJECT / "Procfile").read_text()
     found += [Read(name, "Procfile", "str") for name in re.findall(r"\$\{?(\w+)", procfile)]
+    credentials = (PROJECT / "deploy/credentials.py").read_text()
+    named = re.findall(r'(?:secret|password|setting)\((?:"[^"]+", )?"([A-Z_]+)"', credentials)
+    found += [Read(name, "deploy/credentials.py", "str") for name in named]
+    for file in COMPOSE:
+        # ${NAME}, ${NAME:-default}; $$ is a dollar for the container's shell.
+        for name, default in re.findall(r"(?<!\$)\$\{(\w+)(?::-([^}]*))?\}", file.read_text()):
+            found.append(Read(name, file.name, "str", default or None))
     return found
 
 
@@ -191,7 +210,8 @@ def test_every_variable_that_is_mentioned_exists() -> None:
         text = page.read_text()
         mentioned = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)(?:=[^`]*)?`", text))
         mentioned |= {n for block in shell(text) for n in re.findall(r"\b([A-Z]+(?:_[A-Z]+)+)=", block)}
-        assert {name.removesuffix("_FILE") for name in mentioned} <= known, page
+        # MQTT_CA_FILE is a variable; DATABASE_URL_FILE another way to give one.
+        assert {name for name in mentioned - known if name.removesuffix("_FILE") not in known} == set(), page
 
 
 # --- README's tables and examples ----------------------------------------------------------------
@@ -272,10 +292,10 @@ def test_files_that_are_mentioned_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
 def test_commands_that_are_mentioned_exist(page: Path) -> None:
-    targets = set(re.findall(r"^(\w+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([\w-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
     commands = get_commands()
     for text in shell(page.read_text()):
-        assert set(re.findall(r"\bmake ([a-z]+)\b", text)) <= targets
+        assert set(re.findall(r"\bmake ([a-z][a-z-]*)\b", text)) <= targets
         assert set(re.findall(r"\bmanage\.py ([a-z]\w*)", text)) <= set(commands)
 
 

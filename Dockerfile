@@ -1,0 +1,27 @@
+# One image, several commands: docker-compose.yml says which. Nothing of it needs root or writes to its root file system.
+FROM python:3.11-slim AS packages
+# Wheels that are locked and hashed, and nothing else: no compiler, no pip in what is shipped.
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
+COPY requirements/base.txt /requirements.txt
+RUN python -m venv --without-pip /venv \
+ && pip --python /venv/bin/python install --require-hashes --only-binary=:all: -r /requirements.txt
+
+FROM python:3.11-slim
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 DATA_DIR=/app/data
+# The folders' owner becomes the owner of the named volumes that are mounted there first.
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin iot \
+ && install -d -o iot -g iot /run/iot /run/iot/ours /run/iot/db /run/iot/redis /run/iot/mosquitto
+COPY --from=packages /venv /venv
+WORKDIR /app
+COPY manage.py ./
+COPY bridge bridge
+COPY config config
+COPY monitoring monitoring
+COPY deploy/credentials.py deploy/healthcheck.py deploy/
+# Addresses that nobody calls: settings want them, collectstatic does not.
+RUN DATABASE_URL=postgres://db/iot REDIS_URL=redis://redis SECRET_KEY=for-this-step-alone \
+    python manage.py collectstatic --no-input --verbosity 0 \
+ && python -m compileall -q /app
+USER 10001:10001
+CMD ["python", "-m", "uvicorn", "config.asgi:application", "--host", "0.0.0.0", "--port", "8000", \
+     "--timeout-graceful-shutdown", "3", "--log-level", "warning", "--lifespan", "off"]

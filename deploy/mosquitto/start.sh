@@ -1,0 +1,21 @@
+#!/bin/sh
+# Starts the broker with the passwords that the container "credentials" made. Users that were added stay.
+set -eu
+users=/mosquitto/users
+credentials=/run/iot
+new=$users/passwords.new
+if [ -s "$users/passwords" ]; then cp "$users/passwords" "$new"; else : >"$new"; fi
+chmod 600 "$new"
+for user in bridge demo; do
+  mosquitto_passwd -b "$new" "$user" "$(cat "$credentials/$user")" 2>/dev/null
+done
+mv "$new" "$users/passwords"
+cp /etc/iot/acl "$users/acl"
+cp /etc/iot/mosquitto.conf "$users/mosquitto.conf"
+if [ -r /certificates/server.key ]; then
+  cp /certificates/server.key "$users/server.key"
+  cat /etc/iot/tls.conf >>"$users/mosquitto.conf"
+fi
+chmod 600 "$users"/*
+chown -R mosquitto "$users" /mosquitto/data
+exec mosquitto -c "$users/mosquitto.conf"
