@@ -20,11 +20,13 @@
 #define MQTT_TOPIC "iot/measurements"
 #define MQTT_STATUS_TOPIC "iot/status/" BOARD_NAME
 
-// TLS (mostly port 8883) needs the certificate of the authority that signed the broker's. MQTT_TLS_INSECURE 1 goes
-// without: then anybody on the way can pose as the broker and read the password.
+// TLS (mostly port 8883): put the certificate of the authority that signed the broker's between the two lines with PEM, as
+// it stands in its file. MQTT_TLS_INSECURE 1 goes without: then anybody on the way can pose as the broker and read the
+// password.
 #define MQTT_TLS 0
 #define MQTT_TLS_INSECURE 0
-// #define MQTT_CA_CERTIFICATE "-----BEGIN CERTIFICATE-----\n" "MIID...\n" "-----END CERTIFICATE-----\n"
+const char MQTT_CA_CERTIFICATE[] = R"PEM(
+)PEM";
 
 // The ids of the sensors that this board feeds. `make run` makes 1, 2 and 3.
 #define SENSOR_TEMPERATURE 1

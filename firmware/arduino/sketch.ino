@@ -27,9 +27,8 @@ static_assert(INTERVAL_SECONDS >= 2, "INTERVAL_SECONDS: a DHT22 takes 2 seconds 
 static_assert(PIN_LIGHT >= 32 && PIN_LIGHT <= 39, "PIN_LIGHT: a pin of ADC1, 32 to 39; ADC2 does not work beside Wi-Fi");
 static_assert(sizeof(MQTT_TOPIC) > 1 && sizeof(MQTT_TOPIC) <= 200, "MQTT_TOPIC: 1 to 199 characters");
 static_assert(SENSOR_TEMPERATURE > 0 && SENSOR_HUMIDITY > 0 && SENSOR_LIGHT > 0, "a sensor's id is 1 or more");
-#if MQTT_TLS && !MQTT_TLS_INSECURE && !defined(MQTT_CA_CERTIFICATE)
-#error "MQTT_TLS 1 needs MQTT_CA_CERTIFICATE (or MQTT_TLS_INSECURE 1, which trusts anybody)"
-#endif
+static_assert(!MQTT_TLS || MQTT_TLS_INSECURE || sizeof(MQTT_CA_CERTIFICATE) > 100,
+              "MQTT_TLS 1 needs MQTT_CA_CERTIFICATE (or MQTT_TLS_INSECURE 1, which trusts anybody)");
 
 const Probe TEMPERATURE = {SENSOR_TEMPERATURE, "temperature", "°C", 1, -40, 80};
 const Probe HUMIDITY = {SENSOR_HUMIDITY, "humidity", "%", 1, 0, 100};
