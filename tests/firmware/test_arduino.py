@@ -15,7 +15,9 @@ import pytest
 from monitoring.decoders import Reading, check, decode
 from monitoring.decoders.examples import load
 from monitoring.management.commands.first_run import Command
-from monitoring.models import Sensor
+from monitoring.models import Measurement, Sensor
+from monitoring.models.measurement_queryset import Incoming
+from monitoring.partitions import ensure_partitions
 
 PROJECT = Path(__file__).parents[2]
 SKETCH = PROJECT / "firmware" / "arduino"
@@ -390,6 +392,27 @@ def test_a_lost_acknowledgement_sends_the_same_reading_again(board: Board) -> No
     assert [sent.acknowledged for sent in again] == [False, True]
     in_order_and_whole(run, 69)
     assert "not acknowledged" in run.serial
+
+
+@pytest.mark.django_db
+def test_what_is_sent_again_is_stored_once(board: Board) -> None:
+    """All that the broker saw, whether or not the board heard of it, through the project's own ingest."""
+    run = board(
+        *(f"time {NOON}", "run 9000", "lose_acks 1", "run 30000", "broker 0", "run 30000", "broker 1"),
+        *("run 30000", "lose_acks 2", "run 60000"),
+    )
+    received_at = datetime.fromtimestamp(NOON / 1000, UTC) + timedelta(minutes=3)
+    ensure_partitions(received_at - timedelta(days=1), received_at)
+    readings = [sent.reading for sent in run.measurements]
+
+    outcome = Measurement.objects.ingest(
+        [Incoming(r.sensor_id, r.ts, received_at, r.value, r.unit or "", True) for r in readings if r.ts]
+    )
+
+    unheard = [sent for sent in run.measurements if not sent.acknowledged]
+    assert len(outcome.duplicates) == len(unheard) == 2
+    assert len(outcome.stored) == len(run.of("dht_read")) * 3
+    assert outcome.conflicts == {}
 
 
 def test_a_broker_that_throws_it_out_is_not_stormed(board: Board) -> None:
