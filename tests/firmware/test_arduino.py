@@ -380,6 +380,8 @@ def test_it_handles_a_wifi_that_goes_away_and_comes_back(board: Board) -> None:
     )
 
     in_order_and_whole(run, 21 + 120 + 90)
+    assert "not acknowledged" not in run.serial, "nothing is sent over a connection that Wi-Fi took with it"
+    assert len([event for event in run.of("pin") if 22_000 < event.at < 141_000]) > 100, "the LED blinks"
     assert "Wi-Fi: connection lost" in run.serial
     assert "Wi-Fi: Wokwi-GUEST not found. Is WIFI_SSID spelt right" in run.serial
 
@@ -482,6 +484,12 @@ def test_the_beat_goes_on_where_millis_begins_anew(ask: Ask) -> None:
     assert ask(f"beats {start} {start + 4999} {start + 5000} 2999 3000") == ["0101"]
 
 
+def test_two_boards_do_not_come_back_in_step(board: Board) -> None:
+    tries = [[e.at for e in board(f"seed {n}", "broker 0", "run 60000").of("connect")] for n in (1, 2)]
+
+    assert len(set(tries[0][1:]) & set(tries[1][1:])) <= 1
+
+
 def test_it_goes_on_where_millis_begins_anew(board: Board) -> None:
     run = board(f"millis {2**32 - 12_000}", f"time {NOON}", "run 61000")
 
@@ -511,6 +519,7 @@ def test_it_handles_a_wifi_that_does_not_let_it_in(board: Board, access_point: s
     run = board(f"access_point {access_point}", "run 300000", "access_point there", "run 70000")
 
     assert f"Wi-Fi: Wokwi-GUEST {says}" in run.serial
+    assert "(reason 8)" not in run.serial, "leaving by itself is no failure"
     tries = [event.at for event in run.of("wifi")]
     assert 5 < len(tries) < 20
     assert max(later - earlier for earlier, later in itertools.pairwise(tries)) < 81_000

@@ -63,9 +63,10 @@ struct Chip {
 };
 inline Chip ESP;
 
-// What every network client can.
+// What every network client can. It does not notice that Wi-Fi is gone.
 struct Client {
   bool open = false;
+  int wifi_connection = 0;
   bool connected() const { return open; }
   void stop() { open = false; }
 };

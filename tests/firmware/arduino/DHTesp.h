@@ -20,7 +20,7 @@ class DHTesp {
     tell("dht_read", "%lu", (unsigned long)(world.now - last_));
     last_ = world.now;
     world.pass(5);
-    if (world.dht_status) return {NAN, NAN};
+    if (world.dht_status == ERROR_TIMEOUT) return {NAN, NAN};  // after a wrong checksum: what was there before
     return {world.temperature, world.humidity};
   }
 

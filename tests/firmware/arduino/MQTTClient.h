@@ -40,17 +40,19 @@ class MQTTClient {
     code_ = world.refusal;
     if (code_) return fails(LWMQTT_CONNECTION_DENIED, 0);
     client_->open = true;
+    client_->wifi_connection = WiFi.connection;
     return true;
   }
 
   bool connected() {
-    if (!world.broker || !WiFi.up) client_->stop();
+    if (WiFi.up && !world.broker) client_->stop();
     return client_->connected();
   }
 
   bool publish(const char topic[], const char payload[], int length, bool retained, int qos) {
     if (!connected()) return false;
     if ((int)std::strlen(topic) + length + 9 > buffer_) return fails(LWMQTT_BUFFER_TOO_SHORT, 0);
+    if (!WiFi.up || client_->wifi_connection != WiFi.connection) return fails(LWMQTT_NETWORK_TIMEOUT, (uint64_t)timeout_);
     bool acknowledged = world.acks_to_lose == 0;
     tell("publish", "%s\t%d\t%d\t%d\t%.*s", topic, qos, retained, acknowledged, length, payload);
     if (world.closes_on_publish) return fails(LWMQTT_NETWORK_FAILED_READ, 5);

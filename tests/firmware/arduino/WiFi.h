@@ -19,9 +19,9 @@ struct WiFiClient : Client {};
 
 struct WiFiStation {
   void (*on_lost)(WiFiEvent_t, WiFiEventInfo_t) = nullptr;
-  bool begun = false, up = false;
+  bool begun = false, up = false, left = false;
   uint64_t since = 0;
-  int channel = 0;
+  int channel = 0, connection = 0;
 
   void persistent(bool) {}
   void mode(int) {
@@ -40,18 +40,31 @@ struct WiFiStation {
     channel = channel_;
   }
 
-  void disconnect() { lose(8); }
+  // Its event comes from another task, and may come as late as after the next begin().
+  void disconnect() {
+    begun = up = false;
+    left = true;
+  }
 
   void tick() {
     bool there = world.access_point == "there" && (channel == 0 || channel == world.channel);
     if (up && world.access_point != "there") return lose(200);
     if (up || !begun || world.access_point == "mute") return;
-    if (there && world.now - since >= 300) up = true;
+    if (left) tell_lost(8);
+    left = false;
+    if (there && world.now - since >= 300) {
+      up = true;
+      connection++;
+    }
     if (!there && world.now - since >= 2000) lose(world.access_point == "bad_password" ? 15 : 201);
   }
 
   void lose(uint8_t reason) {
     begun = up = false;
+    tell_lost(reason);
+  }
+
+  void tell_lost(uint8_t reason) {
     WiFiEventInfo_t info;
     info.wifi_sta_disconnected.reason = reason;
     if (on_lost) on_lost(ARDUINO_EVENT_WIFI_STA_DISCONNECTED, info);

@@ -52,6 +52,10 @@ int main() {
       words >> world.steps;
     } else if (order == "millivolts") {
       words >> world.millivolts;
+    } else if (order == "seed") {
+      unsigned seed;
+      words >> seed;
+      std::srand(seed);
     } else if (order == "mac") {
       words >> std::hex >> world.mac;
     } else {
