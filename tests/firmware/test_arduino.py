@@ -23,19 +23,18 @@ PROJECT = Path(__file__).parents[2]
 SKETCH = PROJECT / "firmware" / "arduino"
 STUBS = Path(__file__).parent / "arduino"
 COMPILER = next(filter(None, map(shutil.which, ("g++", "c++", "clang++"))), None)
-STRICT = ["-std=gnu++17", "-Wall", "-Wextra", "-Werror"]
+STRICT = ["-Wall", "-Wextra", "-Werror"]
 SANITIZED = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 NOON = 1769612875250  # 2026-01-28T15:07:55.250Z
 DAY = 86_400_000
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\n" + "MIID" * 20 + "\n-----END CERTIFICATE-----"
 
-pytestmark = [
-    pytest.mark.xdist_group("firmware"),
-    pytest.mark.skipif(
-        COMPILER is None, reason="no C++ compiler: apt install g++ runs the tests of the Arduino sketch"
-    ),
-]
+pytestmark = pytest.mark.xdist_group("firmware")
+if COMPILER is None:
+    pytest.skip(
+        "no C++ compiler: with g++ (apt install g++) the Arduino sketch is tested", allow_module_level=True
+    )
 
 
 class Event(NamedTuple):
@@ -124,7 +123,8 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
                 text = text[: line.start()] + setting + text[line.end() :]
             (folder / "settings.h").write_text(text)
         program = folder / "board"
-        done = compile_cpp(STUBS / "run_sketch.cpp", program, *sanitizers(), "-I", folder, "-I", STUBS)
+        folders = ("-I", folder, "-I", STUBS)
+        done = compile_cpp(STUBS / "run_sketch.cpp", program, "-std=gnu++20", *sanitizers(), *folders)
         return done.stderr, program
 
     return build
@@ -159,7 +159,8 @@ Board = Callable[..., Run]
 def ask(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[str]]:
     """Questions to the headers by themselves (tests/firmware/arduino/headers.cpp), and their answers."""
     program = tmp_path_factory.mktemp("headers") / "headers"
-    done = compile_cpp(STUBS / "headers.cpp", program, *sanitizers(), "-I", SKETCH)
+    # As the ESP32's older Arduino cores compile; the sketch below as the newer ones do.
+    done = compile_cpp(STUBS / "headers.cpp", program, "-std=gnu++11", *sanitizers(), "-I", SKETCH)
     assert done.stderr == ""
 
     def ask(*questions: str) -> list[str]:
