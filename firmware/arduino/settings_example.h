@@ -15,14 +15,14 @@
 #define MQTT_USER ""
 #define MQTT_PASSWORD ""
 
-// Everybody can read and write on a public broker. Make up a topic of your own there, such as my-own-7f3a91/measurements,
-// and start the project with the same one in MQTT_TOPICS.
+// Everybody can read and write on a public broker. Make up a topic of your own there, such as
+// my-own-7f3a91/measurements, and start the project with the same one in MQTT_TOPICS.
 #define MQTT_TOPIC "iot/measurements"
 #define MQTT_STATUS_TOPIC "iot/status/" BOARD_NAME
 
-// TLS (mostly port 8883): put the certificate of the authority that signed the broker's between the two lines with PEM, as
-// it stands in its file. MQTT_TLS_INSECURE 1 goes without: then anybody on the way can pose as the broker and read the
-// password.
+// TLS (mostly port 8883): put the certificate of the authority that signed the broker's between the two lines with PEM,
+// as it stands in its file. MQTT_TLS_INSECURE 1 goes without: then anybody on the way can pose as the broker and read
+// the password.
 #define MQTT_TLS 0
 #define MQTT_TLS_INSECURE 0
 const char MQTT_CA_CERTIFICATE[] = R"PEM(

@@ -1,9 +1,9 @@
 // An ESP32 with a DHT22 and a photoresistor: publishes temperature, humidity and light to IoT Monitor over MQTT.
 //
 // loop() goes round without delay(): Wi-Fi, broker, measuring, sending. What was measured at a known time waits in RAM
-// until the broker has acknowledged it, and is sent again, with the same ts, after every lost connection. Connecting and
-// waiting for an acknowledgement hold loop() up for some seconds at most; what is measured then is late, and its ts is
-// true. The settings are in settings.h; how to start is in firmware/README.md.
+// until the broker has acknowledged it, and is sent again, with the same ts, after every lost connection. Connecting
+// and waiting for an acknowledgement hold loop() up for some seconds at most; what is measured then is late, and its ts
+// is true. The settings are in settings.h; how to start is in firmware/README.md.
 
 #include <DHTesp.h>      // the library "DHT sensor library for ESPx"
 #include <MQTTClient.h>  // the library "MQTT": unlike PubSubClient it publishes at QoS 1
@@ -24,7 +24,8 @@
 #include "timing.h"
 
 static_assert(INTERVAL_SECONDS >= 2, "INTERVAL_SECONDS: a DHT22 takes 2 seconds between two readings");
-static_assert(PIN_LIGHT >= 32 && PIN_LIGHT <= 39, "PIN_LIGHT: a pin of ADC1, 32 to 39; ADC2 does not work beside Wi-Fi");
+static_assert(PIN_LIGHT >= 32 && PIN_LIGHT <= 39,
+              "PIN_LIGHT: 32 to 39, pins of ADC1; ADC2 does not work beside Wi-Fi");
 static_assert(sizeof(MQTT_TOPIC) > 1 && sizeof(MQTT_TOPIC) <= 200, "MQTT_TOPIC: 1 to 199 characters");
 static_assert(SENSOR_TEMPERATURE > 0 && SENSOR_HUMIDITY > 0 && SENSOR_LIGHT > 0, "a sensor's id is 1 or more");
 static_assert(!MQTT_TLS || MQTT_TLS_INSECURE || sizeof(MQTT_CA_CERTIFICATE) > 100,

@@ -48,8 +48,8 @@ class Timestamps {
  public:
   static bool is_set(int64_t now_ms) { return now_ms >= YEAR_2024 && now_ms < YEAR_2100; }
 
-  // Milliseconds since 1970, or 0 where the clock is not set. Never the same twice: (sensor, ts) names a reading. A small
-  // step back of the clock is bridged by counting on; after a large one the clock was wrong before, and is believed now.
+  // Milliseconds since 1970, or 0 where the clock is not set. Never the same twice: (sensor, ts) names a reading. A
+  // small step back of the clock is bridged by counting on; after a large one it was wrong before, and is believed now.
   int64_t next(int64_t now_ms) {
     if (!is_set(now_ms)) return 0;
     bool small_step_back = now_ms <= last_ && last_ - now_ms < 10000;

@@ -52,7 +52,8 @@ class MQTTClient {
   bool publish(const char topic[], const char payload[], int length, bool retained, int qos) {
     if (!connected()) return false;
     if ((int)std::strlen(topic) + length + 9 > buffer_) return fails(LWMQTT_BUFFER_TOO_SHORT, 0);
-    if (!WiFi.up || client_->wifi_connection != WiFi.connection) return fails(LWMQTT_NETWORK_TIMEOUT, (uint64_t)timeout_);
+    bool dead = !WiFi.up || client_->wifi_connection != WiFi.connection;
+    if (dead) return fails(LWMQTT_NETWORK_TIMEOUT, (uint64_t)timeout_);
     bool acknowledged = world.acks_to_lose == 0;
     tell("publish", "%s\t%d\t%d\t%d\t%.*s", topic, qos, retained, acknowledged, length, payload);
     if (world.closes_on_publish) return fails(LWMQTT_NETWORK_FAILED_READ, 5);
