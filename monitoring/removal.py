@@ -14,7 +14,7 @@ from typing import NamedTuple
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
-from monitoring.models import Measurement, RetentionRun, Sensor
+from monitoring.models import GoneSpan, Measurement, RetentionRun, Sensor
 from monitoring.partitions import MEASUREMENTS
 from monitoring.pieces import PIECE, TimeShare, in_pieces
 from monitoring.retention import DELETE_LOCK, TABLES, rows_of_sensor
@@ -107,6 +107,7 @@ def _delete(sensor: Sensor) -> bool:
         cursor.execute("DELETE FROM monitoring_sensor WHERE id = %s", [sensor.pk])
         if not cursor.rowcount:
             return False
+        GoneSpan.objects.filter(pk=sensor.pk).delete()
         RetentionRun.objects.note(RetentionRun.Kind.SENSOR, str(sensor.pk), 0)
     logger.info("sensor %d removed", sensor.pk)
     return True

@@ -1,8 +1,8 @@
 """The story of the rollups: minutes from the rows, hours from the minutes, days from the hours.
 
 1. Take ledger entries that no refresh has taken, oldest first, and note the minutes they touched.
-2. Leave out what is frozen: minutes before the raw rows that are still kept. So minutes are kept at
-   least as long as rows, hours as minutes, days as hours.
+2. Leave out what is frozen: minutes whose rows have gone, or some of them (GoneSpan, raw_edge). So
+   minutes are kept at least as long as rows, hours as minutes, days as hours.
 3. Compute those minutes again from their rows, their hours from minutes, their days from hours. A
    bucket with nothing in it any more goes.
 
@@ -73,10 +73,9 @@ def refresh(limit: int = BATCHES) -> Refreshed | None:
 def refresh_span(start: datetime, end: datetime) -> Refreshed:
     """Takes every untaken ledger entry that touches a minute in [start, end), before its rows go.
 
-    Waits for a refresh that is running, so that afterwards none is computing buckets of the span. Nor
-    does one later, where the rows are too old for ingest to store more. Where they are not, it is called
-    inside the transaction that takes the rows away, which keeps every refresh out until that commits:
-    one that found no rows would delete their buckets.
+    Waits for a refresh that is running. Called inside the transaction that takes the rows away and says so
+    (GoneSpan), it keeps every other out until that commits: one that found a part of the rows would
+    compute their buckets from it. Where much may be pending, call it before too, so that this is short.
     """
 
     def piece(cursor: CursorWrapper) -> Refreshed:
@@ -109,8 +108,9 @@ def recompute(sensor_id: int, start: datetime, end: datetime) -> Refreshed:
 def raw_edge() -> datetime | None:
     """From when on raw rows are kept: the start of their oldest partition. None: there are none.
 
-    No bucket before it is ever computed again. Partitions start at midnight UTC, so that no hour or
-    day lies on both sides.
+    Nothing before it is computed. It moves back when an older row comes, which brings a partition of
+    its own; what retention has dropped says GoneSpan. Partitions start at midnight UTC, so that no hour
+    or day lies on both sides.
     """
     return min((span.start for span in existing().values()), default=None)
 
@@ -146,7 +146,7 @@ def _compute_touched(cursor: CursorWrapper, batches: int) -> Refreshed:
     edge = raw_edge()
     cursor.execute("DELETE FROM touched_minute WHERE %s::timestamptz IS NULL OR start < %s", [edge, edge])
     frozen = cursor.rowcount
-    cursor.execute(_LEAVE_WHAT_HAS_FEWER_ROWS)
+    cursor.execute(_LEAVE_WHAT_HAS_GONE)
     frozen += cursor.rowcount
     _require_partitions(cursor)
     cursor.execute("SELECT count(*) FROM touched_minute")
@@ -218,17 +218,10 @@ SELECT sensor_id, start FROM monitoring_rollup_minute
 WHERE sensor_id = %(sensor)s AND start >= date_trunc('minute', %(start)s::timestamptz) AND start < %(end)s
 """
 
-# Of a sensor that keeps its rows for less time than the rest: a minute past that time is computed only
-# while it has more rows than its bucket has seen. Else some were deleted already, and a late one would
-# take their place in it.
-_LEAVE_WHAT_HAS_FEWER_ROWS = """
-DELETE FROM touched_minute AS touched USING monitoring_sensor AS sensor
-WHERE sensor.id = touched.sensor_id AND touched.start < now() - sensor.retention_days * interval '1 day'
-  AND (SELECT count FROM monitoring_rollup_minute
-       WHERE sensor_id = touched.sensor_id AND start = touched.start)
-   >= (SELECT count(*) FROM monitoring_measurement
-       WHERE sensor_id = touched.sensor_id
-         AND created_at >= touched.start AND created_at < touched.start + interval '1 minute')
+_LEAVE_WHAT_HAS_GONE = """
+DELETE FROM touched_minute AS touched USING monitoring_gonespan AS gone
+WHERE gone.sensor_id IN (0, touched.sensor_id)
+  AND touched.start < gone.until AND touched.start + interval '1 minute' > gone.start
 """
 
 # Stores the buckets that have something in them and returns those that have not. The LATERAL aggregate

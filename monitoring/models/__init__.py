@@ -3,12 +3,13 @@
 from monitoring.models.ledger import IngestBatch, IngestTotal
 from monitoring.models.measurement import Measurement
 from monitoring.models.rejected import RejectedMessage, RejectedTally
-from monitoring.models.retention import RetentionRun
+from monitoring.models.retention import GoneSpan, RetentionRun
 from monitoring.models.rollup import DayRollup, HourRollup, MinuteRollup
 from monitoring.models.sensor import Sensor
 
 __all__ = [
     "DayRollup",
+    "GoneSpan",
     "HourRollup",
     "IngestBatch",
     "IngestTotal",

@@ -56,7 +56,7 @@ def test_it_stops_when_its_time_is_used(
 ) -> None:
     Sensor.objects.filter(pk=1).update(retention_days=5)
     measure(1, NOW - timedelta(days=20), 35)
-    used = iter([False, False, True])
+    used = iter([False, False, False, True])
     monkeypatch.setattr(TimeShare, "is_used", property(lambda share: next(used, True)))
     assert delete_expired(TimeShare(1), NOW)["sensor_rows"] == 20
     assert RetentionRun.objects.get().rows == 20

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monitoring import rollups
-from monitoring.models import HourRollup, IngestBatch, Measurement, MinuteRollup, Sensor
+from monitoring.models import GoneSpan, HourRollup, IngestBatch, Measurement, MinuteRollup, Sensor
 from monitoring.partitions import existing
 from monitoring.rollups import Refreshed, raw_edge, recompute, refresh, refresh_span
 from monitoring.tasks import refresh_rollups
@@ -112,21 +112,25 @@ def test_what_has_no_raw_rows_any_more_is_frozen(years: dict[int, Sensor]) -> No
     assert buckets() == before
 
 
-def test_a_sensor_that_keeps_its_rows_for_less_time_keeps_its_buckets(sensors: dict[int, Sensor]) -> None:
+def test_a_sensor_whose_rows_have_gone_keeps_its_buckets(sensors: dict[int, Sensor]) -> None:
     old = datetime.now(UTC).replace(second=0, microsecond=0) - 20 * DAY
-    store([(3, old, 1.0), (3, old + MINUTE / 2, 2.0), (3, old + MINUTE, 3.0)])
+    rows = [(old, 1.0), (old + MINUTE / 2, 2.0), (old + MINUTE, 3.0), (old + 1.5 * MINUTE, 4.0)]
+    store([(sensor, at, value) for sensor in (1, 3) for at, value in rows])
     refresh()
     before = buckets()
-    Sensor.objects.filter(pk=3).update(retention_days=10)
-    Measurement.objects.filter(created_at__lt=old + MINUTE).delete()
-    # Late: into a minute whose rows are gone, into one whose rows are still there, into a new one.
-    store([(3, old + MINUTE / 4, 9.0), (3, old + 1.5 * MINUTE, 5.0), (3, old + 2 * MINUTE, 7.0)])
-    assert refresh() == Refreshed(batches=1, minutes=3, frozen=1)
+    until = old + 1.25 * MINUTE
+    Measurement.objects.filter(sensor=3, created_at__lt=until).delete()
+    GoneSpan.objects.widen(3, old, until)
+    # Late: into a minute whose rows are gone, into one of which a part is, into one after, into one before.
+    late = (old + MINUTE / 4, old + 1.75 * MINUTE, old + 2 * MINUTE, old - MINUTE)
+    store([(3, at, 9.0) for at in late])
+    assert refresh() == Refreshed(batches=1, minutes=4, frozen=2)
     after = buckets()["minute"]
-    assert after[3, old] == before["minute"][3, old]
-    assert after[3, old + MINUTE] == (2, 8.0, 3.0, 5.0, 3.0, 5.0)
-    assert after[3, old + 2 * MINUTE] == (1, 7.0, 7.0, 7.0, 7.0, 7.0)
-    assert sum(hour[0] for hour in buckets()["hour"].values()) == 5
+    assert {key: after[key] for key in before["minute"]} == before["minute"]
+    assert (after[3, old + 2 * MINUTE], after[3, old - MINUTE]) == ((1, *[9.0] * 5),) * 2
+    assert sum(hour[0] for (sensor, _), hour in buckets()["hour"].items() if sensor == 3) == 6
+    store([(1, at, 9.0) for at in late])
+    assert refresh() == Refreshed(batches=1, minutes=4)
 
 
 def test_a_span_is_taken_before_it_goes(years: dict[int, Sensor]) -> None:
