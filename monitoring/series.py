@@ -68,7 +68,7 @@ def read(sensor: Sensor, span: Span, points: int, zone: tzinfo = UTC) -> Series:
     rows = _query(sensor, span, minutes, step, starts, points)
     is_raw = bool(rows) and rows[0][0] is not None
     found = [
-        Point(starts[max(place, 1) - 1] if at is None else at, count, _finite(avg), low, high)
+        Point(starts[place - 1] if at is None else at, count, _finite(avg), low, high)
         for at, place, count, avg, low, high in rows
     ]
     filled = len({_floor(point.start, _MINUTE) for point in found}) if is_raw else len(found)
@@ -237,7 +237,7 @@ _HOURS_OF_CUT_DAYS = """
           AND start NOT IN (SELECT start FROM cut_hour)
     ) AS part"""
 
-# Older than the finer rollups that are kept, a bucket is counted whole where it begins.
+# Older than the finer rollups that are kept, a bucket is counted whole where it begins, or the span does.
 _HOURS_WITHOUT_MINUTES = """
     SELECT part.* FROM unnest(%(cut_hours)s::timestamptz[]) AS cut (start) CROSS JOIN LATERAL (
         SELECT start, count, sum, min, max FROM monitoring_rollup_hour
@@ -277,7 +277,8 @@ WITH untaken AS MATERIALIZED (
     UNION SELECT date_trunc('day', start, 'UTC') FROM untaken
 ), part (start, count, sum, min, max) AS ({parts}
 )
-SELECT NULL::timestamptz AS created_at, width_bucket(start, %(starts)s::timestamptz[]) AS place,
+SELECT NULL::timestamptz AS created_at,
+       GREATEST(1, width_bucket(start, %(starts)s::timestamptz[])) AS place,
        sum(count)::bigint AS count, sum(sum) / sum(count)::float8 AS avg, min(min) AS min, max(max) AS max
 FROM part GROUP BY place ORDER BY place
 """
