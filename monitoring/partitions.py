@@ -99,10 +99,16 @@ def ensure_partitions(first: datetime, last: datetime, table: PartitionedTable =
         if len(there) + len(missing) > MOST:
             raise TooManyPartitionsError(
                 f"{len(there)} partitions of {table.name} and {len(missing)} more needed, but {MOST} is the"
-                f" most: set a wider PARTITION_WIDTH than {table.width}"
-                " or a shorter RETENTION_DAYS"
+                f" most: {_remedy(table)}"
             )
         return [_make(table, span) for span in missing]
+
+
+def _remedy(table: PartitionedTable) -> str:
+    if table.fixed_width:
+        return f"keep it for less time (the ROLLUP_..._RETENTION_DAYS of {table.name})"
+    wider = "" if table.width == "month" else f"set a wider PARTITION_WIDTH than {table.width}, or "
+    return f"{wider}set a shorter RETENTION_DAYS"
 
 
 def _missing(first: datetime, last: datetime, there: list[Span], width: str) -> list[Span]:
