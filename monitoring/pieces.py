@@ -7,8 +7,11 @@ that comes twice leave nothing half done and nothing to repair.
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 
 from django.db import Error, connection, transaction
+
+from monitoring.models import RetentionRun
 
 # Rows a piece: some tens of milliseconds.
 PIECE = 5_000
@@ -43,6 +46,22 @@ def in_pieces(lock: int, piece: Callable[[], int], share: TimeShare) -> int:
         if not done:
             break
     return total
+
+
+def delete_oldest(kind: RetentionRun.Kind, table: str, column: str, condition: str, before: datetime) -> int:
+    """A piece: deletes the rows of the table that meet `condition` (with one %s, for `before`), oldest
+    first by `column`, notes that, and returns how many. Rows that somebody holds are left for later."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"WITH piece AS (DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE {condition}"
+            f" ORDER BY {column}, id LIMIT %s FOR UPDATE SKIP LOCKED) RETURNING {column} AS at)"
+            " SELECT count(*), min(at), max(at) FROM piece",
+            [before, PIECE],
+        )
+        count, first, last = cursor.fetchone()
+    if count:
+        RetentionRun.objects.note(kind, "", count, first, last)
+    return int(count)
 
 
 @contextlib.contextmanager

@@ -29,7 +29,7 @@ from django.db import Error, OperationalError, connection, transaction
 from monitoring import ledger
 from monitoring.models import GoneSpan, Measurement, RejectedTally, RetentionRun, Sensor
 from monitoring.partitions import MEASUREMENTS, PartitionedTable, Span, span_of
-from monitoring.pieces import PIECE, TimeShare, alone, in_pieces
+from monitoring.pieces import PIECE, TimeShare, alone, delete_oldest, in_pieces
 from monitoring.rollups import DAYS, HOURS, MINUTES, refresh_span
 
 logger = logging.getLogger(__name__)
@@ -304,7 +304,7 @@ def delete_expired(share: TimeShare, now: datetime | None = None) -> dict[str, i
         deleted["sensor_rows"] += in_pieces(DELETE_LOCK, rows_of_sensor(sensor_id, edge), share)
     edge = now - timedelta(days=settings.REJECTED_RETENTION_DAYS)
     deleted["rejected"] = in_pieces(DELETE_LOCK, lambda: _delete_rejected(edge), share)
-    RejectedTally.objects.filter(hour__lt=edge).delete()
+    in_pieces(DELETE_LOCK, lambda: RejectedTally.objects.fold(edge, PIECE), share)
     RetentionRun.objects.filter(last_at__lt=now - KEEP_RUNS).delete()
     return deleted
 
@@ -378,15 +378,5 @@ def _delete_measurements(sensor_id: int, start: datetime, end: datetime) -> tupl
 
 
 def _delete_rejected(edge: datetime) -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "WITH piece AS (DELETE FROM monitoring_rejectedmessage WHERE id IN"
-            " (SELECT id FROM monitoring_rejectedmessage WHERE received_at < %s"
-            " ORDER BY received_at, id LIMIT %s FOR UPDATE SKIP LOCKED) RETURNING received_at)"
-            " SELECT count(*), min(received_at), max(received_at) FROM piece",
-            [edge, PIECE],
-        )
-        count, first, last = cursor.fetchone()
-    if count:
-        RetentionRun.objects.note(RetentionRun.Kind.REJECTED, "", count, first, last)
-    return int(count)
+    kind, table = RetentionRun.Kind.REJECTED, "monitoring_rejectedmessage"
+    return delete_oldest(kind, table, "received_at", "received_at < %s", edge)

@@ -2,7 +2,7 @@
 
 from monitoring.models.ledger import IngestBatch, IngestTotal
 from monitoring.models.measurement import Measurement
-from monitoring.models.rejected import RejectedMessage, RejectedTally
+from monitoring.models.rejected import RejectedMessage, RejectedTally, RejectedTotal
 from monitoring.models.retention import GoneSpan, RetentionRun
 from monitoring.models.rollup import DayRollup, HourRollup, MinuteRollup
 from monitoring.models.sensor import Sensor
@@ -17,6 +17,7 @@ __all__ = [
     "MinuteRollup",
     "RejectedMessage",
     "RejectedTally",
+    "RejectedTotal",
     "RetentionRun",
     "Sensor",
 ]

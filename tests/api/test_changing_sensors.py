@@ -70,6 +70,7 @@ def test_it_needs_a_token(client: APIClient, sensors: object) -> None:
         ({"name": "x" * 201}, "name"),
         ({"name": "x", "retention_days": 1}, "retention_days"),
         ({"name": "x", "retention_days": 10**12}, "retention_days"),
+        ({"name": "x", "retention_days": 36_501}, "retention_days"),
         ({"name": "x", "id": 0}, "id"),
         ({"name": "x", "id": 2**63}, "id"),
         ({"name": "x", "added_at": "2020-01-01T00:00:00Z"}, "added_at"),
