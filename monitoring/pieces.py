@@ -22,6 +22,7 @@ class TimeShare:
 
     def __init__(self, seconds: float | None = None) -> None:
         self._end = None if seconds is None else time.monotonic() + seconds
+        self.is_endless = seconds is None
 
     @property
     def is_used(self) -> bool:
@@ -32,13 +33,14 @@ def in_pieces(lock: int, piece: Callable[[], int], share: TimeShare) -> int:
     """Calls `piece` until it finds nothing to do or the time is used; returns the sum of what it returned.
 
     Each call has a transaction of its own, under the advisory lock `lock`. Where another worker holds
-    that, it is doing the work.
+    that, it is doing the work: whoever has a share of time leaves it to that one, who has not waits.
     """
     total = 0
+    take = "pg_advisory_xact_lock(%s) IS NOT NULL" if share.is_endless else "pg_try_advisory_xact_lock(%s)"
     while not share.is_used:
         with transaction.atomic():
             with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [lock])
+                cursor.execute(f"SELECT {take}", [lock])
                 if not cursor.fetchone()[0]:
                     break
             done = piece()

@@ -20,12 +20,14 @@ from monitoring.models import GoneSpan, Measurement, RetentionRun, Sensor
 from monitoring.models.sensor import SensorQuerySet
 from monitoring.partitions import MEASUREMENTS
 from monitoring.pieces import PIECE, TimeShare, in_pieces
-from monitoring.retention import DELETE_LOCK, TABLES, rows_of_sensor
+from monitoring.retention import TABLES, rows_of_sensor
 from monitoring.rollups import REFRESH_LOCK
 
 logger = logging.getLogger(__name__)
 TASK = "monitoring.remove_sensors"
 COUNTED = 10_000
+# Its own: a large removal, at work in each minute, would keep retention from its turn every time.
+REMOVE_LOCK = 0x696F7406
 _END = datetime.max.replace(tzinfo=UTC)
 
 
@@ -89,9 +91,9 @@ def remove_sensors(share: TimeShare) -> dict[str, int]:
     rows = sensors = 0
     for sensor in _leaving():
         piece = rows_of_sensor(sensor.pk, _END, RetentionRun.Kind.SENSOR)
-        rows += in_pieces(DELETE_LOCK, piece, share)
+        rows += in_pieces(REMOVE_LOCK, piece, share)
         for table, column in _rollups():
-            rows += in_pieces(DELETE_LOCK, partial(_piece, table, column, sensor.pk), share)
+            rows += in_pieces(REMOVE_LOCK, partial(_piece, table, column, sensor.pk), share)
         if share.is_used:
             break
         sensors += _delete(sensor)

@@ -28,7 +28,7 @@ from django.db import Error, OperationalError, connection, transaction
 
 from monitoring import ledger
 from monitoring.models import GoneSpan, Measurement, RejectedTally, RetentionRun, Sensor
-from monitoring.partitions import MEASUREMENTS, PartitionedTable, Span, span_of
+from monitoring.partitions import MARK, MEASUREMENTS, PartitionedTable, Span, span_of
 from monitoring.pieces import PIECE, TimeShare, alone, delete_oldest, in_pieces
 from monitoring.rollups import DAYS, HOURS, MINUTES, refresh_span
 
@@ -36,7 +36,6 @@ logger = logging.getLogger(__name__)
 
 DROP_LOCK = 0x696F7404
 DELETE_LOCK = 0x696F7405
-MARK = "past its retention, to be dropped: "
 # How long we wait for a lock on a partition, in ms. Who waits for us meanwhile: a worker that makes a
 # partition, a reader with an old snapshot.
 LOCK_TIMEOUT = 500

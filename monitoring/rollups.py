@@ -1,7 +1,7 @@
 """The story of the rollups: minutes from the rows, hours from the minutes, days from the hours.
 
 1. Take ledger entries that no refresh has taken, oldest first, and note the minutes they touched.
-2. Leave out what is frozen: minutes whose rows have gone, or some of them (GoneSpan, raw_edge). So
+2. Leave out what is frozen: minutes whose rows have gone, or some of them (GoneSpan). So
    minutes are kept at least as long as rows, hours as minutes, days as hours.
 3. Compute those minutes again from their rows, their hours from minutes, their days from hours. A
    bucket with nothing in it any more goes.
@@ -105,16 +105,6 @@ def recompute(sensor_id: int, start: datetime, end: datetime) -> Refreshed:
     return _with_partitions(piece)
 
 
-def raw_edge() -> datetime | None:
-    """From when on raw rows are kept: the start of their oldest partition. None: there are none.
-
-    Nothing before it is computed. It moves back when an older row comes, which brings a partition of
-    its own; what retention has dropped says GoneSpan. Partitions start at midnight UTC, so that no hour
-    or day lies on both sides.
-    """
-    return min((span.start for span in existing().values()), default=None)
-
-
 # --- the steps -----------------------------------------------------------------------------------
 
 
@@ -143,8 +133,8 @@ def _take_and_compute(cursor: CursorWrapper, limit: int, span: Span | None) -> R
 
 
 def _compute_touched(cursor: CursorWrapper, batches: int) -> Refreshed:
-    edge = raw_edge()
-    cursor.execute("DELETE FROM touched_minute WHERE %s::timestamptz IS NULL OR start < %s", [edge, edge])
+    spans = existing().values()
+    cursor.execute(_LEAVE_WHAT_HAS_NO_PARTITION, [[s.start for s in spans], [s.end for s in spans]])
     frozen = cursor.rowcount
     cursor.execute(_LEAVE_WHAT_HAS_GONE)
     frozen += cursor.rowcount
@@ -218,6 +208,13 @@ SELECT sensor_id, start FROM monitoring_rollup_minute
 WHERE sensor_id = %(sensor)s AND start >= date_trunc('minute', %(start)s::timestamptz) AND start < %(end)s
 """
 
+# Somebody may have detached one; else retention did, and _LEAVE_WHAT_HAS_GONE finds the minute too. A
+# partition begins and ends at midnight UTC, so that no hour or day lies on both sides.
+_LEAVE_WHAT_HAS_NO_PARTITION = """
+DELETE FROM touched_minute AS touched WHERE NOT EXISTS (
+    SELECT FROM unnest(%s::timestamptz[], %s::timestamptz[]) AS span (start, until)
+    WHERE touched.start >= span.start AND touched.start < span.until)
+"""
 _LEAVE_WHAT_HAS_GONE = """
 DELETE FROM touched_minute AS touched USING monitoring_gonespan AS gone
 WHERE gone.sensor_id IN (0, touched.sensor_id)

@@ -185,6 +185,20 @@ def test_one_that_a_person_detached_is_left_alone(partitions: str) -> None:
         assert cursor.fetchone() == (True,)
 
 
+def test_a_message_for_one_that_a_person_detached_is_stored(
+    partitions: str, store: BatchStore, hand_over: Callable[..., Batch]
+) -> None:
+    """It would hold its whole batch up for as long as the table stands there."""
+    last = datetime.now(UTC) - timedelta(days=40)
+    (name,) = [name for name, span in existing().items() if span.start <= last < span.end]
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE monitoring_measurement DETACH PARTITION {name}")
+    batch = hand_over(b'{"sensor_id": 1, "value": 1, "ts": %d}' % last.timestamp())
+    assert ingest(store, batch.id).end is End.STORED
+    assert Measurement.objects.get().created_at.date() == last.date()
+    assert {f"{name}_2", partitions} < set(existing())
+
+
 def test_two_at_once_are_one(partitions: str) -> None:
     held = threading.Event()
 

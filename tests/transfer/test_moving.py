@@ -20,7 +20,7 @@ from django.db import connection
 from bridge.store import BatchStore
 from monitoring import books
 from monitoring.models import IngestBatch, Measurement, RejectedMessage, Sensor
-from monitoring.partitions import ensure_partitions, existing
+from monitoring.partitions import MARK, ensure_partitions, existing
 from monitoring.transfer import file_out
 from monitoring.transfer.rows_out import chunks
 
@@ -177,6 +177,7 @@ def test_a_partition_that_is_leaving_is_no_traceback(sensors: dict[int, Sensor],
     (name,) = ensure_partitions(old, old)
     with connection.cursor() as cursor:
         cursor.execute(f"ALTER TABLE monitoring_measurement DETACH PARTITION {name}")
+        cursor.execute(f"COMMENT ON TABLE {name} IS '{MARK}'")
     (tmp_path / "a.csv").write_text(f"{HEADER}1,{old.isoformat()},,1,\n")
     assert f"a.csv: {name} is being dropped; the same command goes on from here" in load(
         str(tmp_path / "a.csv")
