@@ -20,7 +20,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NamedTuple, TypeVar
 
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from monitoring.partitions import PartitionedTable, Span, ensure_partitions, existing
@@ -30,9 +30,12 @@ HOURS = PartitionedTable("monitoring_rollup_hour", "start", "year")
 DAYS = PartitionedTable("monitoring_rollup_day", "start", "year")
 
 _Done = TypeVar("_Done")
+_LOCK_NOT_AVAILABLE = "55P03"
 
-# One refresh at a time: pg_try_advisory_xact_lock.
+# One refresh at a time: pg_advisory_xact_lock.
 REFRESH_LOCK = 0x696F7410
+# How long a refresh waits for its turn, in ms. Retention holds the lock for a piece at a time.
+TURN_TIMEOUT = 1_000
 # What one piece takes at most: ledger entries, and of those no more than pass so many pairs.
 BATCHES = 1000
 PAIRS = 50_000
@@ -62,10 +65,7 @@ def refresh(limit: int = BATCHES) -> Refreshed | None:
     """
 
     def piece(cursor: CursorWrapper) -> Refreshed | None:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [REFRESH_LOCK])
-        if not cursor.fetchone()[0]:
-            return None
-        return _take_and_compute(cursor, limit, None)
+        return _take_and_compute(cursor, limit, None) if _has_its_turn(cursor) else None
 
     return _with_partitions(piece)
 
@@ -118,6 +118,20 @@ def _with_partitions(piece: Callable[[CursorWrapper], _Done]) -> _Done:
         except _PartitionsMissingError as error:
             for table, moment in error.missing:
                 ensure_partitions(moment, moment, table)
+
+
+def _has_its_turn(cursor: CursorWrapper) -> bool:
+    """A bare try would hardly ever find the lock free while retention is at work, piece after piece."""
+    try:
+        with transaction.atomic():
+            cursor.execute(f"SET LOCAL lock_timeout = {TURN_TIMEOUT}")
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [REFRESH_LOCK])
+    except OperationalError as error:
+        if getattr(error.__cause__, "pgcode", None) != _LOCK_NOT_AVAILABLE:
+            raise
+        return False
+    cursor.execute("SET LOCAL lock_timeout TO DEFAULT")
+    return True
 
 
 def _take_and_compute(cursor: CursorWrapper, limit: int, span: Span | None) -> Refreshed:

@@ -1,17 +1,16 @@
 """Rows that go before their partition: in pieces, oldest first, as far as the time goes."""
 
-import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import connection, transaction
 
 from monitoring import pieces, removal, retention
 from monitoring.models import Measurement, RejectedMessage, RejectedTally, RetentionRun, Sensor
 from monitoring.pieces import TimeShare
 from monitoring.removal import belongings, remove_sensors
 from monitoring.retention import delete_expired, expired
+from tests.locks import held_until_wanted
 
 pytestmark = pytest.mark.django_db
 NOW = datetime.now(UTC)
@@ -121,38 +120,12 @@ def test_a_sensor_goes_with_all_that_is_its(
     assert remove_sensors(TimeShare()) == {"rows": 0, "sensors": 0}
 
 
-def test_a_run_without_an_end_waits_for_another(
-    transactional_db: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_without_an_end_waits_for_another(transactional_db: None) -> None:
     """`manage.py retention` would say that nothing went, because beat's job was at a piece just then."""
     reject(NOW - timedelta(days=91))
-    waits = threading.Event()
-
-    def hold() -> None:
-        try:
-            with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_xact_lock(%s)", [retention.DELETE_LOCK])
-                held.set()
-                waiting = (
-                    "SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database"
-                    " WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()"
-                )
-                while not waits.is_set():
-                    cursor.execute(waiting)
-                    if cursor.fetchone():
-                        return
-        finally:
-            connection.close()
-
-    held = threading.Event()
-    other = threading.Thread(target=hold)
-    other.start()
-    assert held.wait(30)
-    assert delete_expired(TimeShare(60), NOW)["rejected"] == 0
-    deleted = delete_expired(TimeShare(), NOW)["rejected"]
-    waits.set()
-    other.join()
-    assert deleted == 1
+    with held_until_wanted(retention.DELETE_LOCK):
+        assert delete_expired(TimeShare(60), NOW)["rejected"] == 0
+        assert delete_expired(TimeShare(), NOW)["rejected"] == 1
 
 
 def test_a_sensor_stays_while_something_is_left(

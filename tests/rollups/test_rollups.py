@@ -14,6 +14,7 @@ from monitoring.models import GoneSpan, HourRollup, IngestBatch, Measurement, Mi
 from monitoring.partitions import existing
 from monitoring.rollups import Refreshed, recompute, refresh, refresh_span
 from monitoring.tasks import refresh_rollups
+from tests.locks import held_until_wanted
 from tests.rollups.rows import DAY, HOUR, MINUTE, buckets, expected, store, untaken
 
 START = datetime(2026, 3, 28, 22, 0, tzinfo=UTC)
@@ -178,6 +179,14 @@ def test_one_refresh_at_a_time(years: dict[int, Sensor]) -> None:
     assert said == [None]
     assert refresh() == Refreshed(batches=1, minutes=1)
     assert buckets() == expected()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_refresh_has_its_turn_between_pieces_of_retention(years: dict[int, Sensor]) -> None:
+    """Each holds the lock for some tens of milliseconds, one right after the other, for hours."""
+    store([(3, START, 1.0)])
+    with held_until_wanted(rollups.REFRESH_LOCK):
+        assert refresh() == Refreshed(batches=1, minutes=1)
 
 
 @pytest.mark.django_db(transaction=True)

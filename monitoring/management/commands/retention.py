@@ -34,7 +34,8 @@ class Command(BaseCommand):
         self._print([_row(run) for run in RetentionRun.objects.filter(last_at__gte=before)], "nothing went")
         waiting = [part.name for kept in retention.TABLES for part in retention.due(kept)]
         if waiting:
-            self.stdout.write(f"still being read, so they go with a later run: {', '.join(waiting)}")
+            why = "still being read, or in the hands of another run, so they go with a later one"
+            self.stdout.write(f"{why}: {', '.join(waiting)}")
         if problem:
             raise CommandError(problem)
 
