@@ -1,8 +1,8 @@
 """The story of the rollups: minutes from the rows, hours from the minutes, days from the hours.
 
 1. Take ledger entries that no refresh has taken, oldest first, and note the minutes they touched.
-2. Leave out what is frozen: minutes whose rows have gone, or some of them (GoneSpan). So
-   minutes are kept at least as long as rows, hours as minutes, days as hours.
+2. Leave out what is frozen: minutes whose rows have gone, or some of them (GoneSpan). So minutes are
+   kept at least as long as rows, hours as minutes, days as hours.
 3. Compute those minutes again from their rows, their hours from minutes, their days from hours. A
    bucket with nothing in it any more goes.
 

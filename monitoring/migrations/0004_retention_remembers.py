@@ -4,7 +4,8 @@ from django.db import migrations, models
 # What retention has taken already: of all, as whole partitions, and of sensors.
 FILL = """
 INSERT INTO monitoring_gonespan (sensor_id, start, until)
-SELECT CASE WHEN kind = 'partition' THEN 0 ELSE target::bigint END AS of, min(first), max(last) + interval '1 microsecond'
+SELECT CASE WHEN kind = 'partition' THEN 0 ELSE target::bigint END AS of,
+       min(first), max(last) + interval '1 microsecond'
 FROM monitoring_retentionrun
 WHERE kind IN ('partition', 'sensor_rows') AND first IS NOT NULL AND last IS NOT NULL
   AND (kind = 'partition' OR target IN (SELECT id::text FROM monitoring_sensor))

@@ -3,12 +3,11 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
 from monitoring import retention, rollups, series
-from monitoring.models import GoneSpan, HourRollup, IngestBatch, MinuteRollup, Sensor
+from monitoring.models import GoneSpan, HourRollup, MinuteRollup, Sensor
 from monitoring.partitions import Span, ensure_partitions
 from monitoring.pieces import TimeShare
 from monitoring.removal import remove_sensors
@@ -20,24 +19,6 @@ MINUTE = timedelta(minutes=1)
 NOW = datetime.now(UTC).replace(second=0, microsecond=0)
 
 
-@pytest.fixture
-def store(measure: Callable[..., None]) -> Callable[..., None]:
-    """store(moment, count): so many rows of sensor 1, a second apart, that no refresh has taken."""
-
-    def store(moment: datetime, count: int = 10) -> None:
-        measure(1, moment, count)
-        IngestBatch.objects.create(
-            id=uuid4(),
-            source="http",
-            first_received_at=moment,
-            last_received_at=moment,
-            touched_sensors=[1],
-            touched_minutes=[int(moment.timestamp()) // 60],
-        )
-
-    return store
-
-
 def minutes() -> dict[datetime, int]:
     return dict(MinuteRollup.objects.filter(sensor=1).values_list("start", "count"))
 
@@ -46,43 +27,43 @@ def hours() -> list[int]:
     return list(HourRollup.objects.order_by("start").values_list("count", flat=True))
 
 
-def test_it_works(partitions: str, store: Callable[..., None]) -> None:
+def test_it_works(partitions: str, pending: Callable[..., None]) -> None:
     """A sensor's rows went after 5 days; then it is kept for as long as the rest, and late ones come."""
     old = NOW - timedelta(days=20)
-    store(old)
+    pending(old)
     Sensor.objects.filter(pk=1).update(retention_days=5)
     assert delete_expired(TimeShare())["sensor_rows"] == 10
     Sensor.objects.filter(pk=1).update(retention_days=None)
-    store(old + timedelta(seconds=30), 1)
+    pending(old + timedelta(seconds=30), 1)
     assert rollups.refresh() == rollups.Refreshed(batches=1, minutes=1, frozen=1)
     assert minutes() == {old: 10}
     # What is older than all that ever went, or newer, is computed.
-    store(old - timedelta(days=2), 2)
-    store(NOW - timedelta(days=1), 3)
+    pending(old - timedelta(days=2), 2)
+    pending(NOW - timedelta(days=1), 3)
     rollups.refresh()
     assert sorted(minutes().values()) == [2, 3, 10]
 
 
 def test_a_dropped_partition_leaves_its_buckets_for_good(
-    partitions: str, store: Callable[..., None], settings: Any
+    partitions: str, pending: Callable[..., None], settings: Any
 ) -> None:
     settings.ROLLUP_MINUTE_RETENTION_DAYS = settings.RETENTION_DAYS
     moment = OLD.replace(minute=0, second=0, microsecond=0)
-    store(moment)
+    pending(moment)
     drop_partitions()
     assert hours() == [10]
     settings.RETENTION_DAYS = settings.ROLLUP_MINUTE_RETENTION_DAYS = 2000
     ensure_partitions(OLD, OLD)
-    store(moment + 2 * MINUTE, 1)
+    pending(moment + 2 * MINUTE, 1)
     assert rollups.refresh() == rollups.Refreshed(batches=1, minutes=1, frozen=1)
     assert hours() == [10]
 
 
 def test_a_series_shows_the_buckets_where_the_rows_have_gone(
-    partitions: str, store: Callable[..., None]
+    partitions: str, pending: Callable[..., None]
 ) -> None:
     old = NOW - timedelta(days=20)
-    store(old)
+    pending(old)
     Sensor.objects.filter(pk=1).update(retention_days=5)
     delete_expired(TimeShare())
     Sensor.objects.filter(pk=1).update(retention_days=None)
@@ -91,22 +72,22 @@ def test_a_series_shows_the_buckets_where_the_rows_have_gone(
         said = series.read(sensor, span, 500)
         assert (said.resolution, [point.count for point in said.points]) == ("1m", [10])
         # A late one, which no refresh has taken yet, hides nothing.
-        store(old + timedelta(seconds=late), 1)
+        pending(old + timedelta(seconds=late), 1)
 
 
 def test_rows_that_come_just_before_they_go_are_rolled_up(
-    partitions: str, store: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    partitions: str, pending: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A batch that took the sensor for one that is kept longer commits between two steps."""
     old = NOW - timedelta(days=20)
-    store(old)
+    pending(old)
     Sensor.objects.filter(pk=1).update(retention_days=5)
     refresh_span, calls = retention.refresh_span, []
 
     def and_then_more(*span: datetime) -> Any:
         done = refresh_span(*span)
         if not calls:
-            store(old + timedelta(seconds=20), 4)
+            pending(old + timedelta(seconds=20), 4)
         calls.append(span)
         return done
 
@@ -116,8 +97,8 @@ def test_rows_that_come_just_before_they_go_are_rolled_up(
     assert minutes() == {old: 14}
 
 
-def test_it_goes_with_the_sensor(partitions: str, store: Callable[..., None]) -> None:
-    store(NOW - timedelta(days=20))
+def test_it_goes_with_the_sensor(partitions: str, pending: Callable[..., None]) -> None:
+    pending(NOW - timedelta(days=20))
     Sensor.objects.filter(pk=1).update(retention_days=5)
     delete_expired(TimeShare())
     assert GoneSpan.objects.get().sensor_id == 1
@@ -126,9 +107,9 @@ def test_it_goes_with_the_sensor(partitions: str, store: Callable[..., None]) ->
     assert not GoneSpan.objects.exists()
 
 
-def test_any_number_of_days_stops_no_refresh(partitions: str, store: Callable[..., None]) -> None:
+def test_any_number_of_days_stops_no_refresh(partitions: str, pending: Callable[..., None]) -> None:
     Sensor.objects.filter(pk=1).update(retention_days=2**31 - 1)
-    store(NOW - timedelta(days=1), 2)
+    pending(NOW - timedelta(days=1), 2)
     rollups.refresh()
     assert hours() == [2]
 
