@@ -255,7 +255,8 @@ _DAYS_WITHOUT_HOURS = """
     ) AS part"""
 
 # untaken: the sensor's minutes that a refresh has yet to compute. cut_hour, cut_day: those that cannot be
-# read whole, for an untaken minute in them or a bucket that begins or ends in them.
+# read whole, for an untaken minute in them or a bucket that begins or ends in them. OFFSET 0: a look-up of
+# two rows at most, and no join.
 _BUCKETS = """
 WITH untaken AS MATERIALIZED (
     SELECT DISTINCT to_timestamp(minute * 60.0::float8) AS start
@@ -268,7 +269,7 @@ WITH untaken AS MATERIALIZED (
       AND NOT EXISTS (
         SELECT FROM monitoring_gonespan AS gone WHERE gone.sensor_id IN (0, %(sensor)s)
            AND to_timestamp(minute * 60.0::float8) < gone.until
-           AND to_timestamp((minute + 1) * 60.0::float8) > gone.start)
+           AND to_timestamp((minute + 1) * 60.0::float8) > gone.start OFFSET 0)
 ), cut_hour AS MATERIALIZED (
     SELECT unnest(%(cut_hours)s::timestamptz[]) AS start
     UNION SELECT date_trunc('hour', start, 'UTC') FROM untaken
