@@ -17,7 +17,6 @@ from functools import cache
 from typing import TypedDict
 
 from django.conf import settings
-from django.db.models import Sum
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -26,6 +25,7 @@ from bridge.heartbeat import is_beating
 from bridge.store import BatchStore
 from monitoring.models import IngestBatch, RejectedTally
 from monitoring.models.ledger import Sums
+from monitoring.models.rejected import Seen
 
 PROCESSES = ("bridge", "worker", "beat", "web")
 
@@ -37,18 +37,13 @@ class Pending(TypedDict):
     oldest_age_s: float | None
 
 
-class Tally(TypedDict):
-    seen: int
-    kept: int
-
-
 class Books(TypedDict):
     handed_over: int
     redelivered: int
     pending: Pending
     ledger: Sums
     balanced: bool
-    rejected_by_code: dict[str, Tally]
+    rejected_by_code: dict[str, Seen]
     processes: dict[str, bool]
 
 
@@ -83,7 +78,6 @@ def read(store: BatchStore) -> Books:
     """
     figures = store.figures()
     ledger = IngestBatch.objects.sums()
-    tallies = RejectedTally.objects.values("code").annotate(all_seen=Sum("seen"), all_kept=Sum("kept"))
     oldest = figures.oldest_pending
     return {
         "handed_over": figures.handed_over,
@@ -97,9 +91,6 @@ def read(store: BatchStore) -> Books:
         "ledger": ledger,
         "balanced": figures.handed_over == figures.pending_messages + ledger["messages"]
         and ledger["readings"] == ledger["stored"] + ledger["duplicates"] + ledger["rejected"],
-        "rejected_by_code": {
-            row["code"]: {"seen": int(row["all_seen"]), "kept": int(row["all_kept"])}
-            for row in tallies.order_by("code")
-        },
+        "rejected_by_code": RejectedTally.objects.by_code(),
         "processes": processes(store.redis),
     }

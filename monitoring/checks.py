@@ -8,37 +8,39 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
 from monitoring.partitions import MOST
+from monitoring.retention import TABLES, Kept
 
 # The shortest period of each width: the one of which a span of time needs most.
-DAYS = {"day": 1, "week": 7, "month": 28}
+DAYS = {"day": 1, "week": 7, "month": 28, "year": 365}
 # Beside the periods that retention spans: the one that it ends in, the one that it begins in, and those
 # made ahead, which reach a month.
 AHEAD_DAYS = 31
+LONGEST = {width: (MOST - 2) * days - AHEAD_DAYS for width, days in DAYS.items()}
 
 
 @register
 def partitions_are_few_enough(**kwargs: Any) -> Sequence[CheckMessage]:
-    """Planning time grows with the number of partitions, so their number has a bound."""
-    needed = (settings.RETENTION_DAYS + AHEAD_DAYS) // DAYS[settings.PARTITION_WIDTH] + 2
-    if needed <= MOST:
-        return []
+    """Planning time grows with the number of partitions, so their number has a bound, in each table."""
     return [
         Error(
-            f"RETENTION_DAYS={settings.RETENTION_DAYS} with PARTITION_WIDTH={settings.PARTITION_WIDTH}"
-            f" needs about {needed} partitions of measurements; {MOST} is the most.",
-            hint=_remedy(),
+            f"{kept.setting}={kept.days} needs about {needed} partitions of {kept.table.name}, a"
+            f" {kept.table.width} each; {MOST} is the most.",
+            hint=_remedy(kept),
             id="monitoring.E001",
         )
+        for kept in TABLES
+        if (needed := (kept.days + AHEAD_DAYS) // DAYS[kept.table.width] + 2) > MOST
     ]
 
 
-def _remedy() -> str:
-    longest = {width: (MOST - 2) * days - AHEAD_DAYS for width, days in DAYS.items()}
-    wide_enough = [width for width, days in longest.items() if days >= settings.RETENTION_DAYS]
-    if wide_enough:
-        most = longest[settings.PARTITION_WIDTH]
-        return f"Set PARTITION_WIDTH={wide_enough[0]}, or RETENTION_DAYS to {most} or less."
-    return f"Set PARTITION_WIDTH=month and RETENTION_DAYS to {longest['month']} or less."
+def _remedy(kept: Kept) -> str:
+    fewer = f"{kept.setting} to {LONGEST[kept.table.width]} or less"
+    if kept.table.fixed_width:
+        return f"Set {fewer}."
+    for width in ("week", "month"):
+        if kept.days <= LONGEST[width]:
+            return f"Set PARTITION_WIDTH={width}, or {fewer}."
+    return f"Set PARTITION_WIDTH=month and {kept.setting} to {LONGEST['month']} or less."
 
 
 @register

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from django.db import connection
 
 from monitoring.models import RetentionRun
-from monitoring.pieces import PIECE, TimeShare, in_pieces
+from monitoring.pieces import PIECE, TimeShare, delete_oldest, in_pieces
 
 COUNT_AFTER = timedelta(minutes=2)
 KEEP = timedelta(days=7)
@@ -77,18 +77,7 @@ def _count(before: datetime) -> int:
 
 
 def _delete(before: datetime) -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "WITH piece AS (DELETE FROM monitoring_ingestbatch WHERE id IN"
-            f" (SELECT id FROM monitoring_ingestbatch WHERE {_DONE} ORDER BY ingested_at, id LIMIT %s"
-            " FOR UPDATE SKIP LOCKED) RETURNING ingested_at)"
-            " SELECT count(*), min(ingested_at), max(ingested_at) FROM piece",
-            [before, PIECE],
-        )
-        count, first, last = cursor.fetchone()
-    if count:
-        RetentionRun.objects.note(RetentionRun.Kind.LEDGER, "", count, first, last)
-    return int(count)
+    return delete_oldest(RetentionRun.Kind.LEDGER, "monitoring_ingestbatch", "ingested_at", _DONE, before)
 
 
 def _add_up(before: datetime) -> int:

@@ -4,6 +4,7 @@ Made while measurements come in and are read: a table is filled with nobody look
 a CHECK that already holds, which waits for no reader and no writer (CREATE ... PARTITION OF would).
 """
 
+import itertools
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,8 @@ from django.db import connection, transaction
 MOST = 120
 # One key for all that changes the set of partitions: pg_advisory_xact_lock.
 UPKEEP_LOCK = 0x696F7401
+# How the comment begins of a partition that retention is taking away (monitoring.retention).
+MARK = "past its retention, to be dropped: "
 
 
 class TooManyPartitionsError(Exception):
@@ -99,10 +102,16 @@ def ensure_partitions(first: datetime, last: datetime, table: PartitionedTable =
         if len(there) + len(missing) > MOST:
             raise TooManyPartitionsError(
                 f"{len(there)} partitions of {table.name} and {len(missing)} more needed, but {MOST} is the"
-                f" most: set a wider PARTITION_WIDTH than {table.width}"
-                " or a shorter RETENTION_DAYS"
+                f" most: {_remedy(table)}"
             )
         return [_make(table, span) for span in missing]
+
+
+def _remedy(table: PartitionedTable) -> str:
+    if table.fixed_width:
+        return f"keep it for less time (the ROLLUP_..._RETENTION_DAYS of {table.name})"
+    wider = "" if table.width == "month" else f"set a wider PARTITION_WIDTH than {table.width}, or "
+    return f"{wider}set a shorter RETENTION_DAYS"
 
 
 def _missing(first: datetime, last: datetime, there: list[Span], width: str) -> list[Span]:
@@ -124,13 +133,9 @@ def _missing(first: datetime, last: datetime, there: list[Span], width: str) -> 
 
 
 def _make(table: PartitionedTable, span: Span) -> str:
-    name = f"{table.name}_p{span.start:%Y%m%d}_{span.end:%Y%m%d}"
+    name = _free_name(f"{table.name}_p{span.start:%Y%m%d}_{span.end:%Y%m%d}")
     bounds = [span.start.isoformat(), span.end.isoformat()]
     with connection.cursor() as cursor:
-        # Attached and made in one transaction: one that stands there alone has been detached.
-        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [name])
-        if cursor.fetchone()[0]:
-            raise PartitionLeavingError(f"{name} is being dropped")
         cursor.execute(
             f"CREATE TABLE {name} (LIKE {table.name}"
             " INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES)"
@@ -145,3 +150,24 @@ def _make(table: PartitionedTable, span: Span) -> str:
         )
         cursor.execute(f"ALTER TABLE {name} DROP CONSTRAINT span")
     return name
+
+
+def _free_name(name: str) -> str:
+    """Where a person has detached the partition of this name and kept it: the name with a number.
+
+    Partitions are made and attached in one transaction, so one that stands there by itself was detached.
+    """
+    candidates = (name if number == 1 else f"{name}_{number}" for number in itertools.count(1))
+    with connection.cursor() as cursor:
+        for candidate in candidates:
+            cursor.execute(
+                "SELECT relispartition OR coalesce(starts_with(obj_description(oid, 'pg_class'), %s), false)"
+                " FROM pg_class WHERE oid = to_regclass(%s)",
+                [MARK, candidate],
+            )
+            found = cursor.fetchone()
+            if found is None:
+                break
+            if found[0]:
+                raise PartitionLeavingError(f"{candidate} is being dropped")
+    return candidate

@@ -7,8 +7,11 @@ that comes twice leave nothing half done and nothing to repair.
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 
 from django.db import Error, connection, transaction
+
+from monitoring.models import RetentionRun
 
 # Rows a piece: some tens of milliseconds.
 PIECE = 5_000
@@ -19,6 +22,7 @@ class TimeShare:
 
     def __init__(self, seconds: float | None = None) -> None:
         self._end = None if seconds is None else time.monotonic() + seconds
+        self.is_endless = seconds is None
 
     @property
     def is_used(self) -> bool:
@@ -29,13 +33,14 @@ def in_pieces(lock: int, piece: Callable[[], int], share: TimeShare) -> int:
     """Calls `piece` until it finds nothing to do or the time is used; returns the sum of what it returned.
 
     Each call has a transaction of its own, under the advisory lock `lock`. Where another worker holds
-    that, it is doing the work.
+    that, it is doing the work: whoever has a share of time leaves it to that one, who has not waits.
     """
     total = 0
+    take = "pg_advisory_xact_lock(%s) IS NOT NULL" if share.is_endless else "pg_try_advisory_xact_lock(%s)"
     while not share.is_used:
         with transaction.atomic():
             with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [lock])
+                cursor.execute(f"SELECT {take}", [lock])
                 if not cursor.fetchone()[0]:
                     break
             done = piece()
@@ -43,6 +48,22 @@ def in_pieces(lock: int, piece: Callable[[], int], share: TimeShare) -> int:
         if not done:
             break
     return total
+
+
+def delete_oldest(kind: RetentionRun.Kind, table: str, column: str, condition: str, before: datetime) -> int:
+    """A piece: deletes the rows of the table that meet `condition` (with one %s, for `before`), oldest
+    first by `column`, notes that, and returns how many. Rows that somebody holds are left for later."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"WITH piece AS (DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE {condition}"
+            f" ORDER BY {column}, id LIMIT %s FOR UPDATE SKIP LOCKED) RETURNING {column} AS at)"
+            " SELECT count(*), min(at), max(at) FROM piece",
+            [before, PIECE],
+        )
+        count, first, last = cursor.fetchone()
+    if count:
+        RetentionRun.objects.note(kind, "", count, first, last)
+    return int(count)
 
 
 @contextlib.contextmanager

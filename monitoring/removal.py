@@ -1,7 +1,8 @@
 """The story of a sensor that somebody deletes.
 
 1. At once it is inactive and named as leaving: what it sends is rejected with `inactive_sensor`.
-2. A job deletes its measurements and its rollups, in pieces, oldest first.
+2. A job deletes its measurements and its rollups, in pieces, oldest first. It is sent at once, and by
+   beat each minute.
 3. When nothing is left the sensor is deleted, under a lock that waits for whoever was storing for it.
    From then on it is an unknown sensor like any other.
 """
@@ -11,17 +12,22 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import NamedTuple
 
+from celery import current_app
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
-from monitoring.models import Measurement, RetentionRun, Sensor
+from monitoring.models import GoneSpan, Measurement, RetentionRun, Sensor
+from monitoring.models.sensor import SensorQuerySet
 from monitoring.partitions import MEASUREMENTS
 from monitoring.pieces import PIECE, TimeShare, in_pieces
-from monitoring.retention import DELETE_LOCK, TABLES, rows_of_sensor
+from monitoring.retention import TABLES, rows_of_sensor
 from monitoring.rollups import REFRESH_LOCK
 
 logger = logging.getLogger(__name__)
+TASK = "monitoring.remove_sensors"
 COUNTED = 10_000
+# Its own: a large removal, at work in each minute, would keep retention from its turn every time.
+REMOVE_LOCK = 0x696F7406
 _END = datetime.max.replace(tzinfo=UTC)
 
 
@@ -55,6 +61,22 @@ def _how_many(table: str, sensor_id: int) -> int:
     return count
 
 
+def request_removal(sensors: SensorQuerySet) -> int:
+    """Asks for the removal of sensors, and once that is committed sends the job; returns how many are new."""
+    count = sensors.request_removal()
+    if count:
+        transaction.on_commit(_send)
+    return count
+
+
+def _send() -> None:
+    """Best effort: what is to be removed stands in the database, and beat sends the job each minute."""
+    try:
+        current_app.send_task(TASK, queue="upkeep", expires=50, retry=False)
+    except Exception as error:  # kombu, redis and socket errors alike
+        logger.warning("the removal of sensors waits for beat: %s", error)
+
+
 def requested(most: int | None = None) -> list[tuple[Sensor, Belongings]]:
     """The sensors that are being removed, first asked first, and what is left of theirs."""
     return [(sensor, belongings(sensor.pk)) for sensor in _leaving()[:most]]
@@ -69,9 +91,9 @@ def remove_sensors(share: TimeShare) -> dict[str, int]:
     rows = sensors = 0
     for sensor in _leaving():
         piece = rows_of_sensor(sensor.pk, _END, RetentionRun.Kind.SENSOR)
-        rows += in_pieces(DELETE_LOCK, piece, share)
+        rows += in_pieces(REMOVE_LOCK, piece, share)
         for table, column in _rollups():
-            rows += in_pieces(DELETE_LOCK, partial(_piece, table, column, sensor.pk), share)
+            rows += in_pieces(REMOVE_LOCK, partial(_piece, table, column, sensor.pk), share)
         if share.is_used:
             break
         sensors += _delete(sensor)
@@ -107,6 +129,7 @@ def _delete(sensor: Sensor) -> bool:
         cursor.execute("DELETE FROM monitoring_sensor WHERE id = %s", [sensor.pk])
         if not cursor.rowcount:
             return False
+        GoneSpan.objects.filter(pk=sensor.pk).delete()
         RetentionRun.objects.note(RetentionRun.Kind.SENSOR, str(sensor.pk), 0)
     logger.info("sensor %d removed", sensor.pk)
     return True

@@ -2,7 +2,7 @@
 
 A partition whose end lies before its table's edge goes as a whole, in steps that PostgreSQL remembers:
 
-1. Its pending rollups are refreshed, from its rows, for the last time.
+1. Its pending rollups are refreshed, from its rows, for the last time, and from then on frozen (GoneSpan).
 2. It is marked, by a comment that says what becomes of it, and detached CONCURRENTLY: nobody waits for
    that, it waits for those who still read. Where one reads for too long it stays half detached.
 3. Half detached, it is finalized by the next try, or by the next run.
@@ -27,16 +27,15 @@ from django.conf import settings
 from django.db import Error, OperationalError, connection, transaction
 
 from monitoring import ledger
-from monitoring.models import Measurement, RejectedTally, RetentionRun, Sensor
-from monitoring.partitions import MEASUREMENTS, PartitionedTable, Span, span_of
-from monitoring.pieces import PIECE, TimeShare, alone, in_pieces
+from monitoring.models import GoneSpan, Measurement, RejectedTally, RetentionRun, Sensor
+from monitoring.partitions import MARK, MEASUREMENTS, PartitionedTable, Span, span_of
+from monitoring.pieces import PIECE, TimeShare, alone, delete_oldest, in_pieces
 from monitoring.rollups import DAYS, HOURS, MINUTES, refresh_span
 
 logger = logging.getLogger(__name__)
 
 DROP_LOCK = 0x696F7404
 DELETE_LOCK = 0x696F7405
-MARK = "past its retention, to be dropped: "
 # How long we wait for a lock on a partition, in ms. Who waits for us meanwhile: a worker that makes a
 # partition, a reader with an old snapshot.
 LOCK_TIMEOUT = 500
@@ -224,6 +223,8 @@ def _take_away(kept: Kept, name: str) -> bool:
             if partition.state is State.ATTACHED:
                 # Of a rollup's too: what is pending would be computed from a part of it.
                 refresh_span(partition.span.start, partition.span.end)
+                with transaction.atomic():
+                    _freeze(0, partition.span)
                 mark = _mark(kept, partition.span)
                 _run(f"COMMENT ON TABLE {quoted} IS '{mark}'", PATIENT_LOCK_TIMEOUT)
                 _run(f"ALTER TABLE {table} DETACH PARTITION {quoted} CONCURRENTLY", LOCK_TIMEOUT)
@@ -241,6 +242,13 @@ def _take_away(kept: Kept, name: str) -> bool:
                 return False
             time.sleep(PAUSE_SECONDS)
     return False
+
+
+def _freeze(sensor_id: int, span: Span) -> None:
+    """For the last time, what is pending is refreshed. Call it in a transaction: until that ends no other
+    refresh begins, and from then on each leaves the span as it is."""
+    refresh_span(span.start, span.end)
+    GoneSpan.objects.widen(sensor_id, span.start, span.end)
 
 
 def _drop(partition: Partition) -> None:
@@ -285,24 +293,43 @@ def delete_expired(share: TimeShare, now: datetime | None = None) -> dict[str, i
     """Deletes what is due in pieces; returns how many rows of each kind, such as {"rejected": 5000}."""
     now = now or datetime.now(UTC)
     deleted = {"sensor_rows": 0, "rejected": 0}
-    shorter = [(sensor, edge, _oldest(sensor.pk, edge)) for sensor, edge in _kept_shorter(now)]
-    starts = [start for _, _, start in shorter if start]
-    if starts:
-        # Once for all of them, before the rows go that it is made of.
-        refresh_span(min(starts), max(edge for _, edge, start in shorter if start))
-    for sensor, edge, start in shorter:
-        if start:
-            deleted["sensor_rows"] += in_pieces(DELETE_LOCK, rows_of_sensor(sensor.pk, edge), share)
+    shorter = _with_rows_past(now)
+    if shorter:
+        # Once for all of them, so that each piece finds little that is pending.
+        refresh_span(min(oldest for *_, oldest in shorter), max(edge for _, edge, _ in shorter))
+    for sensor_id, edge, _ in shorter:
+        if share.is_used:
+            break
+        deleted["sensor_rows"] += in_pieces(DELETE_LOCK, rows_of_sensor(sensor_id, edge), share)
     edge = now - timedelta(days=settings.REJECTED_RETENTION_DAYS)
     deleted["rejected"] = in_pieces(DELETE_LOCK, lambda: _delete_rejected(edge), share)
-    RejectedTally.objects.filter(hour__lt=edge).delete()
+    in_pieces(DELETE_LOCK, lambda: RejectedTally.objects.fold(edge, PIECE), share)
     RetentionRun.objects.filter(last_at__lt=now - KEEP_RUNS).delete()
     return deleted
 
 
-def _oldest(sensor_id: int, before: datetime) -> datetime | None:
-    rows = Measurement.objects.filter(sensor_id=sensor_id, created_at__lt=before)
-    return rows.order_by("created_at").values_list("created_at", flat=True).first()
+def _with_rows_past(now: datetime) -> list[tuple[int, datetime, datetime]]:
+    """The sensors that have rows past their own retention, each with its edge and its oldest row.
+
+    Whose oldest row is oldest comes first, so that none is passed over for ever where time is short. A
+    look-up in the index a sensor.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_WITH_ROWS_PAST, {"now": now, "days": settings.RETENTION_DAYS})
+        return list(cursor.fetchall())
+
+
+_WITH_ROWS_PAST = """
+SELECT sensor.id, sensor.edge, oldest.created_at FROM (
+    SELECT id, %(now)s::timestamptz - retention_days * interval '24 hours' AS edge
+    FROM monitoring_sensor
+    WHERE retention_days < %(days)s AND removal_requested_at IS NULL
+) AS sensor CROSS JOIN LATERAL (
+    SELECT created_at FROM monitoring_measurement
+    WHERE sensor_id = sensor.id AND created_at < sensor.edge ORDER BY created_at LIMIT 1
+) AS oldest
+ORDER BY oldest.created_at, sensor.id
+"""
 
 
 def rows_of_sensor(
@@ -310,7 +337,8 @@ def rows_of_sensor(
 ) -> Callable[[], int]:
     """A piece: deletes the sensor's oldest measurements before `edge`, and returns how many.
 
-    Each call begins where the one before ended, rather than at index entries of rows just deleted.
+    Each call begins where the one before ended, rather than at index entries of rows just deleted. Where
+    the sensor stays, their rollups are brought up to date first and frozen with them.
     """
     done_until: datetime | None = None
 
@@ -324,6 +352,8 @@ def rows_of_sensor(
         if first is None:
             return 0
         until = moments[PIECE : PIECE + 1].first() or edge
+        if kind is RetentionRun.Kind.SENSOR_ROWS:
+            _freeze(sensor_id, Span(first, until))
         # Said with both ends, the partitions before and after are left out.
         deleted, last = _delete_measurements(sensor_id, first, until)
         done_until = until
@@ -347,15 +377,5 @@ def _delete_measurements(sensor_id: int, start: datetime, end: datetime) -> tupl
 
 
 def _delete_rejected(edge: datetime) -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "WITH piece AS (DELETE FROM monitoring_rejectedmessage WHERE id IN"
-            " (SELECT id FROM monitoring_rejectedmessage WHERE received_at < %s"
-            " ORDER BY received_at, id LIMIT %s FOR UPDATE SKIP LOCKED) RETURNING received_at)"
-            " SELECT count(*), min(received_at), max(received_at) FROM piece",
-            [edge, PIECE],
-        )
-        count, first, last = cursor.fetchone()
-    if count:
-        RetentionRun.objects.note(RetentionRun.Kind.REJECTED, "", count, first, last)
-    return int(count)
+    kind, table = RetentionRun.Kind.REJECTED, "monitoring_rejectedmessage"
+    return delete_oldest(kind, table, "received_at", "received_at < %s", edge)

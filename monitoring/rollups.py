@@ -1,8 +1,8 @@
 """The story of the rollups: minutes from the rows, hours from the minutes, days from the hours.
 
 1. Take ledger entries that no refresh has taken, oldest first, and note the minutes they touched.
-2. Leave out what is frozen: minutes before the raw rows that are still kept. So minutes are kept at
-   least as long as rows, hours as minutes, days as hours.
+2. Leave out what is frozen: minutes whose rows have gone, or some of them (GoneSpan). So minutes are
+   kept at least as long as rows, hours as minutes, days as hours.
 3. Compute those minutes again from their rows, their hours from minutes, their days from hours. A
    bucket with nothing in it any more goes.
 
@@ -20,7 +20,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NamedTuple, TypeVar
 
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from monitoring.partitions import PartitionedTable, Span, ensure_partitions, existing
@@ -30,9 +30,12 @@ HOURS = PartitionedTable("monitoring_rollup_hour", "start", "year")
 DAYS = PartitionedTable("monitoring_rollup_day", "start", "year")
 
 _Done = TypeVar("_Done")
+_LOCK_NOT_AVAILABLE = "55P03"
 
-# One refresh at a time: pg_try_advisory_xact_lock.
+# One refresh at a time: pg_advisory_xact_lock.
 REFRESH_LOCK = 0x696F7410
+# How long a refresh waits for its turn, in ms. Retention holds the lock for a piece at a time.
+TURN_TIMEOUT = 1_000
 # What one piece takes at most: ledger entries, and of those no more than pass so many pairs.
 BATCHES = 1000
 PAIRS = 50_000
@@ -62,10 +65,7 @@ def refresh(limit: int = BATCHES) -> Refreshed | None:
     """
 
     def piece(cursor: CursorWrapper) -> Refreshed | None:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [REFRESH_LOCK])
-        if not cursor.fetchone()[0]:
-            return None
-        return _take_and_compute(cursor, limit, None)
+        return _take_and_compute(cursor, limit, None) if _has_its_turn(cursor) else None
 
     return _with_partitions(piece)
 
@@ -73,10 +73,9 @@ def refresh(limit: int = BATCHES) -> Refreshed | None:
 def refresh_span(start: datetime, end: datetime) -> Refreshed:
     """Takes every untaken ledger entry that touches a minute in [start, end), before its rows go.
 
-    Waits for a refresh that is running, so that afterwards none is computing buckets of the span. Nor
-    does one later, where the rows are too old for ingest to store more. Where they are not, it is called
-    inside the transaction that takes the rows away, which keeps every refresh out until that commits:
-    one that found no rows would delete their buckets.
+    Waits for a refresh that is running. Called inside the transaction that takes the rows away and says so
+    (GoneSpan), it keeps every other out until that commits: one that found a part of the rows would
+    compute their buckets from it. Where much may be pending, call it before too, so that this is short.
     """
 
     def piece(cursor: CursorWrapper) -> Refreshed:
@@ -106,15 +105,6 @@ def recompute(sensor_id: int, start: datetime, end: datetime) -> Refreshed:
     return _with_partitions(piece)
 
 
-def raw_edge() -> datetime | None:
-    """From when on raw rows are kept: the start of their oldest partition. None: there are none.
-
-    No bucket before it is ever computed again. Partitions start at midnight UTC, so that no hour or
-    day lies on both sides.
-    """
-    return min((span.start for span in existing().values()), default=None)
-
-
 # --- the steps -----------------------------------------------------------------------------------
 
 
@@ -130,6 +120,20 @@ def _with_partitions(piece: Callable[[CursorWrapper], _Done]) -> _Done:
                 ensure_partitions(moment, moment, table)
 
 
+def _has_its_turn(cursor: CursorWrapper) -> bool:
+    """A bare try would hardly ever find the lock free while retention is at work, piece after piece."""
+    try:
+        with transaction.atomic():
+            cursor.execute(f"SET LOCAL lock_timeout = {TURN_TIMEOUT}")
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [REFRESH_LOCK])
+    except OperationalError as error:
+        if getattr(error.__cause__, "pgcode", None) != _LOCK_NOT_AVAILABLE:
+            raise
+        return False
+    cursor.execute("SET LOCAL lock_timeout TO DEFAULT")
+    return True
+
+
 def _take_and_compute(cursor: CursorWrapper, limit: int, span: Span | None) -> Refreshed:
     cursor.execute(_TOUCHED)
     cursor.execute("DELETE FROM touched_minute")  # refresh_span() may run twice in one transaction
@@ -143,10 +147,10 @@ def _take_and_compute(cursor: CursorWrapper, limit: int, span: Span | None) -> R
 
 
 def _compute_touched(cursor: CursorWrapper, batches: int) -> Refreshed:
-    edge = raw_edge()
-    cursor.execute("DELETE FROM touched_minute WHERE %s::timestamptz IS NULL OR start < %s", [edge, edge])
+    spans = existing().values()
+    cursor.execute(_LEAVE_WHAT_HAS_NO_PARTITION, [[s.start for s in spans], [s.end for s in spans]])
     frozen = cursor.rowcount
-    cursor.execute(_LEAVE_WHAT_HAS_FEWER_ROWS)
+    cursor.execute(_LEAVE_WHAT_HAS_GONE)
     frozen += cursor.rowcount
     _require_partitions(cursor)
     cursor.execute("SELECT count(*) FROM touched_minute")
@@ -218,17 +222,17 @@ SELECT sensor_id, start FROM monitoring_rollup_minute
 WHERE sensor_id = %(sensor)s AND start >= date_trunc('minute', %(start)s::timestamptz) AND start < %(end)s
 """
 
-# Of a sensor that keeps its rows for less time than the rest: a minute past that time is computed only
-# while it has more rows than its bucket has seen. Else some were deleted already, and a late one would
-# take their place in it.
-_LEAVE_WHAT_HAS_FEWER_ROWS = """
-DELETE FROM touched_minute AS touched USING monitoring_sensor AS sensor
-WHERE sensor.id = touched.sensor_id AND touched.start < now() - sensor.retention_days * interval '1 day'
-  AND (SELECT count FROM monitoring_rollup_minute
-       WHERE sensor_id = touched.sensor_id AND start = touched.start)
-   >= (SELECT count(*) FROM monitoring_measurement
-       WHERE sensor_id = touched.sensor_id
-         AND created_at >= touched.start AND created_at < touched.start + interval '1 minute')
+# Somebody may have detached one; else retention did, and _LEAVE_WHAT_HAS_GONE finds the minute too. A
+# partition begins and ends at midnight UTC, so that no hour or day lies on both sides.
+_LEAVE_WHAT_HAS_NO_PARTITION = """
+DELETE FROM touched_minute AS touched WHERE NOT EXISTS (
+    SELECT FROM unnest(%s::timestamptz[], %s::timestamptz[]) AS span (start, until)
+    WHERE touched.start >= span.start AND touched.start < span.until)
+"""
+_LEAVE_WHAT_HAS_GONE = """
+DELETE FROM touched_minute AS touched USING monitoring_gonespan AS gone
+WHERE gone.sensor_id IN (0, touched.sensor_id)
+  AND touched.start < gone.until AND touched.start + interval '1 minute' > gone.start
 """
 
 # Stores the buckets that have something in them and returns those that have not. The LATERAL aggregate

@@ -68,7 +68,7 @@ def read(sensor: Sensor, span: Span, points: int, zone: tzinfo = UTC) -> Series:
     rows = _query(sensor, span, minutes, step, starts, points)
     is_raw = bool(rows) and rows[0][0] is not None
     found = [
-        Point(starts[max(place, 1) - 1] if at is None else at, count, _finite(avg), low, high)
+        Point(starts[place - 1] if at is None else at, count, _finite(avg), low, high)
         for at, place, count, avg, low, high in rows
     ]
     filled = len({_floor(point.start, _MINUTE) for point in found}) if is_raw else len(found)
@@ -170,7 +170,7 @@ def _query(
         parts += [_MINUTES_OF_CUT_HOURS, _HOURS_WITHOUT_MINUTES]
         parts += [_HOURS] if step < _DAY else [_DAYS, _HOURS_OF_CUT_DAYS, _DAYS_WITHOUT_HOURS]
     sql = _BUCKETS.format(parts="\n    UNION ALL\n".join(parts))
-    if step == _MINUTE and _keeps_rows_since(sensor) <= span.start:
+    if step == _MINUTE:
         sql = _ROWS_OR_BUCKETS.format(buckets=sql)
     params: dict[str, Any] = {
         "sensor": sensor.pk,
@@ -189,12 +189,6 @@ def _query(
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         return list(cursor.fetchall())
-
-
-def _keeps_rows_since(sensor: Sensor) -> datetime:
-    """Before it, there may be fewer rows than the rollups have seen."""
-    days = min(settings.RETENTION_DAYS, sensor.retention_days or settings.RETENTION_DAYS)
-    return datetime.now(UTC) - days * _DAY
 
 
 def _array(moments: list[datetime]) -> str:
@@ -243,7 +237,7 @@ _HOURS_OF_CUT_DAYS = """
           AND start NOT IN (SELECT start FROM cut_hour)
     ) AS part"""
 
-# Older than the finer rollups that are kept, a bucket is counted whole where it begins.
+# Older than the finer rollups that are kept, a bucket is counted whole where it begins, or the span does.
 _HOURS_WITHOUT_MINUTES = """
     SELECT part.* FROM unnest(%(cut_hours)s::timestamptz[]) AS cut (start) CROSS JOIN LATERAL (
         SELECT start, count, sum, min, max FROM monitoring_rollup_hour
@@ -260,8 +254,9 @@ _DAYS_WITHOUT_HOURS = """
                AND start >= cut.start AND start < cut.start + interval '1 day')
     ) AS part"""
 
-# untaken: the sensor's minutes that a refresh has yet to take. cut_hour, cut_day: those that cannot be
-# read whole, for an untaken minute in them or a bucket that begins or ends in them.
+# untaken: the sensor's minutes that a refresh has yet to compute. cut_hour, cut_day: those that cannot be
+# read whole, for an untaken minute in them or a bucket that begins or ends in them. OFFSET 0: a look-up of
+# two rows at most, and no join.
 _BUCKETS = """
 WITH untaken AS MATERIALIZED (
     SELECT DISTINCT to_timestamp(minute * 60.0::float8) AS start
@@ -271,6 +266,10 @@ WITH untaken AS MATERIALIZED (
     ) AS newest, unnest(touched_sensors, touched_minutes) AS pair (sensor_id, minute)
     WHERE touched_sensors @> ARRAY[%(sensor)s::bigint]
       AND sensor_id = %(sensor)s AND minute >= %(first_minute)s AND minute < %(end_minute)s
+      AND NOT EXISTS (
+        SELECT FROM monitoring_gonespan AS gone WHERE gone.sensor_id IN (0, %(sensor)s)
+           AND to_timestamp(minute * 60.0::float8) < gone.until
+           AND to_timestamp((minute + 1) * 60.0::float8) > gone.start OFFSET 0)
 ), cut_hour AS MATERIALIZED (
     SELECT unnest(%(cut_hours)s::timestamptz[]) AS start
     UNION SELECT date_trunc('hour', start, 'UTC') FROM untaken
@@ -279,7 +278,8 @@ WITH untaken AS MATERIALIZED (
     UNION SELECT date_trunc('day', start, 'UTC') FROM untaken
 ), part (start, count, sum, min, max) AS ({parts}
 )
-SELECT NULL::timestamptz AS created_at, width_bucket(start, %(starts)s::timestamptz[]) AS place,
+SELECT NULL::timestamptz AS created_at,
+       GREATEST(1, width_bucket(start, %(starts)s::timestamptz[])) AS place,
        sum(count)::bigint AS count, sum(sum) / sum(count)::float8 AS avg, min(min) AS min, max(max) AS max
 FROM part GROUP BY place ORDER BY place
 """
@@ -289,7 +289,12 @@ WITH few_rows AS MATERIALIZED (
     SELECT created_at, value FROM monitoring_measurement
     WHERE sensor_id = %(sensor)s AND created_at >= %(from)s AND created_at < %(to)s
     ORDER BY created_at LIMIT %(rows)s + 1
-), few AS MATERIALIZED (SELECT count(*) <= %(rows)s AS are FROM few_rows)
+), few AS MATERIALIZED (
+    SELECT count(*) <= %(rows)s AND NOT EXISTS (
+        SELECT FROM monitoring_gonespan
+        WHERE sensor_id IN (0, %(sensor)s) AND start < %(to)s AND until > %(from)s) AS are
+    FROM few_rows
+)
 SELECT created_at, 0 AS place, 1::bigint AS count, value AS avg, value AS min, value AS max
 FROM few_rows WHERE (SELECT are FROM few)
 UNION ALL

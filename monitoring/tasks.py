@@ -106,7 +106,7 @@ def delete_expired() -> dict[str, int]:
     return _told("expired", retention.delete_expired(TimeShare(SHARE_SECONDS)))
 
 
-@shared_task(name="monitoring.remove_sensors")
+@shared_task(name=removal.TASK)
 def remove_sensors() -> dict[str, int]:
     """Goes on removing the sensors that somebody deleted; returns how many rows and sensors went."""
     return _told("removed with their sensors", removal.remove_sensors(TimeShare(SHARE_SECONDS)))

@@ -96,3 +96,10 @@ def test_too_many_partitions_are_refused_before_anything_starts(settings: object
     (line,) = said()
     assert "RETENTION_DAYS=730" in line
     assert "PARTITION_WIDTH=week" in line
+    settings.PARTITION_WIDTH = "month"  # type: ignore[attr-defined]
+    settings.ROLLUP_MINUTE_RETENTION_DAYS = settings.ROLLUP_HOUR_RETENTION_DAYS = 36_500  # type: ignore[attr-defined]
+    (line,) = said()
+    assert "ROLLUP_MINUTE_RETENTION_DAYS=36500" in line
+    assert "Set ROLLUP_MINUTE_RETENTION_DAYS to 3273 or less." in line
+    settings.ROLLUP_MINUTE_RETENTION_DAYS = 3273  # type: ignore[attr-defined]
+    assert said() == []

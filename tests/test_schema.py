@@ -8,6 +8,7 @@ from django.db import IntegrityError, connection
 
 from monitoring.models import Measurement, Sensor
 from monitoring.partitions import Span, TooManyPartitionsError, ensure_partitions, existing, period_around
+from monitoring.rollups import MINUTES
 
 pytestmark = pytest.mark.django_db
 
@@ -58,9 +59,16 @@ def test_another_width_fills_the_gaps(db: None, settings: object) -> None:
 
 def test_more_partitions_than_planning_bears_are_refused(db: None, settings: object) -> None:
     settings.PARTITION_WIDTH = "day"  # type: ignore[attr-defined]
-    with pytest.raises(TooManyPartitionsError, match="PARTITION_WIDTH"):
+    with pytest.raises(TooManyPartitionsError, match="set a wider PARTITION_WIDTH than day, or"):
         ensure_partitions(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
     assert existing() == {}
+    with pytest.raises(
+        TooManyPartitionsError, match=r"ROLLUP_\.\.\._RETENTION_DAYS of monitoring_rollup_minute"
+    ):
+        ensure_partitions(datetime(2016, 1, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC), MINUTES)
+    settings.PARTITION_WIDTH = "month"  # type: ignore[attr-defined]
+    with pytest.raises(TooManyPartitionsError, match="most: set a shorter RETENTION_DAYS"):
+        ensure_partitions(datetime(2016, 1, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
 
 
 @pytest.mark.parametrize(

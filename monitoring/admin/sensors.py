@@ -19,7 +19,7 @@ from monitoring.admin import ages
 from monitoring.admin.column import column
 from monitoring.models import Sensor
 from monitoring.models.sensor import SensorQuerySet
-from monitoring.removal import Belongings, belongings
+from monitoring.removal import Belongings, belongings, request_removal
 
 # Sensors that a confirmation says in detail what goes with.
 MOST_SHOWN = 50
@@ -101,7 +101,7 @@ class SensorAdmin(ModelAdmin):  # type: ignore[misc]
         self.delete_queryset(request, Sensor.objects.filter(pk=obj.pk))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Sensor]) -> None:
-        cast(SensorQuerySet, queryset).request_removal()
+        request_removal(cast(SensorQuerySet, queryset))
         text = gettext("Nothing more comes in for it. A job removes what was measured, piece by piece.")
         self.message_user(request, text)
 

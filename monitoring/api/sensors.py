@@ -25,7 +25,7 @@ from monitoring.api.serializers import (
 from monitoring.decoders.limits import MAX_SENSOR_ID
 from monitoring.models import Sensor
 from monitoring.models.sensor import SensorQuerySet
-from monitoring.removal import belongings
+from monitoring.removal import belongings, request_removal
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SENSORS = {"serializer": SensorSerializer, "cursor": lambda sensor: Cursor(_EPOCH, sensor.pk)}
@@ -104,7 +104,7 @@ class OneSensor(APIView):
         if not sensors.exists():
             raise NotFound(_NONE)
         going = belongings(sensor_id)
-        sensors.request_removal()
+        request_removal(sensors)
         detail = "It takes no more measurements, and is being removed with all that belongs to it."
         answer = {"detail": detail, "sensor": sensor_id, **going._asdict()}
         return Response(RemovalSerializer(answer).data, status=status.HTTP_202_ACCEPTED)

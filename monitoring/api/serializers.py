@@ -138,7 +138,9 @@ class LedgerSumsSerializer(serializers.Serializer[Any]):
 
 class RejectedTotalsSerializer(serializers.Serializer[Any]):
     seen = serializers.IntegerField()
-    kept = serializers.IntegerField(help_text="Those whose payload was kept; a cap per code and hour.")
+    kept = serializers.IntegerField(
+        help_text="Those whose payload was kept, until its own retention ends; a cap per code and hour."
+    )
 
 
 class BooksSerializer(serializers.Serializer[Any]):
@@ -150,5 +152,7 @@ class BooksSerializer(serializers.Serializer[Any]):
         help_text="handed_over = pending.messages + ledger.messages, and readings = stored + duplicates"
         " + rejected. Exact at rest; false for moments while batches are being ingested."
     )
-    rejected_by_code = serializers.DictField(child=RejectedTotalsSerializer())
+    rejected_by_code = serializers.DictField(
+        child=RejectedTotalsSerializer(), help_text="Since the first day; `seen` adds up to ledger.rejected."
+    )
     processes = serializers.DictField(child=serializers.BooleanField())

@@ -2,13 +2,14 @@
 
 from monitoring.models.ledger import IngestBatch, IngestTotal
 from monitoring.models.measurement import Measurement
-from monitoring.models.rejected import RejectedMessage, RejectedTally
-from monitoring.models.retention import RetentionRun
+from monitoring.models.rejected import RejectedMessage, RejectedTally, RejectedTotal
+from monitoring.models.retention import GoneSpan, RetentionRun
 from monitoring.models.rollup import DayRollup, HourRollup, MinuteRollup
 from monitoring.models.sensor import Sensor
 
 __all__ = [
     "DayRollup",
+    "GoneSpan",
     "HourRollup",
     "IngestBatch",
     "IngestTotal",
@@ -16,6 +17,7 @@ __all__ = [
     "MinuteRollup",
     "RejectedMessage",
     "RejectedTally",
+    "RejectedTotal",
     "RetentionRun",
     "Sensor",
 ]

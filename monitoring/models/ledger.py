@@ -88,7 +88,7 @@ class IngestBatch(models.Model):
     """
 
     id = models.UUIDField(_("batch"), primary_key=True)
-    source = models.CharField(_("source"), max_length=100, help_text=_("mqtt:<bridge> or http."))
+    source = models.CharField(_("source"), max_length=100, help_text=_("mqtt:<bridge>, http or import."))
     messages = models.PositiveIntegerField(_("messages"), default=0)
     readings = models.PositiveIntegerField(_("readings"), default=0)
     stored = models.PositiveIntegerField(_("stored"), default=0)

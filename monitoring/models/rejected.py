@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TypedDict
 
 from django.conf import settings
 from django.db import connection, models
@@ -95,11 +96,55 @@ class RejectedMessage(models.Model):
         return f"{self.code}: {self.detail}"
 
 
+class Seen(TypedDict):
+    seen: int
+    kept: int
+
+
+class RejectedTallyQuerySet(models.QuerySet["RejectedTally"]):
+    def by_code(self) -> dict[str, Seen]:
+        """Since the first day: {"unknown_sensor": {"seen": 3, "kept": 2}}, in the order of the codes."""
+        with connection.cursor() as cursor:
+            cursor.execute(_BY_CODE)
+            return {code: {"seen": int(seen), "kept": int(kept)} for code, seen, kept in cursor.fetchall()}
+
+    def fold(self, before: datetime, limit: int) -> int:
+        """Adds the oldest hours before `before`, so many rows at most, to their code's total, and deletes
+        them; returns how many. One statement, so that the sums never change."""
+        with connection.cursor() as cursor:
+            cursor.execute(_FOLD, [before, limit])
+            return int(cursor.fetchone()[0])
+
+
+_BY_CODE = """
+SELECT code, sum(seen), sum(kept) FROM (
+    SELECT code, seen, kept FROM monitoring_rejectedtally
+    UNION ALL SELECT code, seen, kept FROM monitoring_rejectedtotal
+) AS both_sides GROUP BY code ORDER BY code
+"""
+
+_FOLD = """
+WITH piece AS (
+    DELETE FROM monitoring_rejectedtally WHERE id IN (
+        SELECT id FROM monitoring_rejectedtally WHERE hour < %s
+        ORDER BY hour, id LIMIT %s FOR UPDATE SKIP LOCKED
+    ) RETURNING code, seen, kept
+), added AS (
+    INSERT INTO monitoring_rejectedtotal AS total (code, seen, kept)
+    SELECT code, sum(seen), sum(kept) FROM piece GROUP BY code
+    ON CONFLICT (code) DO UPDATE SET
+        seen = total.seen + EXCLUDED.seen, kept = total.kept + EXCLUDED.kept
+)
+SELECT count(*) FROM piece
+"""
+
+
 class RejectedTally(models.Model):
     """How many were rejected with a code in an hour, and how many of them were kept with their payload.
 
     The payload bytes kept for one code and hour are capped (REJECTED_MAX_BYTES_PER_HOUR), so that a
-    flood of garbage from a public broker does not fill the disk; past the cap they are counted here.
+    flood of garbage from a public broker does not fill the disk; past the cap they are counted here. Kept
+    for as long as rejected messages are, and then added to RejectedTotal.
     """
 
     code = models.CharField(_("code"), max_length=32)
@@ -108,6 +153,8 @@ class RejectedTally(models.Model):
     kept = models.PositiveBigIntegerField(_("kept"), default=0)
     kept_bytes = models.PositiveBigIntegerField(_("bytes kept"), default=0)
 
+    objects = RejectedTallyQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("rejected by hour")
         verbose_name_plural = _("rejected by hour")
@@ -115,3 +162,18 @@ class RejectedTally(models.Model):
 
     def __str__(self) -> str:
         return f"{self.code} {self.hour:%Y-%m-%d %H}h: {self.seen}"
+
+
+class RejectedTotal(models.Model):
+    """What the hours that are no longer kept one by one come to, so that the sums hold for ever."""
+
+    code = models.CharField(_("code"), max_length=32, primary_key=True)
+    seen = models.PositiveBigIntegerField(_("seen"))
+    kept = models.PositiveBigIntegerField(_("kept"))
+
+    class Meta:
+        verbose_name = _("rejected in all hours before")
+        verbose_name_plural = _("rejected in all hours before")
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.seen}"

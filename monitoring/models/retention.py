@@ -1,4 +1,4 @@
-"""What retention has taken away."""
+"""What retention has taken away, and where."""
 
 from datetime import datetime
 
@@ -73,3 +73,45 @@ class RetentionRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {self.target}".rstrip()
+
+
+class GoneSpanQuerySet(models.QuerySet["GoneSpan"]):
+    def widen(self, sensor_id: int, start: datetime, until: datetime) -> None:
+        """Adds [start, until) to what has gone of a sensor, or of all (0).
+
+        Call it in the transaction that takes the rows away, or before it, once a refresh has taken what
+        is pending there (monitoring.rollups.refresh_span) and while that keeps other refreshes out.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute(_WIDEN, [sensor_id, start, until])
+
+
+_WIDEN = """
+INSERT INTO monitoring_gonespan AS gone (sensor_id, start, until) VALUES (%s, %s, %s)
+ON CONFLICT (sensor_id) DO UPDATE SET
+    start = LEAST(gone.start, EXCLUDED.start), until = GREATEST(gone.until, EXCLUDED.until)
+"""
+
+
+class GoneSpan(models.Model):
+    """From the first to the last moment that measurements were taken away of, by retention.
+
+    In it rows may be missing that the rollups have seen, so no bucket there is computed again, and a
+    series reads the buckets rather than the rows. It only ever grows: a retention that is lengthened
+    brings no row back.
+    """
+
+    sensor_id = models.PositiveBigIntegerField(
+        _("sensor"), primary_key=True, help_text=_("0: all of them, as whole partitions.")
+    )
+    start = models.DateTimeField(_("from"))
+    until = models.DateTimeField(_("to"))
+
+    objects = GoneSpanQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("span whose rows have gone")
+        verbose_name_plural = _("spans whose rows have gone")
+
+    def __str__(self) -> str:
+        return f"{self.sensor_id or 'all'}: {self.start:%Y-%m-%d} - {self.until:%Y-%m-%d}"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from django.core.validators import MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import connection, models
 from django.db.models import OuterRef, Subquery
 from django.utils import timezone
@@ -104,7 +104,7 @@ class Sensor(models.Model):
         _("retention (days)"),
         null=True,
         blank=True,
-        validators=[MinValueValidator(2)],
+        validators=[MinValueValidator(2), MaxValueValidator(36_500)],
         help_text=_(
             "Keeps this sensor's measurements for fewer days than the rest; empty keeps them as long."
         ),

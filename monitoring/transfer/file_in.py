@@ -67,7 +67,7 @@ class FileIn:
         self._entry: str | None = None
 
     def run(self) -> None:
-        """Raises FileError, OSError, TooManyPartitionsError, django.db.Error."""
+        """Raises FileError, OSError, TooManyPartitionsError, PartitionLeavingError, django.db.Error."""
         with self._open() as raw:
             size = self._size()
             file = self._unpacked(raw)

@@ -8,7 +8,7 @@
 The ledger's entry has no messages: none was handed over, so the books stay balanced. It counts what
 came as far as the table, stored or a duplicate; a line that was refused is no rejected message, since it
 still stands in its file. A sensor that is switched off, or that has another unit by now, is no reason to
-refuse: what was exported comes back as it was.
+refuse: what was exported comes back as it was. One that is being removed is.
 """
 
 from collections.abc import Iterable, Sequence
@@ -51,7 +51,8 @@ class Outcome(NamedTuple):
 
 
 def store(rows: Sequence[Row], create_sensors: bool) -> Outcome:
-    """Commits them. Raises TooManyPartitionsError, and django.db.Error where the database is away."""
+    """Commits them. Raises TooManyPartitionsError, PartitionLeavingError, and django.db.Error where the
+    database is away."""
     now = datetime.now(UTC)
     oldest, newest = _kept_since(settings.RETENTION_DAYS, now), now + MAX_CLOCK_AHEAD
     refused = [fault for row in rows if (fault := _out_of_time(row, oldest, newest))]
@@ -112,13 +113,16 @@ def _in_one_transaction(rows: Sequence[Row], create_sensors: bool, now: datetime
     oldest = {
         sensor.pk: _kept_since(sensor.retention_days, now)
         for sensor in sensors.values()
-        if sensor.retention_days
+        if sensor.retention_days and sensor.retention_days < settings.RETENTION_DAYS
     }
     taken: list[Row] = []
     refused: list[Fault] = []
     for row in rows:
         if row.sensor_id not in sensors:
             refused.append(Fault(row.line, Code.UNKNOWN_SENSOR, f"there is no sensor {row.sensor_id}"))
+        elif sensors[row.sensor_id].removal_requested_at:
+            # What is stored now would go with it.
+            refused.append(Fault(row.line, Code.INACTIVE_SENSOR, f"sensor {row.sensor_id} is being removed"))
         elif row.sensor_id in oldest and row.created_at < oldest[row.sensor_id]:
             refused.append(_too_old(row, oldest[row.sensor_id], f"retention of sensor {row.sensor_id}"))
         else:

@@ -1,11 +1,16 @@
 """Sensors are registered, changed and deleted over HTTP."""
 
+import json
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+from celery import Celery
 from django.db import connection
 from rest_framework.test import APIClient
 
+from bridge.store import BatchStore
+from monitoring import removal
 from monitoring.models import Measurement, Sensor
 from monitoring.pieces import TimeShare
 from monitoring.removal import remove_sensors
@@ -51,6 +56,29 @@ def test_it_works(sender: APIClient, client: APIClient, measure: Callable[..., N
     assert sender.post(SENSORS, {"name": "next"}, format="json").json()["id"] == 71
 
 
+def test_the_job_is_sent_at_once(
+    sender: APIClient, sensors: object, store: BatchStore, django_capture_on_commit_callbacks: Any
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        assert sender.delete(f"{SENSORS}3/").status_code == 202
+    (sent,) = store.redis.lrange("upkeep", 0, -1)
+    assert json.loads(sent)["headers"]["task"] == "monitoring.remove_sensors"
+    with django_capture_on_commit_callbacks(execute=True):
+        assert sender.delete(f"{SENSORS}3/").status_code == 202
+    assert store.redis.llen("upkeep") == 1
+
+
+def test_a_queue_that_is_away_changes_nothing(
+    sender: APIClient, sensors: object, django_capture_on_commit_callbacks: Any, monkeypatch: Any
+) -> None:
+    with Celery(broker="redis://127.0.0.1:1/0", set_as_current=False) as away:
+        away.conf.broker_connection_timeout = 0.1
+        monkeypatch.setattr(removal, "current_app", away)
+        with django_capture_on_commit_callbacks(execute=True):
+            assert sender.delete(f"{SENSORS}3/").status_code == 202
+    assert remove_sensors(TimeShare())["sensors"] == 1
+
+
 def test_it_needs_a_token(client: APIClient, sensors: object) -> None:
     for answer in (
         client.post(SENSORS, {"name": "x"}, format="json"),
@@ -70,6 +98,7 @@ def test_it_needs_a_token(client: APIClient, sensors: object) -> None:
         ({"name": "x" * 201}, "name"),
         ({"name": "x", "retention_days": 1}, "retention_days"),
         ({"name": "x", "retention_days": 10**12}, "retention_days"),
+        ({"name": "x", "retention_days": 36_501}, "retention_days"),
         ({"name": "x", "id": 0}, "id"),
         ({"name": "x", "id": 2**63}, "id"),
         ({"name": "x", "added_at": "2020-01-01T00:00:00Z"}, "added_at"),

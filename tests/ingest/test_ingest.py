@@ -10,9 +10,9 @@ from django.db import OperationalError, connection
 
 from bridge.batch import Batch, Message, time_ordered_id, to_datetime
 from bridge.store import BatchStore, Receipt
-from monitoring import ingest as story
 from monitoring.decoders.examples import Example, load
 from monitoring.ingest import End, ingest
+from monitoring.ingest.progress import Progress
 from monitoring.models import IngestBatch, Measurement, RejectedMessage, RejectedTally, Sensor
 from monitoring.models.measurement_queryset import MeasurementQuerySet
 
@@ -136,7 +136,7 @@ def test_every_example_ends_as_it_says(
         Sensor.objects.register(
             [Sensor(id=one.id, name="s", kind=one.kind, unit=one.unit, is_active=one.is_active)]
         )
-    monkeypatch.setattr(story, "_begin", lambda batch: story._Progress(batch, example.oldest))
+    monkeypatch.setattr(Progress, "begin", lambda batch: Progress(batch, example.oldest))
     batch = Batch(time_ordered_id(), "test", [message])
     store.hand_over(batch, Receipt(str(batch.id), "", 60))
 

@@ -3,11 +3,12 @@
 import contextlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 from django.db import connection
 
-from monitoring.models import Measurement, Sensor
+from monitoring.models import IngestBatch, Measurement, Sensor
 from monitoring.partitions import ensure_partitions
 from tests.ingest.conftest import hand_over  # noqa: F401 -- a fixture
 
@@ -50,3 +51,21 @@ def measure() -> Callable[..., None]:
         )
 
     return measure
+
+
+@pytest.fixture
+def pending(measure: Callable[..., None]) -> Callable[..., None]:
+    """pending(moment, 10): ten rows of sensor 1 from then on, within a minute, that no refresh has taken."""
+
+    def pending(moment: datetime, count: int = 10) -> None:
+        measure(1, moment, count)
+        IngestBatch.objects.create(
+            id=uuid4(),
+            source="http",
+            first_received_at=moment,
+            last_received_at=moment,
+            touched_sensors=[1],
+            touched_minutes=[int(moment.timestamp()) // 60],
+        )
+
+    return pending

@@ -10,6 +10,7 @@ from monitoring.models import Measurement, RejectedMessage, RejectedTally, Reten
 from monitoring.pieces import TimeShare
 from monitoring.removal import belongings, remove_sensors
 from monitoring.retention import delete_expired, expired
+from tests.locks import held_until_wanted
 
 pytestmark = pytest.mark.django_db
 NOW = datetime.now(UTC)
@@ -51,12 +52,25 @@ def test_it_works(sensors: dict[int, Sensor], measure: Callable[..., None]) -> N
     assert not any(delete_expired(TimeShare(), NOW).values())
 
 
+def test_what_was_rejected_is_counted_for_ever(db: None) -> None:
+    for days, code, seen in ((0, "failed", 3), (91, "failed", 5), (92, "failed", 7), (400, "not_json", 11)):
+        RejectedTally.objects.create(code=code, hour=NOW - timedelta(days=days), seen=seen, kept=2)
+    before = RejectedTally.objects.by_code()
+    assert before == {"failed": {"seen": 15, "kept": 6}, "not_json": {"seen": 11, "kept": 2}}
+    delete_expired(TimeShare(), NOW)
+    assert RejectedTally.objects.get().seen == 3
+    assert RejectedTally.objects.by_code() == before
+    RejectedTally.objects.create(code="failed", hour=NOW - timedelta(days=91), seen=1, kept=0)
+    delete_expired(TimeShare(), NOW)
+    assert RejectedTally.objects.by_code()["failed"] == {"seen": 16, "kept": 6}
+
+
 def test_it_stops_when_its_time_is_used(
     sensors: dict[int, Sensor], measure: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Sensor.objects.filter(pk=1).update(retention_days=5)
     measure(1, NOW - timedelta(days=20), 35)
-    used = iter([False, False, True])
+    used = iter([False, False, False, True])
     monkeypatch.setattr(TimeShare, "is_used", property(lambda share: next(used, True)))
     assert delete_expired(TimeShare(1), NOW)["sensor_rows"] == 20
     assert RetentionRun.objects.get().rows == 20
@@ -104,6 +118,14 @@ def test_a_sensor_goes_with_all_that_is_its(
     assert list(Sensor.objects.values_list("pk", flat=True)) == [2, 3]
     assert Measurement.objects.count() == 3
     assert remove_sensors(TimeShare()) == {"rows": 0, "sensors": 0}
+
+
+def test_a_run_without_an_end_waits_for_another(transactional_db: None) -> None:
+    """`manage.py retention` would say that nothing went, because beat's job was at a piece just then."""
+    reject(NOW - timedelta(days=91))
+    with held_until_wanted(retention.DELETE_LOCK):
+        assert delete_expired(TimeShare(60), NOW)["rejected"] == 0
+        assert delete_expired(TimeShare(), NOW)["rejected"] == 1
 
 
 def test_a_sensor_stays_while_something_is_left(

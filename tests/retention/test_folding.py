@@ -9,7 +9,7 @@ import pytest
 from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 
-from monitoring import ledger
+from monitoring import ledger, pieces
 from monitoring.ledger import fold
 from monitoring.models import IngestBatch, IngestTotal, RetentionRun
 from monitoring.pieces import TimeShare
@@ -41,7 +41,8 @@ def enter(count: int, ingested_at: datetime, source: str = "mqtt:main", taken: b
 
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger, "PIECE", 10)
+    for module in (ledger, pieces):
+        monkeypatch.setattr(module, "PIECE", 10)
 
 
 @pytest.mark.django_db

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from io import StringIO
+from typing import Any
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from bridge.store import BatchStore
 from monitoring import tasks
@@ -44,6 +45,15 @@ def test_it_works(partitions: str, measure: Callable[..., None], store: BatchSto
     assert list(Measurement.objects.values_list("sensor").distinct()) == [(3,)]
     assert "nothing" in said("--dry-run")
     assert said() == "nothing went\n"
+
+
+def test_it_goes_as_far_as_it_can_without_redis(partitions: str, settings: Any) -> None:
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    out = StringIO()
+    with pytest.raises(CommandError, match=r"Redis .* \(REDIS_URL: .*\), so the ledger"):
+        call_command("retention", stdout=out)
+    assert partitions in out.getvalue()
+    assert partitions not in existing()
 
 
 def test_the_jobs_do_the_same(partitions: str, measure: Callable[..., None], store: BatchStore) -> None:

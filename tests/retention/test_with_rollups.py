@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
 
 import pytest
 
 from monitoring import rollups
-from monitoring.models import IngestBatch, Sensor
+from monitoring.models import Sensor
 from monitoring.partitions import existing
 from monitoring.pieces import TimeShare
 from monitoring.removal import belongings, remove_sensors
@@ -15,25 +14,7 @@ from monitoring.retention import delete_expired, drop_partitions
 from tests.retention.conftest import OLD
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def pending(measure: Callable[..., None]) -> Callable[[datetime], None]:
-    """pending(moment): ten rows of sensor 1 within a minute, which no refresh has taken."""
-
-    def pending(moment: datetime) -> None:
-        moment = moment.replace(second=0, microsecond=0)
-        measure(1, moment, 10)
-        IngestBatch.objects.create(
-            id=uuid4(),
-            source="http",
-            first_received_at=moment,
-            last_received_at=moment,
-            touched_sensors=[1],
-            touched_minutes=[int(moment.timestamp()) // 60],
-        )
-
-    return pending
+NOW = datetime.now(UTC).replace(second=0, microsecond=0)
 
 
 def hours() -> list[int]:
@@ -42,8 +23,8 @@ def hours() -> list[int]:
     return list(HourRollup.objects.order_by("start").values_list("count", flat=True))
 
 
-def test_it_works(partitions: str, pending: Callable[[datetime], None]) -> None:
-    pending(OLD)
+def test_it_works(partitions: str, pending: Callable[..., None]) -> None:
+    pending(OLD.replace(second=0))
     dropped = [partition.name for partition in drop_partitions()]
     assert partitions in dropped
     # The minutes are kept as long as the rows, and went with them; the hours are kept for longer.
@@ -55,22 +36,20 @@ def test_it_works(partitions: str, pending: Callable[[datetime], None]) -> None:
     assert hours() == [10]
 
 
-def test_rows_of_a_sensor_are_rolled_up_before_they_go(
-    partitions: str, pending: Callable[[datetime], None]
-) -> None:
+def test_rows_of_a_sensor_are_rolled_up_before_they_go(partitions: str, pending: Callable[..., None]) -> None:
     Sensor.objects.filter(pk=1).update(retention_days=5)
-    pending(datetime.now(UTC) - timedelta(days=20))
+    pending(NOW - timedelta(days=20))
     assert delete_expired(TimeShare())["sensor_rows"] == 10
     assert hours() == [10]
     rollups.refresh()
     assert hours() == [10]
 
 
-def test_a_sensor_goes_with_its_rollups(partitions: str, pending: Callable[[datetime], None]) -> None:
+def test_a_sensor_goes_with_its_rollups(partitions: str, pending: Callable[..., None]) -> None:
     for days in (20, 10):
-        pending(datetime.now(UTC) - timedelta(days=days))
+        pending(NOW - timedelta(days=days))
     rollups.refresh()
-    pending(datetime.now(UTC) - timedelta(days=1))
+    pending(NOW - timedelta(days=1))
     assert belongings(1)[:2] == (30, 6)
     Sensor.objects.filter(pk=1).request_removal()
     assert remove_sensors(TimeShare()) == {"rows": 36, "sensors": 1}

@@ -10,10 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monitoring import rollups
-from monitoring.models import HourRollup, IngestBatch, Measurement, MinuteRollup, Sensor
+from monitoring.models import GoneSpan, HourRollup, IngestBatch, Measurement, MinuteRollup, Sensor
 from monitoring.partitions import existing
-from monitoring.rollups import Refreshed, raw_edge, recompute, refresh, refresh_span
+from monitoring.rollups import Refreshed, recompute, refresh, refresh_span
 from monitoring.tasks import refresh_rollups
+from tests.locks import held_until_wanted
 from tests.rollups.rows import DAY, HOUR, MINUTE, buckets, expected, store, untaken
 
 START = datetime(2026, 3, 28, 22, 0, tzinfo=UTC)
@@ -98,35 +99,37 @@ def test_values_that_cannot_be_added_up_stop_nothing(years: dict[int, Sensor]) -
 
 
 def test_what_has_no_raw_rows_any_more_is_frozen(years: dict[int, Sensor]) -> None:
-    store([(3, START, 1.0), (3, START + 7 * DAY, 1.0)])
+    store([(3, START, 1.0), (3, START + 7 * DAY, 1.0), (3, START - 60 * DAY, 1.0)])
     refresh()
     before = buckets()
     store([(3, START + MINUTE, 5.0)])  # untaken when its partition goes
+    (name,) = [name for name, span in existing().items() if span.start <= START < span.end]
     with connection.cursor() as cursor:
-        for name, span in existing().items():
-            if span.end <= datetime(2026, 4, 1, tzinfo=UTC):
-                cursor.execute(f"DROP TABLE {name}")
-    assert raw_edge() == datetime(2026, 4, 1, tzinfo=UTC)
+        cursor.execute(f"DROP TABLE {name}")
     assert refresh() == Refreshed(batches=1, minutes=1, frozen=1)
     recompute(3, START, START + HOUR)
     assert buckets() == before
 
 
-def test_a_sensor_that_keeps_its_rows_for_less_time_keeps_its_buckets(sensors: dict[int, Sensor]) -> None:
+def test_a_sensor_whose_rows_have_gone_keeps_its_buckets(sensors: dict[int, Sensor]) -> None:
     old = datetime.now(UTC).replace(second=0, microsecond=0) - 20 * DAY
-    store([(3, old, 1.0), (3, old + MINUTE / 2, 2.0), (3, old + MINUTE, 3.0)])
+    rows = [(old, 1.0), (old + MINUTE / 2, 2.0), (old + MINUTE, 3.0), (old + 1.5 * MINUTE, 4.0)]
+    store([(sensor, at, value) for sensor in (1, 3) for at, value in rows])
     refresh()
     before = buckets()
-    Sensor.objects.filter(pk=3).update(retention_days=10)
-    Measurement.objects.filter(created_at__lt=old + MINUTE).delete()
-    # Late: into a minute whose rows are gone, into one whose rows are still there, into a new one.
-    store([(3, old + MINUTE / 4, 9.0), (3, old + 1.5 * MINUTE, 5.0), (3, old + 2 * MINUTE, 7.0)])
-    assert refresh() == Refreshed(batches=1, minutes=3, frozen=1)
+    until = old + 1.25 * MINUTE
+    Measurement.objects.filter(sensor=3, created_at__lt=until).delete()
+    GoneSpan.objects.widen(3, old, until)
+    # Late: into a minute whose rows are gone, into one of which a part is, into one after, into one before.
+    late = (old + MINUTE / 4, old + 1.75 * MINUTE, old + 2 * MINUTE, old - MINUTE)
+    store([(3, at, 9.0) for at in late])
+    assert refresh() == Refreshed(batches=1, minutes=4, frozen=2)
     after = buckets()["minute"]
-    assert after[3, old] == before["minute"][3, old]
-    assert after[3, old + MINUTE] == (2, 8.0, 3.0, 5.0, 3.0, 5.0)
-    assert after[3, old + 2 * MINUTE] == (1, 7.0, 7.0, 7.0, 7.0, 7.0)
-    assert sum(hour[0] for hour in buckets()["hour"].values()) == 5
+    assert {key: after[key] for key in before["minute"]} == before["minute"]
+    assert (after[3, old + 2 * MINUTE], after[3, old - MINUTE]) == ((1, *[9.0] * 5),) * 2
+    assert sum(hour[0] for (sensor, _), hour in buckets()["hour"].items() if sensor == 3) == 6
+    store([(1, at, 9.0) for at in late])
+    assert refresh() == Refreshed(batches=1, minutes=4)
 
 
 def test_a_span_is_taken_before_it_goes(years: dict[int, Sensor]) -> None:
@@ -145,7 +148,6 @@ def test_a_span_is_taken_before_it_goes(years: dict[int, Sensor]) -> None:
 def test_without_a_partition_of_measurements_all_is_frozen(db: None) -> None:
     store([])
     IngestBatch.objects.update(touched_sensors=[3], touched_minutes=[29_000_000])
-    assert raw_edge() is None
     assert refresh() == Refreshed(batches=1, minutes=1, frozen=1)
 
 
@@ -177,6 +179,14 @@ def test_one_refresh_at_a_time(years: dict[int, Sensor]) -> None:
     assert said == [None]
     assert refresh() == Refreshed(batches=1, minutes=1)
     assert buckets() == expected()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_refresh_has_its_turn_between_pieces_of_retention(years: dict[int, Sensor]) -> None:
+    """Each holds the lock for some tens of milliseconds, one right after the other, for hours."""
+    store([(3, START, 1.0)])
+    with held_until_wanted(rollups.REFRESH_LOCK):
+        assert refresh() == Refreshed(batches=1, minutes=1)
 
 
 @pytest.mark.django_db(transaction=True)

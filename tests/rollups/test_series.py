@@ -173,6 +173,17 @@ def test_old_days_are_shown_when_hours_and_minutes_are_gone(
     assert sum(point["count"] for point in said["points"]) == 3 * 144
 
 
+def test_an_hour_that_is_cut_and_has_no_minutes_any_more_makes_no_point_of_its_own(
+    client: APIClient, years: dict[int, Sensor]
+) -> None:
+    store(every(20 * MINUTE, 5 * HOUR))
+    refresh()
+    MinuteRollup.objects.all().delete()
+    said = ask(client, points=1, **span_of(3 * HOUR, START + HOUR / 2))
+    assert [(point["start"], point["count"]) for point in said["points"]] == [("2026-03-01T00:30:00Z", 12)]
+    assert said["coverage"] == 1
+
+
 def test_several_sensors_at_once(client: APIClient, years: dict[int, Sensor]) -> None:
     store([(3, START, 2.0), (1, START, 20.0)])
     said = ask(client, "series/", sensor=[3, 1, 2], **span_of(HOUR))

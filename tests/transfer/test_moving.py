@@ -20,7 +20,7 @@ from django.db import connection
 from bridge.store import BatchStore
 from monitoring import books
 from monitoring.models import IngestBatch, Measurement, RejectedMessage, Sensor
-from monitoring.partitions import existing
+from monitoring.partitions import MARK, ensure_partitions, existing
 from monitoring.transfer import file_out
 from monitoring.transfer.rows_out import chunks
 
@@ -154,6 +154,34 @@ def test_a_sensor_that_keeps_less_takes_less(sensors: dict[int, Sensor], tmp_pat
     Sensor.objects.filter(pk=3).update(retention_days=2)
     (tmp_path / "a.csv").write_text(f"sensor,created_at,value\n3,{NOON.timestamp():.0f},1\n")
     assert "1 refused (too_old 1)" in load(str(tmp_path / "a.csv"))
+
+
+def test_a_sensor_that_is_being_removed_takes_nothing(sensors: dict[int, Sensor], tmp_path: Path) -> None:
+    """It would be counted as stored, and go with the sensor."""
+    (tmp_path / "a.csv").write_text(HEADER + "".join(f"{n},{NOON.isoformat()},,1,\n" for n in (1, 3)))
+    Sensor.objects.filter(pk=3).request_removal()
+    said = load(str(tmp_path / "a.csv"))
+    assert "1 stored" in said
+    assert "inactive_sensor: sensor 3 is being removed" in said
+    assert Measurement.objects.get().sensor_id == 1
+
+
+def test_any_number_of_days_is_none_too_many(sensors: dict[int, Sensor], tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"{HEADER}1,{NOON.isoformat()},,1,\n")
+    Sensor.objects.update(retention_days=2**31 - 1)
+    assert "1 stored" in load(str(tmp_path / "a.csv"))
+
+
+def test_a_partition_that_is_leaving_is_no_traceback(sensors: dict[int, Sensor], tmp_path: Path) -> None:
+    old = NOON - timedelta(days=300)
+    (name,) = ensure_partitions(old, old)
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE monitoring_measurement DETACH PARTITION {name}")
+        cursor.execute(f"COMMENT ON TABLE {name} IS '{MARK}'")
+    (tmp_path / "a.csv").write_text(f"{HEADER}1,{old.isoformat()},,1,\n")
+    assert f"a.csv: {name} is being dropped; the same command goes on from here" in load(
+        str(tmp_path / "a.csv")
+    )
 
 
 def test_partitions_are_made(sensors: dict[int, Sensor], tmp_path: Path) -> None:

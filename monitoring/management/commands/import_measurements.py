@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error
 
 from monitoring.management.progress import Progress
-from monitoring.partitions import TooManyPartitionsError
+from monitoring.partitions import PartitionLeavingError, TooManyPartitionsError
 from monitoring.transfer.file_in import Counts, FileIn, How
 from monitoring.transfer.formats import Format
 from monitoring.transfer.lines_in import Fault, FileError
@@ -93,6 +93,9 @@ class Command(BaseCommand):
             problem = error.strerror or str(error)
         except TooManyPartitionsError as error:
             raise CommandError(f"{name}: {error}") from None
+        except PartitionLeavingError as error:
+            self._sum_up(name, file, said, began)
+            raise CommandError(f"{name}: {error}; {again}") from None
         except Error as error:
             self._sum_up(name, file, said, began)
             text = str(error).strip().partition("\n")[0]

@@ -3,8 +3,9 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.template.defaultfilters import filesizeformat
+from redis.exceptions import RedisError
 
 from monitoring import books, ledger, removal, retention
 from monitoring.models import RetentionRun
@@ -29,11 +30,14 @@ class Command(BaseCommand):
         retention.drop_partitions()
         retention.delete_expired(TimeShare())
         removal.remove_sensors(TimeShare())
-        ledger.fold(TimeShare(), books.oldest_pending())
+        problem = _fold()
         self._print([_row(run) for run in RetentionRun.objects.filter(last_at__gte=before)], "nothing went")
         waiting = [part.name for kept in retention.TABLES for part in retention.due(kept)]
         if waiting:
-            self.stdout.write(f"still being read, so they go with a later run: {', '.join(waiting)}")
+            why = "still being read, or in the hands of another run, so they go with a later one"
+            self.stdout.write(f"{why}: {', '.join(waiting)}")
+        if problem:
+            raise CommandError(problem)
 
     def _print(self, rows: list[Row], otherwise: str) -> None:
         if not rows:
@@ -47,6 +51,16 @@ class Command(BaseCommand):
                 for column, (cell, width) in enumerate(zip(row, widths, strict=True))
             ]
             self.stdout.write("  ".join(cells).rstrip())
+
+
+def _fold() -> str:
+    """What stood in its way, if anything."""
+    try:
+        oldest_pending = books.oldest_pending()
+    except RedisError as error:
+        return f"Redis does not say what is pending (REDIS_URL: {error}), so the ledger was not folded"
+    ledger.fold(TimeShare(), oldest_pending)
+    return ""
 
 
 def _due() -> list[Row]:

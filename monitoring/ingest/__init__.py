@@ -1,0 +1,23 @@
+"""The story of a batch: from the store, through the decoders, into the database, once.
+
+1. Claim it, which counts the attempt.
+2. Decode every message; make the partitions that the readings need.
+3. In one transaction: enter it in the ledger (there already: done before), lock its sensors, hold each
+   reading against its sensor, store the measurements, keep what was rejected, complete the entry.
+4. Forget it in the store.
+
+Where something is wrong with the surroundings (the database away, a lock, a full disk) the batch is
+postponed. Where something is wrong with a message, it alone is rejected: message by message, under
+savepoints. Where a worker died three times, the next one notes each position before it touches it.
+
+attempt            one attempt at a batch, and what may come of it
+passing            which errors are the surroundings', and go by
+ways               whole, message by message, carefully
+settle             readings held against their sensors, and stored
+progress           what has come of a batch so far, and its entry in the ledger
+known_partitions   those that a batch needs, made before its transaction
+"""
+
+from monitoring.ingest.attempt import Attempt, End, ingest
+
+__all__ = ["Attempt", "End", "ingest"]

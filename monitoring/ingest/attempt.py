@@ -1,0 +1,72 @@
+"""One attempt at a batch, and what may come of it."""
+
+import logging
+from enum import Enum
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db import connection
+
+from bridge.batch import Batch
+from bridge.failpoints import failpoint
+from bridge.store import BatchStore, Claim
+from monitoring.ingest import known_partitions
+from monitoring.ingest.passing import is_passing
+from monitoring.ingest.ways import at_once, carefully, one_by_one
+from monitoring.models import IngestBatch
+
+logger = logging.getLogger(__name__)
+
+
+class End(Enum):
+    """How an attempt at a batch ended."""
+
+    STORED = "stored"
+    DONE_BEFORE = "done before"
+    GONE = "gone"
+    POSTPONED = "postponed"
+
+
+class Attempt(NamedTuple):
+    """`entry`: the ledger's row, where this attempt wrote it."""
+
+    end: End
+    entry: IngestBatch | None = None
+
+
+def ingest(store: BatchStore, batch_id: UUID) -> Attempt:
+    """One attempt at a batch: every outcome but a death of the process is handled here."""
+    claim = store.claim(batch_id)
+    if claim is None:
+        return Attempt(End.GONE)
+    failpoint("ingest.claimed")
+    try:
+        entry = _ingest_claimed(store, claim)
+    except Exception as error:
+        # What is left is passing, or unknown: neither may cost a message. It will be tried again.
+        if is_passing(error):
+            logger.warning("batch %s postponed: %s", batch_id, str(error).strip().partition("\n")[0])
+        else:
+            logger.exception("batch %s postponed, for a reason that is not known", batch_id)
+        connection.close()
+        known_partitions.forget()
+        store.postpone(batch_id)
+        return Attempt(End.POSTPONED)
+    failpoint("ingest.committed")
+    store.done(batch_id)
+    failpoint("ingest.done")
+    return Attempt(End.DONE_BEFORE if entry is None else End.STORED, entry)
+
+
+def _ingest_claimed(store: BatchStore, claim: Claim) -> IngestBatch | None:
+    batch = Batch.unpack(claim.batch_id, claim.body)
+    if claim.needs_care:
+        logger.warning("batch %s: %d workers have died at it; going carefully", batch.id, claim.deaths)
+        return carefully(store, batch)
+    try:
+        return at_once(batch)
+    except Exception as error:
+        if is_passing(error):
+            raise
+        logger.warning("batch %s: %s; going message by message", batch.id, error)
+        return one_by_one(batch)

@@ -1,0 +1,60 @@
+"""The partitions that this process knows of, and making those that a batch needs before its transaction."""
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+
+from bridge.batch import to_datetime
+from monitoring.decoders import MAX_CLOCK_AHEAD, Reading
+from monitoring.ingest.progress import Progress
+from monitoring.ingest.settle import Decoded
+from monitoring.partitions import Span, ensure_partitions, existing
+
+
+class _Known:
+    """The spans that are known to be there, so that a batch costs no look at the catalogue."""
+
+    def __init__(self) -> None:
+        self._spans: list[Span] = []
+
+    def clear(self) -> None:
+        self._spans = []
+
+    def cover(self, moment: datetime) -> bool:
+        return any(span.start <= moment < span.end for span in self._spans)
+
+    def ensure(self, moments: Collection[datetime]) -> None:
+        if not moments:
+            return
+        first, last = min(moments), max(moments)
+        if any(span.start <= first and last < span.end for span in self._spans):
+            return  # nearly always: all of a batch in one month
+        for moment in moments:
+            if self.cover(moment):
+                continue
+            self._spans = sorted(existing().values(), reverse=True)
+            if not self.cover(moment):
+                ensure_partitions(moment, moment)
+                self._spans = sorted(existing().values(), reverse=True)
+
+
+_known = _Known()
+
+
+def forget() -> None:
+    """Looks again at the next batch: what was known may be there no more."""
+    _known.clear()
+
+
+def ensure_for(progress: Progress, decoded: Iterable[Decoded]) -> None:
+    """For all readings that may be stored; a hostile `ts` makes no partition."""
+    messages = progress.batch.messages
+    received = to_datetime(messages[0].received_us), to_datetime(messages[-1].received_us)
+    latest = received[1] + MAX_CLOCK_AHEAD
+    moments = {
+        item.ts
+        for _, items in decoded
+        for item in items
+        if isinstance(item, Reading) and item.ts is not None and progress.oldest <= item.ts <= latest
+    }
+    moments.update(moment for moment in received if moment >= progress.oldest)
+    _known.ensure(moments)

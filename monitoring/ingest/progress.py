@@ -1,0 +1,84 @@
+"""What has come of a batch so far, and its entry in the ledger."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from django.conf import settings
+
+from bridge.batch import Batch, to_datetime
+from monitoring.decoders import Refusal
+from monitoring.models import IngestBatch, RejectedMessage
+from monitoring.models.sensor import Expectation
+
+
+@dataclass
+class Progress:
+    """What has come of a batch so far."""
+
+    batch: Batch
+    oldest: datetime
+    readings: int = 0
+    stored: int = 0
+    duplicates: int = 0
+    rejected: list[RejectedMessage] = field(default_factory=list)
+    touched: set[tuple[int, int]] = field(default_factory=set)
+
+    @classmethod
+    def begin(cls, batch: Batch) -> "Progress":
+        return cls(batch, _oldest_kept(settings.RETENTION_DAYS))
+
+    def oldest_of(self, sensor: Expectation | None) -> datetime:
+        """A sensor that is kept for less time than the rest refuses earlier, for the same reason."""
+        days = None if sensor is None else sensor.retention_days
+        if days is None or days >= settings.RETENTION_DAYS:
+            return self.oldest
+        return _oldest_kept(days)
+
+    def reject(self, position: int, refusal: Refusal) -> None:
+        message = self.batch.messages[position]
+        self.rejected.append(
+            RejectedMessage(
+                received_at=to_datetime(message.received_us),
+                topic=message.topic,
+                payload=refusal.payload,
+                length=len(refusal.payload) if message.length is None else message.length,
+                retained=message.retained,
+                code=refusal.code.value,
+                detail=refusal.detail,
+                batch=self.batch.id,
+                position=position,
+                index=refusal.index,
+            )
+        )
+
+    def entry(self) -> IngestBatch:
+        """The ledger's row, as it is entered before anything else."""
+        messages = self.batch.messages
+        return IngestBatch(
+            id=self.batch.id,
+            source=self.batch.source,
+            messages=len(messages),
+            first_received_at=to_datetime(messages[0].received_us),
+            last_received_at=to_datetime(messages[-1].received_us),
+        )
+
+    def complete(self) -> IngestBatch:
+        """Keeps what was rejected and completes the row. Holds the tallies' rows until the transaction
+        ends: call it last."""
+        RejectedMessage.objects.keep(self.rejected, settings.REJECTED_MAX_BYTES_PER_HOUR)
+        entry = self.entry()
+        entry.readings = self.readings
+        entry.stored = self.stored
+        entry.duplicates = self.duplicates
+        entry.rejected = len(self.rejected)
+        if self.touched:
+            pairs = sorted(self.touched)
+            entry.touched_sensors = [sensor for sensor, _ in pairs]
+            entry.touched_minutes = [minute for _, minute in pairs]
+        IngestBatch.objects.complete(entry)
+        return entry
+
+
+def _oldest_kept(days: int) -> datetime:
+    """A day before retention would drop it: it would hardly have come before it went."""
+    return datetime.now(UTC) - timedelta(days=days - 1)

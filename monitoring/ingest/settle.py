@@ -1,0 +1,114 @@
+"""Readings held against their sensors and stored, and what was refused on the way."""
+
+from datetime import timedelta
+
+import msgspec
+from django.conf import settings
+
+from bridge.batch import Message, to_datetime
+from monitoring.decoders import Code, Reading, Refusal, check
+from monitoring.decoders.reading import storable
+from monitoring.ingest.progress import Progress
+from monitoring.models import Measurement, Sensor
+from monitoring.models.measurement_queryset import Incoming
+from monitoring.models.sensor import Expectation
+
+_MICROSECOND = timedelta(microseconds=1)
+
+# A message's place in its batch, and what it was decoded to.
+Decoded = tuple[int, list[Reading | Refusal]]
+
+
+def settle(progress: Progress, decoded: list[Decoded]) -> None:
+    """Stores what can be stored of some of a batch's messages, and says what came of each reading."""
+    batch = progress.batch
+    readings = [
+        (position, item) for position, items in decoded for item in items if isinstance(item, Reading)
+    ]
+    sensors = _sensors(readings)
+    incoming: list[Incoming] = []
+    origins: list[tuple[int, Reading]] = []
+    refused: list[tuple[int, Refusal]] = []
+    for position, items in decoded:
+        message = batch.messages[position]
+        received_at = to_datetime(message.received_us)
+        untimed: dict[int, int] = {}
+        for item in items:
+            if isinstance(item, Refusal):
+                refused.append((position, item))
+                continue
+            sensor = sensors.get(item.sensor_id)
+            oldest = progress.oldest_of(sensor)
+            fault = check(item, sensor, received_at, message.retained, oldest)
+            if fault is not None or sensor is None:
+                code, detail = fault or (Code.UNKNOWN_SENSOR, "")
+                refused.append((position, Refusal(code, detail, _payload(message, item), item.index)))
+                continue
+            created_at = item.ts
+            if created_at is None:
+                # Several readings of one sensor in one message, none with a time: side by side.
+                before = untimed.get(item.sensor_id, 0)
+                created_at = received_at + before * _MICROSECOND
+                untimed[item.sensor_id] = before + 1
+            incoming.append(
+                Incoming(
+                    item.sensor_id,
+                    created_at,
+                    received_at,
+                    item.value,
+                    sensor.unit if item.unit is None else item.unit,
+                    item.ts is not None,
+                )
+            )
+            origins.append((position, item))
+    outcome = Measurement.objects.ingest(incoming)
+    for place, (value, unit) in outcome.conflicts.items():
+        position, reading = origins[place]
+        detail = storable(
+            f"sensor {reading.sensor_id} has {value:g} {unit}".rstrip()
+            + f" at {incoming[place].created_at.isoformat()} already"
+        )
+        payload = _payload(batch.messages[position], reading)
+        refused.append((position, Refusal(Code.CONFLICT, detail, payload, reading.index)))
+    for position, refusal in refused:
+        progress.reject(position, refusal)
+    progress.readings += sum(len(items) for _, items in decoded)
+    progress.stored += len(outcome.stored)
+    progress.duplicates += len(outcome.duplicates)
+    for place in outcome.stored:
+        created_at = outcome.moved.get(place, incoming[place].created_at)
+        progress.touched.add((incoming[place].sensor_id, int(created_at.timestamp()) // 60))
+
+
+def _sensors(readings: list[tuple[int, Reading]]) -> dict[int, Expectation]:
+    named = {reading.sensor_id: reading for _, reading in readings}
+    sensors = Sensor.objects.lock_for_ingest(named)
+    unknown = named.keys() - sensors.keys()
+    if unknown and settings.AUTO_REGISTER_SENSORS:
+        Sensor.objects.register(
+            [
+                Sensor(
+                    id=number,
+                    name=f"Sensor {number}",
+                    kind=named[number].kind or "",
+                    unit=named[number].unit or "",
+                )
+                for number in unknown
+            ]
+        )
+        sensors |= Sensor.objects.lock_for_ingest(unknown)
+    return sensors
+
+
+def _payload(message: Message, reading: Reading) -> bytes:
+    """What is kept of a reading that was refused: all of its message, or of an array just this reading."""
+    if reading.index is None:
+        return message.payload
+    fields: dict[str, object] = {"sensor_id": reading.sensor_id, "value": reading.value}
+    if reading.kind is not None:
+        fields["type"] = reading.kind
+    if reading.unit is not None:
+        fields["unit"] = reading.unit
+    if reading.ts is not None:
+        fields["ts"] = reading.ts
+    return msgspec.json.encode(fields)

@@ -1,0 +1,104 @@
+"""Three ways through a batch: whole, message by message, and carefully. Each returns the ledger's entry, or
+None where the batch was done before."""
+
+from collections.abc import Callable, Iterable
+
+from django.db import Error, connection, transaction
+
+from bridge.batch import Batch, Message
+from bridge.failpoints import failpoint
+from bridge.store import BatchStore
+from monitoring.decoders import Code, Reading, Refusal, decode
+from monitoring.decoders.reading import storable
+from monitoring.ingest import known_partitions
+from monitoring.ingest.passing import BusyError, is_passing
+from monitoring.ingest.progress import Progress
+from monitoring.ingest.settle import Decoded, settle
+from monitoring.models import IngestBatch
+
+_CHECK_VIOLATION = "23514"
+
+
+def at_once(batch: Batch) -> IngestBatch | None:
+    progress = Progress.begin(batch)
+    decoded = [(position, _decode(message)) for position, message in enumerate(batch.messages)]
+    known_partitions.ensure_for(progress, decoded)
+    try:
+        return _in_one_transaction(progress, decoded)
+    except Error as error:
+        if getattr(error.__cause__, "pgcode", None) != _CHECK_VIOLATION:
+            raise
+        # "No partition found for row": retention has dropped one that we knew.
+        known_partitions.forget()
+        progress = Progress.begin(batch)
+        known_partitions.ensure_for(progress, decoded)
+        return _in_one_transaction(progress, decoded)
+
+
+def _in_one_transaction(progress: Progress, decoded: list[Decoded]) -> IngestBatch | None:
+    with transaction.atomic():
+        if not IngestBatch.objects.enter(progress.entry()):
+            return None
+        failpoint("ingest.entered")
+        settle(progress, decoded)
+        failpoint("ingest.stored")
+        entry = progress.complete()
+        failpoint("ingest.before_commit")
+    return entry
+
+
+def one_by_one(
+    batch: Batch, before: Callable[[int], None] | None = None, crashed: Iterable[int] = ()
+) -> IngestBatch | None:
+    """`before(position)` is called before a message is touched; `crashed` are not touched at all."""
+    progress = Progress.begin(batch)
+    with transaction.atomic():
+        if not IngestBatch.objects.enter(progress.entry()):
+            return None
+        decoded: list[Decoded] = []
+        for position, message in enumerate(batch.messages):
+            if position in crashed:
+                detail = "the worker died each time that it touched this message"
+                decoded.append((position, [Refusal(Code.CRASHED_WORKER, detail, message.payload, None)]))
+                continue
+            if before:
+                before(position)
+            try:
+                decoded.append((position, _decode(message)))
+            except Exception as error:
+                decoded.append((position, [_failure(message, error)]))
+        known_partitions.ensure_for(progress, decoded)
+        for position, items in decoded:
+            if before and position not in crashed:
+                before(position)
+            try:
+                with transaction.atomic():
+                    settle(progress, [(position, items)])
+            except Exception as error:
+                if is_passing(error):
+                    raise
+                settle(progress, [(position, [_failure(batch.messages[position], error)])])
+        return progress.complete()
+
+
+def carefully(store: BatchStore, batch: Batch) -> IngestBatch | None:
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [batch.id.int & 0x7FFF_FFFF_FFFF_FFFF])
+            if not cursor.fetchone()[0]:
+                raise BusyError("another worker is at it")
+        touching, crashed = store.noted(batch.id)
+        if touching is not None:
+            crashed |= {touching}
+            store.note_crashed(batch.id, crashed)
+        return one_by_one(batch, lambda position: store.note_touching(batch.id, position), crashed)
+
+
+def _decode(message: Message) -> list[Reading | Refusal]:
+    failpoint("ingest.message", message.payload)
+    return decode(message.payload, message.length)
+
+
+def _failure(message: Message, error: Exception) -> Refusal:
+    detail = storable(f"{type(error).__name__}: {error}".strip())
+    return Refusal(Code.FAILED, detail, message.payload, None)

@@ -1,0 +1,129 @@
+"""Where rows have gone, the buckets made of them stay as they are, whatever the settings say later."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from monitoring import retention, rollups, series
+from monitoring.models import GoneSpan, HourRollup, MinuteRollup, Sensor
+from monitoring.partitions import Span, ensure_partitions
+from monitoring.pieces import TimeShare
+from monitoring.removal import remove_sensors
+from monitoring.retention import delete_expired, drop_partitions
+from tests.retention.conftest import OLD
+
+pytestmark = pytest.mark.django_db(transaction=True)
+MINUTE = timedelta(minutes=1)
+NOW = datetime.now(UTC).replace(second=0, microsecond=0)
+
+
+def minutes() -> dict[datetime, int]:
+    return dict(MinuteRollup.objects.filter(sensor=1).values_list("start", "count"))
+
+
+def hours() -> list[int]:
+    return list(HourRollup.objects.order_by("start").values_list("count", flat=True))
+
+
+def test_it_works(partitions: str, pending: Callable[..., None]) -> None:
+    """A sensor's rows went after 5 days; then it is kept for as long as the rest, and late ones come."""
+    old = NOW - timedelta(days=20)
+    pending(old)
+    Sensor.objects.filter(pk=1).update(retention_days=5)
+    assert delete_expired(TimeShare())["sensor_rows"] == 10
+    Sensor.objects.filter(pk=1).update(retention_days=None)
+    pending(old + timedelta(seconds=30), 1)
+    assert rollups.refresh() == rollups.Refreshed(batches=1, minutes=1, frozen=1)
+    assert minutes() == {old: 10}
+    # What is older than all that ever went, or newer, is computed.
+    pending(old - timedelta(days=2), 2)
+    pending(NOW - timedelta(days=1), 3)
+    rollups.refresh()
+    assert sorted(minutes().values()) == [2, 3, 10]
+
+
+def test_a_dropped_partition_leaves_its_buckets_for_good(
+    partitions: str, pending: Callable[..., None], settings: Any
+) -> None:
+    settings.ROLLUP_MINUTE_RETENTION_DAYS = settings.RETENTION_DAYS
+    moment = OLD.replace(minute=0, second=0, microsecond=0)
+    pending(moment)
+    drop_partitions()
+    assert hours() == [10]
+    settings.RETENTION_DAYS = settings.ROLLUP_MINUTE_RETENTION_DAYS = 2000
+    ensure_partitions(OLD, OLD)
+    pending(moment + 2 * MINUTE, 1)
+    assert rollups.refresh() == rollups.Refreshed(batches=1, minutes=1, frozen=1)
+    assert hours() == [10]
+
+
+def test_a_series_shows_the_buckets_where_the_rows_have_gone(
+    partitions: str, pending: Callable[..., None]
+) -> None:
+    old = NOW - timedelta(days=20)
+    pending(old)
+    Sensor.objects.filter(pk=1).update(retention_days=5)
+    delete_expired(TimeShare())
+    Sensor.objects.filter(pk=1).update(retention_days=None)
+    sensor, span = Sensor.objects.get(pk=1), Span(old, old + 5 * MINUTE)
+    for late in (30, 40):
+        said = series.read(sensor, span, 500)
+        assert (said.resolution, [point.count for point in said.points]) == ("1m", [10])
+        # A late one, which no refresh has taken yet, hides nothing.
+        pending(old + timedelta(seconds=late), 1)
+
+
+def test_rows_that_come_just_before_they_go_are_rolled_up(
+    partitions: str, pending: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch that took the sensor for one that is kept longer commits between two steps."""
+    old = NOW - timedelta(days=20)
+    pending(old)
+    Sensor.objects.filter(pk=1).update(retention_days=5)
+    refresh_span, calls = retention.refresh_span, []
+
+    def and_then_more(*span: datetime) -> Any:
+        done = refresh_span(*span)
+        if not calls:
+            pending(old + timedelta(seconds=20), 4)
+        calls.append(span)
+        return done
+
+    monkeypatch.setattr(retention, "refresh_span", and_then_more)
+    assert delete_expired(TimeShare())["sensor_rows"] == 14
+    rollups.refresh()
+    assert minutes() == {old: 14}
+
+
+def test_it_goes_with_the_sensor(partitions: str, pending: Callable[..., None]) -> None:
+    pending(NOW - timedelta(days=20))
+    Sensor.objects.filter(pk=1).update(retention_days=5)
+    delete_expired(TimeShare())
+    assert GoneSpan.objects.get().sensor_id == 1
+    Sensor.objects.filter(pk=1).request_removal()
+    remove_sensors(TimeShare())
+    assert not GoneSpan.objects.exists()
+
+
+def test_any_number_of_days_stops_no_refresh(partitions: str, pending: Callable[..., None]) -> None:
+    Sensor.objects.filter(pk=1).update(retention_days=2**31 - 1)
+    pending(NOW - timedelta(days=1), 2)
+    rollups.refresh()
+    assert hours() == [2]
+
+
+def test_the_sensor_that_waits_longest_is_first(
+    partitions: str, measure: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the time is too short for all, none is passed over for ever."""
+    Sensor.objects.update(retention_days=5)
+    for sensor, days in ((1, 6), (2, 30), (3, 10)):
+        measure(sensor, NOW - timedelta(days=days), 2)
+    used = iter([False, False, False, True])
+    monkeypatch.setattr(TimeShare, "is_used", property(lambda share: next(used, True)))
+    delete_expired(TimeShare(1))
+    left = {one.target for one in retention.expired()}
+    assert "2" not in left
+    assert "1" in left

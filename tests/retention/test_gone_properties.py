@@ -1,0 +1,83 @@
+"""Whatever comes in whatever order, a bucket counts every row that came before its rows went."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import transaction
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from monitoring import pieces, retention
+from monitoring.models import GoneSpan, Measurement, Sensor
+from monitoring.pieces import TimeShare
+from monitoring.retention import delete_expired
+from monitoring.rollups import Refreshed, refresh
+from tests.rollups.rows import DAY, MINUTE, Row, buckets, expected, store
+
+pytestmark = pytest.mark.django_db
+NOW = datetime.now(UTC).replace(second=30, microsecond=0)
+
+# Within some minutes of where the edge lies after so many days.
+_moments = st.builds(
+    lambda days, minutes, seconds: NOW - days * DAY + minutes * MINUTE + timedelta(seconds=seconds),
+    st.sampled_from([5, 10, 20]),
+    st.integers(-3, 3),
+    st.integers(0, 59),
+)
+_steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("store"), st.lists(_moments, min_size=1, max_size=5)),
+        st.tuples(st.just("keep"), st.sampled_from([5, 10, 20, None])),
+        st.tuples(st.just("delete"), st.none()),
+        st.tuples(st.just("refresh"), st.none()),
+    ),
+    min_size=3,
+    max_size=14,
+)
+
+
+@hypothesis_settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(steps=_steps)
+def test_every_row_is_counted_that_came_in_time(
+    sensors: dict[int, Sensor], monkeypatch: pytest.MonkeyPatch, steps: list[tuple[str, Any]]
+) -> None:
+    for module in (pieces, retention):
+        monkeypatch.setattr(module, "PIECE", 2)
+    counted: set[Row] = set()
+    there: set[datetime] = set()
+    kept: int | None = None
+    first, until = None, None  # of what has gone
+    with transaction.atomic():
+        for name, what in steps:
+            if name == "store":
+                rows = [(3, moment, 1.0) for moment in what]
+                store(rows)
+                for row in rows:
+                    minute = row[1].replace(second=0)
+                    frozen = first and until and minute < until and minute + MINUTE > first
+                    if row[1] not in there and not frozen:
+                        counted.add(row)
+                    there.add(row[1])
+            elif name == "keep":
+                Sensor.objects.filter(pk=3).update(retention_days=what)
+                kept = what
+            elif name == "refresh":
+                refresh()
+            else:
+                delete_expired(TimeShare(), NOW)
+                edge = NOW - kept * DAY if kept else None
+                if edge and (gone := {moment for moment in there if moment < edge}):
+                    there -= gone
+                    first = min(gone) if first is None else min(first, *gone)
+                    until = edge if until is None else max(until, edge)
+        while refresh() != Refreshed():
+            pass
+        span = GoneSpan.objects.filter(pk=3).first()
+        assert (span and span.start, span and span.until) == (first, until)
+        assert set(Measurement.objects.values_list("created_at", flat=True)) == there
+        assert buckets() == expected(counted)
+        transaction.set_rollback(True)
