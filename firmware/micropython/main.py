@@ -1,8 +1,8 @@
 """An ESP32 with a DHT22 and an LDR measures, and publishes what it measures over MQTT.
 
 Four things go on side by side: measuring, sending, keeping the time, and blinking. A reading gets its time
-when it is taken, and waits in the outbox until the broker has acknowledged it. What is sent twice carries the same
-time both times, so the backend stores it once.
+when it is taken, and waits in the outbox until the broker has acknowledged it. What is sent twice
+carries the same time both times, so the backend stores it once.
 
 The LED: quick blinking, no Wi-Fi; slow blinking, no broker; steady, all is well.
 """

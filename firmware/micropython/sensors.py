@@ -33,8 +33,8 @@ class Dht22:
 
 
 class Ldr:
-    """`calibrated`: a real ESP32's ADC is bent, most of all below 0.15 V and above 2.5 V, and the chip carries
-    a correction from the factory. Wokwi's is straight from 0 to 3.3 V, and the correction would bend it.
+    """`calibrated`: a real ESP32's ADC is bent, most of all below 0.15 V and above 2.5 V, and the chip
+    carries a correction from the factory. Wokwi's is straight from 0 to 3.3 V; corrected, it would be bent.
     """
 
     def __init__(self, pin, calibrated):
