@@ -1,5 +1,6 @@
 """What of a board's readings the real pipeline has, and a broker's restart that loses nothing by itself."""
 
+import itertools
 import json
 import time
 from collections import Counter
@@ -57,12 +58,13 @@ def restart_broker(system: System, board: Board, wire: Wire, since: Decimal, num
 
 def wait_for_bridge(system: System, number: int) -> None:
     """Until the bridge has subscribed again: a broker drops what nobody subscribes to."""
-    ts = int(time.time()) - 100_000 + number
+    start = int(time.time()) - 200_000 + 10_000 * number
+    tries = itertools.count(start)
     device = Device(system.broker.url)
 
     def comes_through() -> bool:
-        device.publish(json.dumps({"sensor_id": 1, "value": 0, "ts": ts}))
-        return bool(system.api(f"sensors/1/measurements/?from={ts}&to={ts + 1}"))
+        device.publish(json.dumps({"sensor_id": 1, "value": 0, "ts": next(tries)}))
+        return bool(system.api(f"sensors/1/measurements/?from={start}&to={start + 10_000}"))
 
     try:
         wait_for(comes_through, "the bridge on the new broker")
