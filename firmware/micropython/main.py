@@ -290,8 +290,9 @@ def main():
         print("INTERVAL_SECONDS is below 2: a DHT22 is not that quick, and some of its readings will fail")
     try:
         asyncio.run(board.run())
-    finally:
+    finally:  # Ctrl-C
         board.led.value(0)
+        asyncio.new_event_loop()
 
 
 main()

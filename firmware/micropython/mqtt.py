@@ -5,6 +5,7 @@ packet id. See docs/decisions/0006-own-mqtt-client-on-the-board.md.
 """
 
 import asyncio
+import binascii
 import errno
 
 CONNECT, CONNACK, PUBLISH, PUBACK, PINGREQ, PINGRESP = 0x10, 0x20, 0x30, 0x40, 0xC0, 0xD0
@@ -59,7 +60,12 @@ class Client:
                 flags |= 0x40
                 body += string(self.password)
         head = string("MQTT") + bytes((4, flags)) + self.keepalive.to_bytes(2, "big")
-        await self._send(CONNECT, head + body)
+        try:
+            await self._send(CONNECT, head + body)
+        except ValueError as error:  # from TLS
+            raise MqttError(
+                "the broker's certificate is refused: does MQTT_CA_FILE fit? (%s)" % str(error).strip()
+            )
         answer = await self._answer(CONNACK)
         if answer[1]:
             raise MqttError("the broker refuses: " + REFUSALS.get(answer[1], "code %d" % answer[1]))
@@ -126,7 +132,7 @@ def tls(ca_file):
     if ca_file:
         try:
             with open(ca_file, "rb") as file:
-                context.load_verify_locations(cadata=file.read())
+                context.load_verify_locations(cadata=der(file.read()))
         except (OSError, ValueError) as error:
             raise MqttError(
                 "MQTT_CA_FILE = %r: no such file on the board, or no certificate in it (%r)"
@@ -136,6 +142,13 @@ def tls(ca_file):
     else:
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def der(certificate):
+    """MicroPython may take certificates in DER alone. PEM is that in base64; of several, the first counts."""
+    if b"-----BEGIN" not in certificate:
+        return certificate
+    return binascii.a2b_base64(certificate.split(b"-----")[2])
 
 
 def why(error):
@@ -155,8 +168,8 @@ def why(error):
     if "addrinfo" in str(number) or number in (-2, -202):
         return "the name MQTT_HOST is not known, or there is no internet (%s)" % number
     name = "EPIPE" if number == 32 else errno.errorcode.get(number, str(number))
-    if name in ("ECONNRESET", "ECONNABORTED", "EPIPE"):
-        return "the broker broke off (%s)" % name
+    if name in ("ECONNRESET", "ECONNABORTED", "ENOTCONN", "EPIPE"):
+        return "the broker broke off, or nobody listens on MQTT_PORT (%s)" % name
     if name == "ECONNREFUSED":
         return "nobody takes the connection (%s): is the broker up, is MQTT_PORT right?" % name
     if name in ("EHOSTUNREACH", "ETIMEDOUT"):

@@ -36,11 +36,11 @@ def environment(world: Path | None = None) -> dict[str, str]:
     }
 
 
-def run_script(script: str, seconds: float = 30.0) -> str:
+def run_script(script: str, world: Path | None = None, seconds: float = 30.0) -> str:
     """What a few lines of MicroPython print, which may import the firmware's modules."""
     done = subprocess.run(
         [MICROPYTHON, "-c", script],
-        env=environment() | {"MICROPYPATH": f"{FIRMWARE}:{STUBS}:.frozen"},
+        env=environment(world) | {"MICROPYPATH": f"{FIRMWARE}:{STUBS}:.frozen"},
         capture_output=True,
         text=True,
         timeout=seconds,
