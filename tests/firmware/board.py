@@ -78,7 +78,8 @@ class Board:
     def start(self) -> "Board":
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [MICROPYTHON, "main.py"],
+                # What an ESP32 has; and here every object is twice as large.
+                [MICROPYTHON, "-X", "heapsize=128K", "main.py"],
                 cwd=self.folder,
                 env=environment(self.folder / "world.json"),
                 stdout=log,
