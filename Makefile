@@ -4,7 +4,7 @@ FIND_PYTHON = for p in python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && echo $$p && exit; done; echo python3
 PYTHON ?= $(shell $(FIND_PYTHON))
 
-.PHONY: help run test check bench locks dev clean
+.PHONY: help run test check bench bench-firmware locks dev clean
 
 help:
 	@echo "make run     everything: PostgreSQL, Redis, an MQTT broker, the processes, one simulated board"
@@ -39,6 +39,9 @@ check: dev
 
 bench: dev
 	.venv/bin/python -m bench.ingest
+
+bench-firmware: dev
+	.venv/bin/python -m bench.firmware
 
 LOCK = ../.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make locks"

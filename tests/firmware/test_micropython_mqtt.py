@@ -1,0 +1,280 @@
+"""The MicroPython firmware and its broker: what it says on the line, and what when the broker misbehaves."""
+
+import json
+import ssl
+import subprocess
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.firmware.board import Board, run_script
+from tests.firmware.scripted_broker import ScriptedBroker
+from tests.journey.system import free_port, wait_for
+
+
+def test_it_works(tmp_path: Path) -> None:
+    settings = {"MQTT_USER": "prénom", "MQTT_PASSWORD": "mot de passe", "MQTT_TOPIC": "école/mesures"}
+    with ScriptedBroker() as broker, Board(tmp_path, broker.port, **settings) as board:
+        messages = broker.wait_for_messages(9)
+        wait_for(lambda: len(board.sent()) >= 9, "the acknowledgements in the log")
+
+    hello = broker.connects[0]
+    assert hello.will == ("iot/status/esp32-1", b"offline", 1, True)
+    assert (hello.user, hello.password) == ("prénom", "mot de passe")
+    assert hello.client_id.startswith("esp32-1-240ac4000110")
+    assert hello.clean
+    assert 10 <= hello.keepalive <= 120
+    (status,) = broker.statuses
+    assert (status.topic, status.payload, status.retained) == ("iot/status/esp32-1", b"online", True)
+    assert {message.topic for message in messages} == {"école/mesures"}
+    assert not any(message.retained or message.dup for message in messages)
+    assert [json.loads(message.payload)["sensor_id"] for message in messages] == [1, 2, 3] * 3
+    assert [json.loads(message.payload, parse_float=Decimal) for message in messages] == board.sent()[:9]
+
+
+def test_a_simulated_board_has_an_id_of_its_own_each_time_and_a_real_one_keeps_its_own(
+    tmp_path: Path,
+) -> None:
+    def ids(ssid: str) -> list[str]:
+        with ScriptedBroker() as broker:
+            for place in ("first", "second"):
+                folder = tmp_path / f"{ssid} {place}"
+                folder.mkdir()
+                with Board(folder, broker.port, WIFI_SSID=ssid):
+                    connected = len(broker.connects)
+                    wait_for(lambda seen=connected: len(broker.connects) > seen, "a connection")
+            return [one.client_id for one in broker.connects]
+
+    assert ids("at home") == ["esp32-1-240ac4000110"] * 2
+    assert len(set(ids("Wokwi-GUEST"))) == 2
+
+
+def test_what_is_not_acknowledged_is_sent_again_the_same(tmp_path: Path) -> None:
+    with ScriptedBroker() as broker, Board(tmp_path, broker.port) as board:
+        broker.wait_for_messages(3)
+        wait_for(lambda: not board.waiting(), "an empty outbox")
+        broker.acknowledging = False
+        known = len(broker.messages)
+        first = broker.wait_for_messages(known + 1)[-1]
+        broker.break_off()
+        wait_for(lambda: len(broker.connects) >= 2, "another connection")
+        wait_for(lambda: any(one.connection == 1 for one in broker.messages), "the message")
+        broker.acknowledging = True
+        broker.break_off()
+        wait_for(lambda: first.payload in payloads_of(board), "its acknowledgement")
+
+    again = [one for one in broker.messages if one.payload == first.payload]
+    assert [one.dup for one in again] == [False] + [True] * (len(again) - 1)
+    assert len(again) >= 3
+    assert len({one.packet_id for one in again}) == 1
+    # In the order in which they were measured, and none is left out.
+    stamps = [json.loads(payload)["ts"] for payload in payloads_of(board)]
+    assert stamps == sorted(stamps)
+    assert len(payloads_of(board)) == len(set(payloads_of(board)))
+
+
+def payloads_of(board: Board) -> list[bytes]:
+    lines = [line for line in board.lines() if line.startswith("sent ")]
+    return [line[line.index("{") :].encode() for line in lines]
+
+
+def test_a_reading_without_a_time_is_not_sent_again(tmp_path: Path) -> None:
+    with ScriptedBroker() as broker:
+        broker.acknowledging = False
+        board = Board(tmp_path, broker.port)
+        board.world(ntp=None)
+        with board:
+            lost = broker.wait_for_messages(1)[0]
+            broker.break_off()
+            wait_for(lambda: "readings that have no time" in board.log(), "what becomes of it")
+            broker.acknowledging = True
+            wait_for(lambda: len(payloads_of(board)) >= 6, "other readings")
+
+    assert "ts" not in json.loads(lost.payload)
+    assert not any(one.dup for one in broker.messages)
+
+
+def test_acknowledgements_in_a_wrong_order_cost_no_reading(tmp_path: Path) -> None:
+    with ScriptedBroker() as broker:
+        broker.backwards = True
+        with Board(tmp_path, broker.port) as board:
+            wait_for(lambda: "the broker acknowledged" in board.log(), "the board's protest")
+            broker.backwards = False
+            broker.break_off()
+            measured = set(board.measured())
+            wait_for(lambda: measured and not board.waiting() & measured, "all of them")
+
+
+def test_a_full_memory_is_said_and_the_newest_goes_on(tmp_path: Path) -> None:
+    with ScriptedBroker() as broker, Board(tmp_path, broker.port, KEEP_READINGS=6) as board:
+        broker.wait_for_messages(1)
+        broker.acknowledging = False
+        wait_for(lambda: "the memory was full: the oldest" in board.log(), "a full memory")
+        at = len(board.measured())
+        wait_for(lambda: len(board.measured()) >= at + 9, "more readings")
+        acknowledged = len(board.sent())
+        broker.acknowledging = True
+        broker.break_off()
+        wait_for(lambda: len(board.sent()) >= acknowledged + 12, "the newest")
+        assert int(board.log().split("the memory was full: the oldest ")[-1].split()[0]) >= 9
+        assert board.sent()[-1]["ts"] > board.measured()[at].ts
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (1, "it does not speak MQTT 3.1.1"),
+        (2, "change BOARD_NAME"),
+        (3, "it is not ready"),
+        (4, "wrong user or password: look at MQTT_USER and MQTT_PASSWORD"),
+        (5, "it does not let this board in"),
+        (134, "code 134"),
+    ],
+)
+def test_a_refusal_is_said_with_what_to_do(tmp_path: Path, code: int, said: str) -> None:
+    with ScriptedBroker(code=code) as broker, Board(tmp_path, broker.port) as board:
+        wait_for(lambda: any("the broker refuses" in line and said in line for line in board.lines()), said)
+        wait_for(lambda: len(broker.connects) >= 2, "another try")
+
+
+def test_another_protocol_on_that_port_is_said(tmp_path: Path) -> None:
+    greeting = b"HTTP/1.1 400 Bad Request\r\n\r\n" + b" " * 200
+    with ScriptedBroker(greeting=greeting) as broker, Board(tmp_path, broker.port) as board:
+        wait_for(lambda: "does not speak MQTT: is MQTT_PORT right?" in board.log(), "the reason")
+
+
+def test_nobody_on_that_port_is_said(tmp_path: Path) -> None:
+    with Board(tmp_path, free_port()) as board:
+        wait_for(lambda: "is the broker up, is MQTT_PORT right?" in board.log(), "the reason")
+
+
+def test_an_unknown_name_is_said(tmp_path: Path) -> None:
+    with Board(tmp_path, 1883, MQTT_HOST="broker.invalid") as board:
+        wait_for(lambda: "the name MQTT_HOST is not known" in board.log(), "the reason")
+
+
+def test_no_network_is_said(tmp_path: Path) -> None:
+    script = """
+import asyncio, wifi
+wifi.JOIN_SECONDS = 0.1
+async def main():
+    for _ in range(2):
+        try:
+            await wifi.Wifi("at home", "secret").join()
+        except wifi.WifiError as error:
+            print(error)
+asyncio.run(main())
+"""
+    world = tmp_path / "world.json"
+    for status, said in (
+        (201, "there is no at home here: is WIFI_SSID right, is it 2.4 GHz?"),
+        (202, "at home does not let this board in: is WIFI_PASSWORD right?"),
+        (1001, "not in at home after 0 s (status 1001)"),
+    ):
+        world.write_text(json.dumps({"wifi": False, "wifi_status": status}))
+        assert run_script(script, world).splitlines() == ["Wi-Fi: joining at home", said] * 2
+
+
+def test_the_network_goes_and_comes_back(tmp_path: Path) -> None:
+    with ScriptedBroker() as broker, Board(tmp_path, broker.port) as board:
+        broker.wait_for_messages(3)
+        wait_for(board.measured, "a reading")
+        board.world(ntp="true", wifi=False)
+        wait_for(lambda: "Wi-Fi: the connection is lost" in board.log(), "the loss")
+        at = len(board.measured())
+        wait_for(lambda: len(board.measured()) >= at + 6, "readings meanwhile")
+        assert len(board.waiting()) >= 6
+        board.world(ntp="true")
+        measured = set(board.measured())
+        wait_for(lambda: not board.waiting() & measured, "what was kept")
+        assert len(broker.connects) == 2
+
+
+def certificate(folder: Path, name: str) -> tuple[Path, ssl.SSLContext]:
+    """A certificate for localhost that is its own authority."""
+    key, certificate = folder / f"{name}-key.pem", folder / f"{name}.pem"
+    subprocess.run(
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
+        f" -subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout {key} -out {certificate}".split(),
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return certificate, context
+
+
+def test_tls(tmp_path: Path) -> None:
+    ca, context = certificate(tmp_path, "ours")
+    other, _ = certificate(tmp_path, "another")
+    with ScriptedBroker(tls=context) as broker:
+        for name, checked in (
+            ("good", {"MQTT_CA_FILE": str(ca)}),
+            ("unchecked", {"MQTT_TLS_INSECURE": True}),
+        ):
+            (tmp_path / name).mkdir()
+            before = len(broker.messages)
+            with Board(
+                tmp_path / name, broker.port, MQTT_HOST="localhost", MQTT_TLS=True, **checked
+            ) as board:
+                broker.wait_for_messages(before + 6)
+                assert ("goes unchecked" in board.log()) is (name == "unchecked")
+
+        (tmp_path / "bad").mkdir()
+        hellos = len(broker.connects)
+        wrong = Board(
+            tmp_path / "bad", broker.port, MQTT_HOST="localhost", MQTT_TLS=True, MQTT_CA_FILE=str(other)
+        )
+        with wrong as board:
+            wait_for(
+                lambda: "the broker's certificate is refused: does MQTT_CA_FILE fit?" in board.log(),
+                "the refusal of the certificate",
+            )
+            assert len(broker.connects) == hellos
+
+
+def test_a_silent_broker_does_not_hold_it_up() -> None:
+    """Nothing waits for ever: connecting, an acknowledgement, an answer to a ping."""
+    port = free_port()
+    script = f"""
+import asyncio, mqtt, socket
+server = socket.socket()
+server.bind(socket.getaddrinfo("127.0.0.1", {port})[0][-1])
+server.listen(1)
+async def main():
+    client = mqtt.Client("127.0.0.1", {port}, "me", timeout=0.1)
+    try:
+        await client.connect()
+    except asyncio.TimeoutError as error:
+        print(mqtt.why(error))
+    for wait in (client.acknowledged, client.ping):
+        try:
+            await wait()
+        except asyncio.TimeoutError:
+            print("in time")
+    await client.close()
+asyncio.run(main())
+"""
+    assert run_script(script).splitlines() == [
+        "no answer in time: is MQTT_HOST right, does a firewall stand between?",
+        "in time",
+        "in time",
+    ]
+
+
+def test_a_ping_is_answered() -> None:
+    with ScriptedBroker() as broker:
+        script = f"""
+import asyncio, mqtt
+async def main():
+    client = mqtt.Client("127.0.0.1", {broker.port}, "me")
+    await client.connect()
+    await client.ping()
+    print("answered")
+    await client.close()
+asyncio.run(main())
+"""
+        assert run_script(script) == "answered\n"
+        assert broker.pings == 1
+        assert broker.connects[0].will is None
