@@ -201,6 +201,8 @@ def _queries(history: History) -> dict[str, Query]:
     of_one = Measurement.objects.filter(sensor_id=1).order_by("-created_at")
     of_all = Measurement.objects.order_by("-created_at", "-id")
     page = min(PAGE, history.rows // LIMIT)
+    assert _cursor(of_one, 2) in _checked(api.get(f"{one}measurements/"))["Link"]
+    assert _cursor(of_all, 2) in _checked(api.get(everything))["Link"]
     queries = {
         "last/": get(api, f"{one}last/", _json),
         "measurements of sensor 1, page 1": get(api, f"{one}measurements/", _without_ids),
@@ -221,7 +223,7 @@ def _queries(history: History) -> dict[str, Query]:
 
 
 def _cursor(rows: Any, page: int) -> str:
-    """That of a page, made from the last row of the page before as the API makes it, without the walk."""
+    """What the page before has in its Link, made without the walk there."""
     from monitoring.api.pages import Cursor
 
     last = rows[(page - 1) * LIMIT - 1]

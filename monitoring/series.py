@@ -227,20 +227,24 @@ _DAYS = """
     WHERE sensor_id = %(sensor)s AND start >= %(first)s AND start < %(end)s
       AND start NOT IN (SELECT start FROM cut_day)"""
 
+# OFFSET 0: a look-up for each cut hour. Without it PostgreSQL makes a join of it, which reads all the
+# minutes that the sensor ever had: of two years, for two seconds.
 _MINUTES_OF_CUT_HOURS = """
     SELECT part.* FROM cut_hour CROSS JOIN LATERAL (
         SELECT start, count, sum, min, max FROM monitoring_rollup_minute
-        WHERE sensor_id = %(sensor)s AND start >= GREATEST(cut_hour.start, %(first)s)
-          AND start < LEAST(cut_hour.start + interval '1 hour', %(end)s)
+        WHERE sensor_id = %(sensor)s AND start >= %(first)s AND start < %(end)s
+          AND start >= cut_hour.start AND start < cut_hour.start + interval '1 hour'
           AND start NOT IN (SELECT start FROM untaken)
+        OFFSET 0
     ) AS part"""
 
 _HOURS_OF_CUT_DAYS = """
     SELECT part.* FROM cut_day CROSS JOIN LATERAL (
         SELECT start, count, sum, min, max FROM monitoring_rollup_hour
-        WHERE sensor_id = %(sensor)s AND start >= GREATEST(cut_day.start, %(first)s)
-          AND start < LEAST(cut_day.start + interval '1 day', %(end)s)
+        WHERE sensor_id = %(sensor)s AND start >= %(first)s AND start < %(end)s
+          AND start >= cut_day.start AND start < cut_day.start + interval '1 day'
           AND start NOT IN (SELECT start FROM cut_hour)
+        OFFSET 0
     ) AS part"""
 
 # Older than the finer rollups that are kept, a bucket is counted whole where it begins.
@@ -250,6 +254,7 @@ _HOURS_WITHOUT_MINUTES = """
         WHERE sensor_id = %(sensor)s AND start = cut.start AND NOT EXISTS (
             SELECT FROM monitoring_rollup_minute WHERE sensor_id = %(sensor)s
                AND start >= cut.start AND start < cut.start + interval '1 hour')
+        OFFSET 0
     ) AS part"""
 
 _DAYS_WITHOUT_HOURS = """
@@ -258,6 +263,7 @@ _DAYS_WITHOUT_HOURS = """
         WHERE sensor_id = %(sensor)s AND start = cut.start AND NOT EXISTS (
             SELECT FROM monitoring_rollup_hour WHERE sensor_id = %(sensor)s
                AND start >= cut.start AND start < cut.start + interval '1 day')
+        OFFSET 0
     ) AS part"""
 
 # untaken: the sensor's minutes that a refresh has yet to take. cut_hour, cut_day: those that cannot be
