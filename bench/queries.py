@@ -277,13 +277,13 @@ def _ask_all(databases: list[Database], repeat: int) -> None:
 
 def _verdict(small: Database, large: Database) -> int:
     """Prints the table; 1 where something is over its limit."""
-    print(f"{'ms':34}{'small':>8}{'':8}{'large':>8}{'':8}{'ratio':>7}")
-    print(f"{'':34}{'p50':>8}{'p99':>8}{'p50':>8}{'p99':>8}{'p50':>7}{'p99':>7}")
+    print(f"{'ms':40}{'small':>8}{'':8}{'large':>8}{'':8}{'ratio':>7}")
+    print(f"{'':40}{'p50':>8}{'p99':>8}{'p50':>8}{'p99':>8}{'p50':>7}{'p99':>7}")
     over = []
     for name in small.queries:
         figures = [ground.percentile(one.took[name], p) for one in (small, large) for p in (50, 99)]
         ratio, ratio_99 = figures[2] / figures[0], figures[3] / figures[1]
-        print(f"{name:34}" + "".join(f"{ms:8.2f}" for ms in figures) + f"{ratio:7.2f}{ratio_99:7.2f}")
+        print(f"{name:40}" + "".join(f"{ms:8.2f}" for ms in figures) + f"{ratio:7.2f}{ratio_99:7.2f}")
         if ratio > MOST_RATIO:
             over.append(f"{name}: the ratio of the medians is {ratio:.2f}; {MOST_RATIO} is the most")
         if (slower := max(figures[0], figures[2])) > MOST_MS.get(name, slower):

@@ -272,10 +272,10 @@ def test_files_that_are_mentioned_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
 def test_commands_that_are_mentioned_exist(page: Path) -> None:
-    targets = set(re.findall(r"^(\w+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([\w-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
     commands = get_commands()
     for text in shell(page.read_text()):
-        assert set(re.findall(r"\bmake ([a-z]+)\b", text)) <= targets
+        assert set(re.findall(r"\bmake ([a-z]+(?:-[a-z]+)*)\b", text)) <= targets
         assert set(re.findall(r"\bmanage\.py ([a-z]\w*)", text)) <= set(commands)
 
 
