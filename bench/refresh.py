@@ -4,7 +4,7 @@
                                                                           (or: make bench-rollups)
 
 PostgreSQL and Redis, durable as `make run` has them, and a week of history, one reading of each sensor
-every ten minutes. Then, with another process that hands messages over and ingests them:
+every ten minutes. Then, with other processes that hand messages over and ingest them:
 
 1. A steady stream. The rollups are refreshed as often as beat has it, by the task that beat sends; counted
    is the CPU of this process and of its PostgreSQL backend, as a share of one core. At most a fifth.
@@ -17,6 +17,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
@@ -31,6 +32,8 @@ from runner.services import Postgres, Redis
 
 TASK = "monitoring.refresh_rollups"
 MOST_SHARE = 0.2
+# As WORKER_CONCURRENCY is where nobody sets it.
+WORKERS = 2
 LATE_BATCH = 1000
 WEEK, STEP = 7 * DAY, 10 * MINUTE
 
@@ -94,8 +97,9 @@ def _keep_up(rate: int, sensors: int, seconds: int) -> list[str]:
     (job,) = (job for job in JOBS if job.task == TASK)
     every = job.every
     bar, before, longest, done = ground.progress("batches refreshed"), [], 0.0, 0
-    with _Beside(_stream, rate, sensors) as beside:
-        while not _behind().entries and not beside.has_ended(0.1):
+    with ExitStack() as stack:
+        workers = [stack.enter_context(_Beside(_stream, rate / WORKERS, sensors)) for _ in range(WORKERS)]
+        while not _behind().entries and not workers[0].has_ended(0.1):
             pass
         began, used = time.monotonic(), _cpu()
         for tick in range(1, seconds // every + 1):
@@ -107,7 +111,9 @@ def _keep_up(rate: int, sensors: int, seconds: int) -> list[str]:
             bar.show(done, tick * every / seconds, f"{rate:,} messages a second")
         after = _behind()
         share = (_cpu() - used) / (time.monotonic() - began)
-        came, p99, failures = beside.answer()
+        told = [worker.answer() for worker in workers]
+    came, p99 = sum(each for each, _, _ in told), max(late for _, late, _ in told)
+    failures = [end for _, _, ends in told for end in ends]
     refresh_rollups()
     bar.line(f"{done:,} batches refreshed")
     print(f"ingested: {came:,.0f} messages a second over {sensors:,} sensors, in batches of {BATCH},")
@@ -127,7 +133,7 @@ def _keep_up(rate: int, sensors: int, seconds: int) -> list[str]:
     return over
 
 
-def _stream(over: Event, rate: int, sensors: int) -> tuple[float, float, list[str]]:
+def _stream(over: Event, rate: float, sensors: int) -> tuple[float, float, list[str]]:
     """Messages a second, the 99th percentile of a batch's seconds, and how those ended that failed."""
     stream, began = Stream(rate, sensors), time.monotonic()
     stream.run(over)

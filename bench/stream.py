@@ -22,7 +22,7 @@ class Stream:
     `failures`: how those ended that were not stored.
     """
 
-    rate: int
+    rate: float
     sensors: int
     took: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
