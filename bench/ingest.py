@@ -18,17 +18,17 @@ import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
 
 import psycopg2
 
+from bench import ground
+from bench.ground import PROJECT, cpu_seconds
 from bridge.address import MqttAddress
 from runner.services import Broker, Postgres, Redis
 
-PROJECT = Path(__file__).parent.parent
 TOPIC = b"iot/measurements"
 # The bridge does not subscribe to this one, and so rests while the pipe runs.
 PIPE_TOPIC = b"bench/measurements"
@@ -90,27 +90,14 @@ class Publisher:
         return time.monotonic() - began
 
 
-def progress(what: str, done: int, of: int) -> None:
-    if sys.stderr.isatty():
-        print(f"\r{what}: {done:,} of {of:,}  ", end="" if done < of else "\n", file=sys.stderr)
-
-
 def until(what: str, count: "object", of: int) -> None:
-    deadline = time.monotonic() + 300
+    bar, deadline = ground.progress("done"), time.monotonic() + 300
     while (done := count()) < of:  # type: ignore[operator]
-        progress(what, done, of)
+        bar.show(done, done / of, what)
         if time.monotonic() > deadline:
             raise SystemExit(f"{what}: {done} of {of} after 300 s")
         time.sleep(0.02)
-    progress(what, of, of)
-
-
-def cpu_seconds(pids: list[int]) -> float:
-    ticks = 0
-    for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+    bar.line(f"{what}: {of:,}")
 
 
 def rss_kib(pid: int) -> int:
@@ -130,17 +117,15 @@ class Bench:
         self.postgres = Postgres(folder / "postgres").start()
         self.redis = Redis(folder / "redis").start()
         self.broker = Broker(folder / "mqtt", binaries="system").start()
-        self.env = os.environ | {
-            "ENV_FILES": "0",
-            "DATABASE_URL": self.postgres.url,
-            "REDIS_URL": self.redis.url,
-            "MQTT_URL": self.broker.url,
-            "SECRET_KEY": "for the benchmark alone",
-            "DATA_DIR": str(folder / "data"),
-            "LOG_LEVEL": "WARNING",
-            "WORKER_CONCURRENCY": "1",
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        }
+        ours = ground.environment(
+            folder / "data",
+            self.postgres.url,
+            self.redis.url,
+            MQTT_URL=self.broker.url,
+            WORKER_CONCURRENCY="1",
+            PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        )
+        self.env = os.environ | ours
         address = MqttAddress.parse(self.broker.url)
         self.publisher = Publisher(address, TOPIC, messages, sensors)
         self.pipe_publisher = Publisher(address, PIPE_TOPIC, messages, sensors)
@@ -235,9 +220,7 @@ def main() -> None:
     for tool in ("mosquitto_sub", "psql"):
         if shutil.which(tool) is None:
             raise SystemExit(f"{tool} is missing: apt install mosquitto mosquitto-clients postgresql-client")
-    with tempfile.TemporaryDirectory(prefix="iot-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
+    with ground.folder() as folder:
         bench = Bench(folder, options.messages, options.sensors)
         bench.start()
         try:

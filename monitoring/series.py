@@ -204,6 +204,7 @@ _UNTAKEN_ROWS = """
         FROM monitoring_measurement
         WHERE sensor_id = %(sensor)s
           AND created_at >= untaken.start AND created_at < untaken.start + interval '1 minute'
+          AND created_at >= %(first)s AND created_at < %(end)s  -- so that planning leaves out the rest
     ) AS rows WHERE rows.count > 0"""
 
 _MINUTES = """
@@ -221,20 +222,24 @@ _DAYS = """
     WHERE sensor_id = %(sensor)s AND start >= %(first)s AND start < %(end)s
       AND start NOT IN (SELECT start FROM cut_day)"""
 
+# OFFSET 0: a look-up for each cut hour. Without it PostgreSQL makes a join of it, which reads all the
+# minutes that the sensor ever had: of two years, for two seconds.
 _MINUTES_OF_CUT_HOURS = """
     SELECT part.* FROM cut_hour CROSS JOIN LATERAL (
         SELECT start, count, sum, min, max FROM monitoring_rollup_minute
-        WHERE sensor_id = %(sensor)s AND start >= GREATEST(cut_hour.start, %(first)s)
-          AND start < LEAST(cut_hour.start + interval '1 hour', %(end)s)
+        WHERE sensor_id = %(sensor)s AND start >= %(first)s AND start < %(end)s
+          AND start >= cut_hour.start AND start < cut_hour.start + interval '1 hour'
           AND start NOT IN (SELECT start FROM untaken)
+        OFFSET 0
     ) AS part"""
 
 _HOURS_OF_CUT_DAYS = """
     SELECT part.* FROM cut_day CROSS JOIN LATERAL (
         SELECT start, count, sum, min, max FROM monitoring_rollup_hour
-        WHERE sensor_id = %(sensor)s AND start >= GREATEST(cut_day.start, %(first)s)
-          AND start < LEAST(cut_day.start + interval '1 day', %(end)s)
+        WHERE sensor_id = %(sensor)s AND start >= %(first)s AND start < %(end)s
+          AND start >= cut_day.start AND start < cut_day.start + interval '1 day'
           AND start NOT IN (SELECT start FROM cut_hour)
+        OFFSET 0
     ) AS part"""
 
 # Older than the finer rollups that are kept, a bucket is counted whole where it begins, or the span does.
@@ -244,6 +249,7 @@ _HOURS_WITHOUT_MINUTES = """
         WHERE sensor_id = %(sensor)s AND start = cut.start AND NOT EXISTS (
             SELECT FROM monitoring_rollup_minute WHERE sensor_id = %(sensor)s
                AND start >= cut.start AND start < cut.start + interval '1 hour')
+        OFFSET 0
     ) AS part"""
 
 _DAYS_WITHOUT_HOURS = """
@@ -252,6 +258,7 @@ _DAYS_WITHOUT_HOURS = """
         WHERE sensor_id = %(sensor)s AND start = cut.start AND NOT EXISTS (
             SELECT FROM monitoring_rollup_hour WHERE sensor_id = %(sensor)s
                AND start >= cut.start AND start < cut.start + interval '1 day')
+        OFFSET 0
     ) AS part"""
 
 # untaken: the sensor's minutes that a refresh has yet to compute. cut_hour, cut_day: those that cannot be

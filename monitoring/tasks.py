@@ -17,6 +17,7 @@ from bridge.report import Report, line
 from bridge.store import BatchStore
 from monitoring import books, ledger, removal, retention
 from monitoring.ingest import Attempt, ingest
+from monitoring.models import IngestBatch
 from monitoring.partitions import ensure_partitions
 from monitoring.pieces import TimeShare
 from monitoring.rollups import Refreshed, refresh
@@ -84,10 +85,14 @@ def make_partitions() -> list[str]:
 
 @shared_task(name="monitoring.refresh_rollups")
 def refresh_rollups() -> dict[str, int]:
-    """Refreshes the rollups piece by piece; returns how many batches and minutes that took."""
+    """Refreshes the rollups piece by piece; returns how many batches and minutes that took.
+
+    Takes as many batches as wait when it begins: what comes in meanwhile falls into much the same minutes,
+    and would have them computed again and again.
+    """
     end = time.monotonic() + REFRESH_SECONDS
-    done = Refreshed()
-    while time.monotonic() < end and (latest := refresh()) and latest.batches:
+    waiting, done = IngestBatch.objects.untaken().count(), Refreshed()
+    while done.batches < waiting and time.monotonic() < end and (latest := refresh()) and latest.batches:
         done = done.plus(latest)
     if time.monotonic() >= end:
         logger.info("rollups: %d batches in %d s, and not all yet", done.batches, REFRESH_SECONDS)

@@ -81,3 +81,10 @@ def test_more_partitions_than_planning_bears_are_refused(db: None, settings: obj
 )
 def test_periods(width: str, start: datetime, end: datetime) -> None:
     assert period_around(datetime(2026, 12, 31, 23, 59, tzinfo=UTC), width) == Span(start, end)
+
+
+def test_no_query_is_compiled() -> None:
+    """PostgreSQL would, over many partitions, for far longer than the query takes."""
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW jit")
+        assert cursor.fetchone() == ("off",)

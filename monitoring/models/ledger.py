@@ -1,6 +1,6 @@
 """The ledger: one row a batch that was dealt with, and totals of those that were counted."""
 
-from typing import TypedDict, cast
+from typing import Self, TypedDict, cast
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import connection, models
@@ -47,6 +47,10 @@ class IngestBatchQuerySet(models.QuerySet["IngestBatch"]):
         with connection.cursor() as cursor:
             cursor.execute(_SUMS)
             return cast(Sums, dict(zip(Sums.__annotations__, map(int, cursor.fetchone()), strict=True)))
+
+    def untaken(self) -> Self:
+        """Those whose minutes no refresh of the rollups has taken yet (by the index ledger_untaken)."""
+        return self.filter(touched_sensors__isnull=False)
 
     def complete(self, entry: "IngestBatch") -> None:
         """Writes what came of the batch into its entry."""

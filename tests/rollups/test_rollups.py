@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from monitoring import rollups
+from monitoring import rollups, tasks
 from monitoring.models import GoneSpan, HourRollup, IngestBatch, Measurement, MinuteRollup, Sensor
 from monitoring.partitions import existing
 from monitoring.rollups import Refreshed, recompute, refresh, refresh_span
@@ -157,6 +157,23 @@ def test_the_task_goes_on_until_nothing_is_left(years: dict[int, Sensor], monkey
         store([(3, START + hour * HOUR, 1.0)])
     assert refresh_rollups() == {"batches": 5, "minutes": 5, "frozen": 0}
     assert buckets() == expected()
+
+
+def test_the_task_leaves_what_comes_in_meanwhile_to_the_next(
+    years: dict[int, Sensor], monkeypatch: Any
+) -> None:
+    """A steady stream would otherwise keep it computing the same minutes all the time."""
+
+    def refresh_while_more_comes_in() -> Refreshed | None:
+        refreshed = refresh()
+        store([(3, START + Measurement.objects.count() * MINUTE, 1.0)])
+        return refreshed
+
+    monkeypatch.setattr(tasks, "refresh", refresh_while_more_comes_in)
+    monkeypatch.setattr(tasks, "REFRESH_SECONDS", 1)
+    store([(3, START, 1.0)])
+    assert refresh_rollups() == {"batches": 1, "minutes": 1, "frozen": 0}
+    assert untaken() == 1
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,5 +1,6 @@
 """A series says what the rows say, in few points, on the days of whoever asks."""
 
+import re
 from collections import defaultdict
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
@@ -15,8 +16,8 @@ from rest_framework.test import APIClient
 
 from monitoring import series
 from monitoring.models import HourRollup, Measurement, MinuteRollup, Sensor
-from monitoring.partitions import Span
-from monitoring.rollups import refresh
+from monitoring.partitions import Span, ensure_partitions
+from monitoring.rollups import DAYS, HOURS, MINUTES, refresh
 from tests.rollups.rows import DAY, HOUR, MINUTE, Row, store
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -269,6 +270,24 @@ def test_one_statement_by_the_indexes(years: dict[int, Sensor]) -> None:
             cursor.execute("EXPLAIN " + statement["sql"].replace("%", "%%"))
             plan = "\n".join(line for (line,) in cursor.fetchall())
         assert "Seq Scan on monitoring" not in plan
+
+
+def test_each_cut_hour_is_a_look_up(years: dict[int, Sensor]) -> None:
+    """Joined with its few hours, all the minutes that the sensor ever had might be read."""
+    for table in (MINUTES, HOURS, DAYS):
+        ensure_partitions(START, START, table)
+    with CaptureQueriesContext(connection) as asked:
+        series.read(years[3], Span(START + MINUTE, START + 728 * DAY + MINUTE), 500)
+    (statement,) = asked.captured_queries
+    with connection.cursor() as cursor:
+        # Then a join, if PostgreSQL is free to make one, shows.
+        for way in ("indexscan", "indexonlyscan", "bitmapscan"):
+            cursor.execute(f"SET LOCAL enable_{way} = off")
+        cursor.execute("EXPLAIN " + statement["sql"].replace("%", "%%"))
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "monitoring_rollup_minute" in plan
+    assert "monitoring_rollup_hour" in plan
+    assert not re.search(r"(Join Filter|Hash Cond|Merge Cond): .*start", plan), plan
 
 
 ZONES = {
