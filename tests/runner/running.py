@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,9 +25,15 @@ def until(condition: Callable[[], object], seconds: float = 15, what: str = "") 
 
 
 def free_port() -> int:
-    """From a range of this test process's own: no other may take it before it is used."""
+    """From a range of this test process's own: no other may take it before it is used. Not one of the last 50."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
-    return ports.choose(range(10_000 + 500 * worker, 10_500 + 500 * worker))
+    while (port := ports.choose(range(10_000 + 500 * worker, 10_500 + 500 * worker))) in _handed_out:
+        pass
+    _handed_out.append(port)
+    return port
+
+
+_handed_out: deque[int] = deque(maxlen=50)
 
 
 class Run:
