@@ -25,7 +25,7 @@ def until(condition: Callable[[], object], seconds: float = 15, what: str = "") 
 
 
 def free_port() -> int:
-    """From a range of this test process's own: no other may take it before it is used. Not one of the last 50."""
+    """From a range of this test process's own, none of its last 50: no other may take it before we do."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
     while (port := ports.choose(range(10_000 + 500 * worker, 10_500 + 500 * worker))) in _handed_out:
         pass
