@@ -7,7 +7,6 @@ what it was; else it is made. Each folder of FOLDER is a volume of its own, moun
 and by nobody else.
 """
 
-import contextlib
 import os
 import re
 import secrets
@@ -67,7 +66,7 @@ def make(folder: Path, environ: Mapping[str, str]) -> list[str]:
     topics = "iot/measurements" if environ.get("MQTT_URL") else "iot/measurements,iot/+/measurements"
     setting("MQTT_TOPICS", topics)
     # What the simulated board publishes with: the bridge's own user may not.
-    board = environ.get("MQTT_URL") or f"{scheme}://demo:{quote(demo, '')}@{broker}"
+    board = environ.get("MQTT_URL") or f"mqtt://demo:{quote(demo, '')}@mosquitto:1883"
     write(folder / "ours/BOARD_MQTT_URL", board + "\n")
     return made
 
@@ -87,8 +86,7 @@ def main() -> None:
         made = make(FOLDER, os.environ)
     except (WrongSecretError, OSError) as error:
         sys.exit(f"credentials: {error}")
-    with contextlib.suppress(BrokenPipeError):
-        print(f"credentials: made {', '.join(made)}" if made else "credentials: there")
+    print(f"credentials: made {', '.join(made)}" if made else "credentials: there")
 
 
 if __name__ == "__main__":

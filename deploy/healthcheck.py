@@ -41,7 +41,7 @@ def beats(process: str, redis_url: str) -> bool:
 
 
 def answers(port: int) -> bool:
-    """Whether it answers HTTP, with no server error: who may ask for what is not looked at. Raises OSError."""
+    """Whether it answers HTTP, with whatever but a server error. Raises OSError."""
     with socket.create_connection(("127.0.0.1", port), SECONDS) as connection:
         connection.sendall(b"GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n")
         status = connection.makefile("rb").readline().split()

@@ -20,13 +20,14 @@ from runner.welcome import EXAMPLE, welcome
 PROJECT = Path(__file__).parents[1]
 README = (PROJECT / "README.md").read_text()
 PAGES = [PROJECT / "README.md", PROJECT / "CHANGELOG.md", *sorted((PROJECT / "docs").rglob("*.md"))]
+COMPOSE = [PROJECT / "docker-compose.yml", *sorted((PROJECT / "deploy").glob("*.yml"))]
 CODE = sorted(
     path
     for path in (
         *PROJECT.glob("*.py"),
         *(
             path
-            for folder in ("bridge", "config", "monitoring", "runner")
+            for folder in ("bridge", "config", "deploy", "monitoring", "runner")
             for path in PROJECT.glob(f"{folder}/**/*.py")
         ),
     )
@@ -39,15 +40,18 @@ CODE = sorted(
 NOT_OURS = {"DJANGO_SETTINGS_MODULE", "HOME", "NO_COLOR", "PATH", "XDG_CACHE_HOME"}
 # Ours, and of no use in the file.
 NOT_IN_THE_FILE = {
+    "BROKER": "deploy/docker-compose.tls.yml sets it",
+    "REDIS_URL_FILE": "the file says it of every secret",
     "ENV_FILES": "decides whether the file is read",
     "FAILPOINTS": "makes a process die, in tests",
     "SERVICES_FROM": "which servers the tests start",
 }
-# `make run` opens what is closed elsewhere; the file says so.
-DIFFERENT_IN_MAKE_RUN = {"API_PUBLIC_READ"}
+# `make run` opens what is closed elsewhere, and keeps to loopback what containers publish; the file says so.
+DIFFERENT_IN_MAKE_RUN = {"API_PUBLIC_READ", "MQTT_LISTEN"}
 # Where a name is not written out, so that this test cannot see it: each was looked at. What they read is
 # named by a literal elsewhere.
 NAMED_ELSEWHERE = {
+    "deploy/credentials.py": "make: password, secret, setting",
     "monitoring/management/commands/simulate.py": "_variable: MQTT_URL, MQTT_TOPICS",
     "runner/environment.py": "load: DEFAULTS, SECRETS",
     "runner/services/base.py": "what every server may inherit: PATH and the like",
@@ -114,6 +118,13 @@ def all_reads() -> list[Read]:
     found += [Read(name, "runner/environment.py", "str") for name in environment.SECRETS]
     procfile = (PROJECT / "Procfile").read_text()
     found += [Read(name, "Procfile", "str") for name in re.findall(r"\$\{?(\w+)", procfile)]
+    credentials = (PROJECT / "deploy/credentials.py").read_text()
+    named = re.findall(r'(?:secret|password|setting)\((?:"[^"]+", )?"([A-Z_]+)"', credentials)
+    found += [Read(name, "deploy/credentials.py", "str") for name in named]
+    for file in COMPOSE:
+        # ${NAME}, ${NAME:-default}; $$ is a dollar for the container's shell.
+        for name, default in re.findall(r"(?<!\$)\$\{(\w+)(?::-([^}]*))?\}", file.read_text()):
+            found.append(Read(name, file.name, "str", default or None))
     return found
 
 

@@ -12,8 +12,8 @@ done
 mv "$new" "$users/passwords"
 cp /etc/iot/acl "$users/acl"
 cp /etc/iot/mosquitto.conf "$users/mosquitto.conf"
-if [ -r /etc/iot-certificates/server.key ]; then
-  cp /etc/iot-certificates/server.key "$users/server.key"
+if [ -r /certificates/server.key ]; then
+  cp /certificates/server.key "$users/server.key"
   cat /etc/iot/tls.conf >>"$users/mosquitto.conf"
 fi
 chmod 600 "$users"/*

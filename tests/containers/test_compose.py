@@ -1,0 +1,86 @@
+"""docker-compose.yml says in its own words what stands elsewhere: here the two are held together."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+PROJECT = Path(__file__).parents[2]
+COMPOSE = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())
+SERVICES: dict[str, Any] = COMPOSE["services"]
+PROCFILE = dict(
+    line.split(": ", 1)
+    for line in (PROJECT / "Procfile").read_text().splitlines()
+    if not line.startswith("#")
+)
+OURS = {"credentials", "migrate", "web", "bridge", "worker", "beat", "flower", "simulator"}
+ONCE = {"credentials", "migrate"}
+
+
+def words(command: str) -> list[str]:
+    """Without what differs for a reason: where it listens, and Flower's password."""
+    text = re.sub(r"--(host|address|port)[= ]\S+|--conf=\S+", "", command)
+    return re.sub(r"\$\{LOG_LEVEL:-INFO\}", "$LOG_LEVEL", text).split()
+
+
+@pytest.mark.parametrize("name", PROCFILE)
+def test_a_process_is_started_as_the_procfile_has_it(name: str) -> None:
+    command = SERVICES[name].get("command")
+    if command is None:
+        image = (PROJECT / "Dockerfile").read_text().replace("\\\n", "")
+        command = re.findall(r'"([^"]+)"', image[image.index("\nCMD") :])
+    assert words(" ".join(command)) == words(PROCFILE[name])
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_container_is_kept_up_and_its_log_small(name: str) -> None:
+    service = SERVICES[name]
+    assert service["restart"] == ("no" if name in ONCE else "unless-stopped")
+    assert service["logging"]["options"]["max-size"]
+    assert "no-new-privileges:true" in service["security_opt"]
+    if name not in ONCE | {"simulator"}:
+        assert service["healthcheck"]["test"]
+
+
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_ours_may_do_nothing_that_they_need_not(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert not {"privileged", "user", "cap_add", "pid"} & set(service)
+    assert re.search(r"^USER \d+:\d+$", (PROJECT / "Dockerfile").read_text(), re.MULTILINE)
+
+
+def test_only_the_site_and_the_broker_are_published_and_flower_on_loopback() -> None:
+    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert set(published) == {"web", "mosquitto", "flower"}
+    assert published["flower"][0].startswith("127.0.0.1:")
+
+
+def test_a_worker_has_longer_to_stop_than_a_task_may_take(settings: Any) -> None:
+    assert int(SERVICES["worker"]["stop_grace_period"].removesuffix("s")) > settings.CELERY_TASK_TIME_LIMIT
+
+
+def test_secrets_are_written_by_those_alone_who_make_them() -> None:
+    for name, service in SERVICES.items():
+        for volume in service.get("volumes", []):
+            if volume.startswith("credentials") and name not in ONCE:
+                assert volume.endswith(":ro"), (name, volume)
+    readers = {
+        volume.partition(":")[0]: {
+            name
+            for name, service in SERVICES.items()
+            if any(v.partition(":")[0] == volume.partition(":")[0] for v in service.get("volumes", []))
+        }
+        for volume in SERVICES["credentials"]["volumes"]
+    }
+    assert readers["credentials-db"] == {"credentials", "db"}
+    assert readers["credentials-redis"] == {"credentials", "redis"}
+    assert readers["credentials-mosquitto"] == {"credentials", "mosquitto"}
+
+
+def test_no_command_needs_a_shell_but_those_that_read_a_file() -> None:
+    for name, service in SERVICES.items():
+        assert isinstance(service.get("command", []), list), name
