@@ -4,11 +4,12 @@ FIND_PYTHON = for p in python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && echo $$p && exit; done; echo python3
 PYTHON ?= $(shell $(FIND_PYTHON))
 
-.PHONY: help run test check bench locks dev clean
+.PHONY: help run test docker-test check bench locks dev clean
 
 help:
 	@echo "make run     everything: PostgreSQL, Redis, an MQTT broker, the processes, one simulated board"
 	@echo "make test    all tests, on services that they start themselves"
+	@echo "make docker-test    docker-compose.yml, brought up for real: used, hurt, scaled, upgraded, restored"
 	@echo "make check   ruff, mypy, import-linter, migrations, Django's own checks"
 	@echo "make bench   how fast a burst is stored, against a pipe that only copies (wants Debian's mosquitto)"
 	@echo "make locks   requirements/*.txt anew from requirements/*.in"
@@ -23,6 +24,9 @@ dev:
 
 test: dev
 	@.venv/bin/python -m pytest -q -n 2 --dist loadgroup
+
+docker-test: dev
+	@.venv/bin/python -m deploy.test
 
 PRODUCTION = DEBUG=0 HTTPS=1 ALLOWED_HOSTS=example.org CSRF_TRUSTED_ORIGINS=https://example.org ENV_FILES=0 \
 	DATABASE_URL=postgres://x:x@127.0.0.1:5432/x REDIS_URL=redis://127.0.0.1:6379/0
