@@ -4,6 +4,8 @@ paho-mqtt is pinned for it, and tests/bridge/test_client.py holds the seam: `_cr
 `_packet_queue`, `_last_bytes_received`, `_ping_t`.
 """
 
+import socket
+import ssl
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, cast
@@ -17,6 +19,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from bridge.address import MqttAddress
 from bridge.frames import FrameSocket, Publish
+from bridge.tls import HandshakeError
 
 KEEPALIVE_SECONDS = 30
 # How long the broker keeps the session, and what it queues for it, while nobody is there.
@@ -28,7 +31,9 @@ class BridgeClient(Client):
     """A persistent session at QoS 1 whose acknowledgements are sent when we say so.
 
     `on_connected(code, session_present)` comes once the broker has accepted the connection,
-    `on_refused(code)` where it has not, `on_ended(reason)` when it ends.
+    `on_refused(code)` where it has not, `on_ended(reason)` when it ends. `on_subscribed` says what came
+    of each topic filter that was asked for: '' where it was granted, else why not. `tls`: for an address
+    that is mqtts://.
     """
 
     def __init__(
@@ -37,11 +42,12 @@ class BridgeClient(Client):
         client_id: str,
         version: str,
         window: int,
+        tls: ssl.SSLContext | None = None,
         *,
         on_connected: Callable[[str, bool], None],
         on_refused: Callable[[str], None],
         on_ended: Callable[[str], None],
-        on_subscription_refused: Callable[[str], None],
+        on_subscribed: Callable[[dict[str, str]], None],
     ) -> None:
         self.version_5 = version == "5"
         super().__init__(
@@ -53,20 +59,20 @@ class BridgeClient(Client):
             # Else it would connect again by itself, with MQTT 3.1, from within a read.
             reconnect_on_failure=False,
         )
-        self._address, self._window = address, window
+        self._address, self._window, self._tls = address, window, tls
         self._on_connected, self._on_refused = on_connected, on_refused
-        self._on_ended, self._on_subscription_refused = on_ended, on_subscription_refused
+        self._on_ended, self._on_subscribed = on_ended, on_subscribed
+        self._asked: dict[int, list[str]] = {}
+        self._frames: FrameSocket | None = None
         self.connect_timeout = 5.0
         if address.username is not None:
             self.username_pw_set(address.username, address.password)
-        if address.tls:
-            self.tls_set()
         self.on_connect = self._connected
         self.on_disconnect = self._ended
         self.on_subscribe = self._subscribed
 
     def open(self) -> None:
-        """Opens the connection. Raises OSError (ValueError for a host that cannot be)."""
+        """Opens the connection. Raises OSError, HandshakeError (ValueError for a host that cannot be)."""
         if not self.version_5:
             self.connect(self._address.host, self._address.port, KEEPALIVE_SECONDS)
             return
@@ -83,12 +89,25 @@ class BridgeClient(Client):
 
     def ask_for(self, topics: Iterable[str]) -> None:
         """Subscribes at QoS 1; in MQTT 5 without the retained messages, which are no new readings."""
+        topics = list(topics)
         if self.version_5:
             # RetainHandling 2: do not send retained messages at subscribe time.
             options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
-            self.subscribe([(topic, options) for topic in topics])
+            _, mid = self.subscribe([(topic, options) for topic in topics])
         else:
-            self.subscribe([(topic, 1) for topic in topics])
+            _, mid = self.subscribe([(topic, 1) for topic in topics])
+        if mid is not None:
+            self._asked[mid] = topics
+
+    @property
+    def error(self) -> OSError | None:
+        """What broke the connection, where it was more than its end."""
+        return self._frames.error if self._frames else None
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there is something to read that select() may not show."""
+        return self._sock is not None and self._frames is not None and self._frames.has_more
 
     def read(self) -> list[Publish]:
         """What has come, without waiting; paho gets its part first (a CONNACK precedes all messages)."""
@@ -115,7 +134,22 @@ class BridgeClient(Client):
             self._packet_queue(_PUBACK, joined, 0, 0)
 
     def _create_socket(self) -> Any:
-        return FrameSocket(cast(Any, super()._create_socket()), self.version_5)
+        sock = cast(socket.socket, super()._create_socket())
+        if self._tls is not None:
+            sock = self._shake_hands(sock, self._tls)
+        self._frames = FrameSocket(sock, self.version_5)
+        return self._frames
+
+    def _shake_hands(self, sock: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:
+        """Ours rather than paho's, so that a failure here is told from one to connect."""
+        wrapped = context.wrap_socket(sock, server_hostname=self._address.host, do_handshake_on_connect=False)
+        try:
+            wrapped.settimeout(self.connect_timeout)
+            wrapped.do_handshake()
+        except OSError as error:
+            wrapped.close()
+            raise HandshakeError(error) from error
+        return wrapped
 
     def _connected(self, _client: Client, _data: Any, flags: Any, code: ReasonCode, _properties: Any) -> None:
         if code.is_failure:
@@ -127,8 +161,8 @@ class BridgeClient(Client):
         self._on_ended(str(code))
 
     def _subscribed(
-        self, _client: Client, _data: Any, _mid: int, codes: list[ReasonCode], _properties: Any
+        self, _client: Client, _data: Any, mid: int, codes: list[ReasonCode], _properties: Any
     ) -> None:
-        for code in codes:
-            if code.is_failure:
-                self._on_subscription_refused(str(code))
+        topics = self._asked.pop(mid, [])
+        said = [str(code) if code.is_failure else "" for code in codes]
+        self._on_subscribed(dict(zip(topics, said, strict=False)))

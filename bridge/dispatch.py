@@ -4,6 +4,7 @@ import logging
 
 from celery import Celery
 
+from bridge import task_broker
 from bridge.batch import Batch
 
 logger = logging.getLogger(__name__)
@@ -26,16 +27,14 @@ def send_ingest(app: Celery, batch: Batch) -> None:
         logger.warning("task for batch %s not sent (it will be sent again): %s", batch.id, error)
 
 
-def celery_app(redis_url: str) -> Celery:
+def celery_app(broker_url: str, sentinel_master: str = "") -> Celery:
     """A Celery application that can send, for a process that has no Django."""
-    app = Celery("iot-monitor", broker=redis_url, set_as_current=False)
+    app = Celery("iot-monitor", broker=broker_url, set_as_current=False)
     app.conf.update(
         task_serializer="msgpack",
         task_ignore_result=True,
-        broker_transport_options={
-            "socket_timeout": 5,
-            "socket_connect_timeout": 5,
-            "socket_keepalive": True,
+        broker_transport_options=task_broker.transport_options(broker_url, sentinel_master)
+        | {
             # kombu tries to connect for broker_connection_timeout otherwise, also with retry=False.
             "max_retries": 1,
             "interval_start": 0,

@@ -10,6 +10,7 @@ failpoint is a call of an empty function.
 import os
 import re
 import signal
+import sys
 from collections.abc import Callable
 
 _SPEC = re.compile(r"(?P<name>[\w.]+)=(?P<action>kill|raise)(?:@(?P<nth>\d+))?(?:\?(?P<text>.+))?")
@@ -51,4 +52,13 @@ def arm(spec: str) -> Callable[..., None]:
     return failpoint
 
 
-failpoint = arm(os.environ.get("FAILPOINTS", ""))
+def _armed_by_the_environment() -> Callable[..., None]:
+    try:
+        return arm(os.environ.get("FAILPOINTS", ""))
+    except ValueError as error:
+        # While modules are imported nobody is there yet to catch it.
+        print(error, file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+
+
+failpoint = _armed_by_the_environment()

@@ -8,12 +8,19 @@ paho and the real socket: `fill` reads and keeps the PUBLISH frames, `recv` give
 import hashlib
 import socket
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 from bridge.batch import MAX_PAYLOAD_BYTES
 
+T = TypeVar("T")
+
 _READ_BYTES = 256 * 1024
+# A record of TLS at its longest. A read that has room for one leaves nothing of it decrypted inside OpenSSL,
+# where select() would not see it.
+_RECORD_BYTES = 16 * 1024
 _PUBLISH = 0x30
 # Their decoding is kept: a few known topics make nearly all messages. Bounded, for anybody may choose them.
 _TOPICS_KEPT = 10_000
@@ -203,23 +210,43 @@ class FrameSocket:
         self._sock = sock
         self._frames = Frames(version_5)
         self._ended: OSError | bool = False
+        self.error: OSError | None = None
+        """What broke the connection, where it was more than its end."""
+        self.has_more = False
+        """Whether `fill` stopped at its bound: what is left may be where select() does not see it."""
+        self._records = memoryview(bytearray(_READ_BYTES + _RECORD_BYTES))
 
     def fill(self) -> list[Publish]:
-        """Reads what is there, once; the PUBLISH messages in it. What ends the connection shows in recv."""
+        """Reads what is there, up to a bound; the PUBLISH messages in it. Its end shows in recv."""
+        data = self._read_records() if isinstance(self._sock, ssl.SSLSocket) else self._read(_READ_BYTES)
+        return self._frames.feed(data) if data else []
+
+    def _read(self, size: int) -> bytes:
+        return self._unless_it_ends(partial(self._sock.recv, size)) or b""
+
+    def _read_records(self) -> bytes:
+        """One read gives one record, and a broker may put each message into a record of its own."""
+        taken = 0
+        while taken < _READ_BYTES:
+            got = self._unless_it_ends(partial(self._sock.recv_into, self._records[taken:]))
+            if not got:
+                break
+            taken += got
+        self.has_more = taken >= _READ_BYTES
+        return bytes(self._records[:taken])
+
+    def _unless_it_ends(self, read: Callable[[], T]) -> T | None:
+        """What was read; None where there is nothing now, or nothing any more."""
         try:
-            data = self._sock.recv(_READ_BYTES)
-            if isinstance(self._sock, ssl.SSLSocket):
-                while self._sock.pending():
-                    data += self._sock.recv(_READ_BYTES)
+            got = read()
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return []
+            return None
         except OSError as error:
-            self._ended = error
-            return []
-        if not data:
+            self._ended = self.error = error
+            return None
+        if not got:
             self._ended = True
-            return []
-        return self._frames.feed(data)
+        return got
 
     @property
     def has_something_for_paho(self) -> bool:
@@ -238,7 +265,15 @@ class FrameSocket:
         raise BlockingIOError
 
     def send(self, data: bytes) -> int:
-        return self._sock.send(data)
+        try:
+            return self._sock.send(data)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except OSError as error:
+            # The other side may have said why before it closed: what it said is still there to be read.
+            self._read(1)
+            self.error = self.error or error
+            raise
 
     def close(self) -> None:
         self._sock.close()

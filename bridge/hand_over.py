@@ -14,7 +14,7 @@ from bridge.batch import Batch
 from bridge.dispatch import send_ingest
 from bridge.failpoints import failpoint
 from bridge.heartbeat import INTERVAL_SECONDS, beat
-from bridge.store import BatchStore, Bridge, NotOwnerError, Receipt, StoreFullError
+from bridge.store import CLAIM_SECONDS, BatchStore, Bridge, NotOwnerError, Receipt, StoreFullError
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +34,8 @@ class HandOver(threading.Thread):
 
     Redis away, full, or over its bound: the same batch is tried again, under the same id, until it
     goes through; meanwhile nothing is acknowledged. `loop_turns` says whether the loop still
-    turns, for the heartbeat must not outlive it. `on_failed`: the thread has died of an
-    error that nobody expects.
+    turns, for neither the heartbeat nor the claim to the bridge's name may outlive it; `trouble`, what
+    the heartbeat should say is wrong. `on_failed`: the thread has died of an error that nobody expects.
     """
 
     def __init__(
@@ -46,18 +46,22 @@ class HandOver(threading.Thread):
         heartbeat: str,
         *,
         on_durable: Callable[[Batch], None],
+        on_forgotten: Callable[[], None],
         on_lost_ownership: Callable[[str], None],
         on_failed: Callable[[], None],
         loop_turns: Callable[[], bool],
+        trouble: Callable[[], str] = lambda: "",
     ) -> None:
         super().__init__(name="hand-over", daemon=True)
         self._store, self._celery, self._bridge, self._heartbeat = store, celery, bridge, heartbeat
-        self._on_durable, self._on_lost_ownership = on_durable, on_lost_ownership
+        self._on_durable, self._on_forgotten = on_durable, on_forgotten
+        self._on_lost_ownership, self._trouble = on_lost_ownership, trouble
         self._on_failed, self._loop_turns = on_failed, loop_turns
         self._jobs: queue.SimpleQueue[tuple[Batch, bytes] | Forget | CountRedelivered] = queue.SimpleQueue()
         self._stop_by: float | None = None
         self._stopping = threading.Event()
-        self._next_beat = 0.0
+        self._next_beat = self._next_claim = 0.0
+        self._said = ""
 
     def put(self, job: "tuple[Batch, bytes] | Forget | CountRedelivered") -> None:
         self._jobs.put(job)
@@ -71,6 +75,8 @@ class HandOver(threading.Thread):
     def run(self) -> None:
         try:
             self._work()
+        except NotOwnerError as error:
+            self._on_lost_ownership(str(error))
         except BaseException:
             logger.exception("the thread that hands over has failed")
             self._on_failed()
@@ -93,9 +99,6 @@ class HandOver(threading.Thread):
         while True:
             try:
                 self._do(job)
-            except NotOwnerError as error:
-                self._on_lost_ownership(str(error))
-                return False
             except (RedisError, OSError, StoreFullError) as error:
                 if not complained:
                     logger.warning("cannot hand over, so nothing is acknowledged until it works: %s", error)
@@ -115,7 +118,9 @@ class HandOver(threading.Thread):
 
     def _do(self, job: "tuple[Batch, bytes] | Forget | CountRedelivered") -> None:
         if isinstance(job, Forget):
+            failpoint("bridge.before_forget")
             self._store.forget_seen(self._bridge.client_id)
+            self._on_forgotten()
         elif isinstance(job, CountRedelivered):
             self._store.count_redelivered(job.messages)
         else:
@@ -129,10 +134,15 @@ class HandOver(threading.Thread):
 
     def _beat(self) -> None:
         now = time.monotonic()
-        if now < self._next_beat or not self._loop_turns():
+        if not self._loop_turns():
             return
-        self._next_beat = now + INTERVAL_SECONDS
         try:
-            beat(self._store.redis, self._heartbeat)
+            if now >= self._next_claim:
+                self._next_claim = now + CLAIM_SECONDS / 5
+                self._store.renew_claim(self._bridge)
+            trouble = self._trouble()
+            if now >= self._next_beat or trouble != self._said:
+                self._next_beat, self._said = now + INTERVAL_SECONDS, trouble
+                beat(self._store.redis, self._heartbeat, trouble)
         except (RedisError, OSError) as error:
             logger.debug("no heartbeat: %s", error)

@@ -1,18 +1,77 @@
-"""A key in Redis that expires: a process that lives and works renews it; checks and pages read it."""
+"""Keys in Redis that expire: a process that lives renews them; checks and pages read them.
 
-from typing import TYPE_CHECKING
+    iot:heartbeat:<process>               some process of this kind is at work
+    iot:heartbeat:<process>:<host name>   this one lives: `ok`, or what is wrong with its work
+
+`python -m bridge.heartbeat worker` asks after the process of this host, as a container's healthcheck does.
+"""
+
+import socket
+import sys
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from redis import Redis
 
 INTERVAL_SECONDS = 5.0
 EXPIRES_SECONDS = 20
+_WELL = "ok"
 
 
-def beat(redis: "Redis", process: str) -> None:
-    """Says that `process` (web, bridge, worker, beat) is alive and at work."""
-    redis.set(f"iot:heartbeat:{process}", b"1", ex=EXPIRES_SECONDS)
+def bridge_process(name: str) -> str:
+    """What a bridge is called here. Its `@` keeps it apart from a host's name."""
+    return "bridge" if name == "default" else f"bridge@{name}"
+
+
+def own_key(process: str, host: str | None = None) -> str:
+    return f"iot:heartbeat:{process}:{host or socket.gethostname()}"
+
+
+def beat(redis: "Redis", process: str, trouble: str = "") -> None:
+    """Says that this `process` (web, bridge, worker, beat, flower) is alive; with no `trouble`, at work."""
+    with redis.pipeline(transaction=False) as pipeline:
+        if not trouble:
+            pipeline.set(f"iot:heartbeat:{process}", b"1", ex=EXPIRES_SECONDS)
+        pipeline.set(own_key(process), trouble or _WELL, ex=EXPIRES_SECONDS)
+        pipeline.execute()
 
 
 def is_beating(redis: "Redis", process: str) -> bool:
+    """Whether any process of this kind is at work."""
     return bool(redis.exists(f"iot:heartbeat:{process}"))
+
+
+def trouble(redis: "Redis", process: str, host: str | None = None) -> str:
+    """What is wrong with the process of one host (this one, unless named); empty where nothing is."""
+    found = cast(bytes | None, redis.get(own_key(process, host)))
+    if found is None:
+        return f"no heartbeat for {EXPIRES_SECONDS} s"
+    said = found.decode()
+    return "" if said == _WELL else said
+
+
+def main(arguments: list[str]) -> int:
+    """The healthcheck: 0 where all is well; else 1, and a line that says what is not."""
+    from environs import EnvError, FileAwareEnv
+    from redis import Redis
+    from redis.exceptions import RedisError
+
+    if len(arguments) != 1:
+        print("usage: python -m bridge.heartbeat web|bridge|worker|beat|flower", file=sys.stderr)  # noqa: T201
+        return 2
+    [process] = arguments
+    env = FileAwareEnv()
+    try:
+        if process == "bridge":
+            process = bridge_process(env.str("BRIDGE_NAME", "default"))
+        redis = Redis.from_url(env.str("REDIS_URL"), socket_timeout=3, socket_connect_timeout=3)
+        said = trouble(redis, process)
+    except (EnvError, ValueError, RedisError) as error:
+        said = f"cannot ask Redis (REDIS_URL): {error}"
+    if said:
+        print(f"{process}: {said}", file=sys.stderr)  # noqa: T201
+    return 1 if said else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -2,10 +2,10 @@
 
 import contextlib
 import logging
-import random
 import select
 import signal
 import socket
+import ssl
 import time
 from collections import deque
 from types import FrameType
@@ -14,15 +14,19 @@ from uuid import UUID, uuid4
 
 from redis.exceptions import RedisError
 
+from bridge.backoff import HELD_SECONDS, Backoff
 from bridge.batch import Batch, Message, time_ordered_id
 from bridge.client import BridgeClient
 from bridge.dispatch import celery_app
 from bridge.failpoints import failpoint
 from bridge.frames import MalformedFrameError
 from bridge.hand_over import CountRedelivered, Forget, HandOver
+from bridge.heartbeat import bridge_process
+from bridge.owner import Owner
 from bridge.report import Report, line, readable
 from bridge.settings import BridgeSettings
-from bridge.store import BatchStore, Bridge
+from bridge.store import BatchStore, Bridge, NameHeldError
+from bridge.tls import HandshakeError, TlsFileError, explain, is_alert
 from bridge.window import Gathering, Window
 
 logger = logging.getLogger(__name__)
@@ -34,7 +38,8 @@ FLUSH_BYTES = 256 * 1024
 HELD_MOST_BYTES = 32 * 2**20
 # Brokers that speak 3.1.1 do not tell their window; the embedded one's is 100.
 WINDOW_OF_3_1_1 = 100
-_LONGEST_WAIT_SECONDS = 30.0
+# Without a subscription the broker keeps nothing for us: a Redis that is away is not waited for longer.
+SUBSCRIBE_ANYHOW_SECONDS = 3.0
 
 
 class Receiver:
@@ -44,12 +49,21 @@ class Receiver:
         self.settings = settings
         self.store = BatchStore.at(settings.redis_url, settings.batches_max_bytes, settings.lease_seconds)
         self.version = settings.address.version or "5"
-        self._token = uuid4().hex
+        self._token = str(Owner.this_process())
         self._stopping = ""
         self._exit_code = 0
         self._epoch = 0
         self._connected = False
+        self._accepted_at = 0.0
         self._refused = ""
+        # Filters to subscribe to, and when at the latest; what of them the broker does not grant.
+        self._to_ask: tuple[str, ...] = ()
+        self._ask_at = 0.0
+        self._asking = Backoff()
+        self._not_granted = ""
+        self._leaving = False
+        # How often the hand-over was told to forget, and how often it has.
+        self._forgets = self._forgotten = 0
         self._last_flush = 0.0
         self._last_turn = time.monotonic()
         self._durable: deque[Batch] = deque()
@@ -72,26 +86,23 @@ class Receiver:
         if not self._take_name():
             return self._exit_code
         self.hand_over.start()
-        wait = 0.0
+        backoff = Backoff()
         while not self._stopping:
-            if wait and not self._pause(wait):
-                break
-            if not self._still_owner() or not self._connect():
-                wait = min(_LONGEST_WAIT_SECONDS, max(0.5, wait * 2)) * random.uniform(0.8, 1.2)  # noqa: S311
-                continue
-            was_connected = self._serve()
-            wait = 0.5 if was_connected else min(_LONGEST_WAIT_SECONDS, max(0.5, wait * 2))
+            if self._still_owner() and self._connect() and self._serve() >= HELD_SECONDS:
+                backoff.reset()
+            if not self._stopping:
+                self._pause(backoff.next())
         self._finish()
         return self._exit_code
 
     def _take_name(self) -> bool:
         """Waits for Redis, becomes the owner of the bridge's name, and learns its client id."""
         settings = self.settings
-        wait = 0.5
+        wait, gone, waited = 0.5, "", False
         while not self._stopping:
             try:
                 client_id = self.store.take_over(
-                    settings.name, f"iot-monitor-{uuid4().hex[:12]}", self._token
+                    settings.name, f"iot-monitor-{uuid4().hex[:12]}", self._token, gone
                 )
                 window = settings.window if self.version == "5" else min(settings.window, WINDOW_OF_3_1_1)
                 self.window = Window(max(window, settings.window), self.store.seen(client_id))
@@ -101,20 +112,34 @@ class Receiver:
                 self._pause(wait)
                 wait = min(wait * 2, 5)
                 continue
+            except NameHeldError as error:
+                holder = Owner.parse(error.holder)
+                if holder.is_gone():
+                    gone = error.holder
+                    continue
+                if not waited:
+                    held = line(settings.language, "name held", settings.name, holder.pid, holder.host)
+                    logger.warning(held)
+                waited = True
+                self._pause(1.0)
+                continue
+            if waited:
+                logger.info(line(settings.language, "name is ours", settings.name))
             if warning:
                 logger.warning("not durable: %s", warning)
-            bridge = Bridge(settings.name, client_id, self._token, window=self.window.size)
+            self._bridge = bridge = Bridge(settings.name, client_id, self._token, window=self.window.size)
             self.hand_over = HandOver(
                 self.store,
-                celery_app(settings.redis_url),
+                celery_app(settings.celery_broker_url, settings.celery_sentinel_master),
                 bridge,
-                "bridge" if settings.name == "default" else f"bridge:{settings.name}",
+                bridge_process(settings.name),
                 on_durable=self._is_durable,
+                on_forgotten=self._is_forgotten,
                 on_lost_ownership=self._lose_name,
                 on_failed=self._fail,
                 loop_turns=lambda: time.monotonic() - self._last_turn < 15,
+                trouble=lambda: self._not_granted,
             )
-            self._client_id = client_id
             self.client = self._new_client()
             return True
         return False
@@ -151,85 +176,144 @@ class Receiver:
         self._acknowledge()
         if not self._in_flight:
             self._send_acks(self.window.open.acks)
+        self._say_goodbye()
+        if not self.hand_over.is_alive():  # else it waits for a Redis that would keep us waiting too
+            with contextlib.suppress(RedisError, OSError):
+                self.store.release_claim(self._bridge)
+        if not self._exit_code:
+            logger.info("bridge stopped (%s)", self._stopping)
+
+    def _say_goodbye(self) -> None:
         self.client.disconnect()
         deadline = time.monotonic() + 2
         while (sock := self.client.socket()) is not None and self.client.want_write():
             if time.monotonic() > deadline or not select.select([], [sock], [], 0.2)[1]:
                 break
             self.client.loop_write()
-        if not self._exit_code:
-            logger.info("bridge stopped (%s)", self._stopping)
 
     # --- the connection ---------------------------------------------------------------------------
 
-    def _new_client(self) -> BridgeClient:
+    def _new_client(self, tls: ssl.SSLContext | None = None) -> BridgeClient:
         return BridgeClient(
             self.settings.address,
-            self._client_id,
+            self._bridge.client_id,
             self.version,
             self.settings.window,
+            tls,
             on_connected=self._on_connected,
             on_refused=self._on_refused,
             on_ended=self._on_ended,
-            on_subscription_refused=lambda code: logger.error(
-                "the broker refuses the subscription to %s: %s", ", ".join(self.settings.topics), code
-            ),
+            on_subscribed=self._on_subscribed,
         )
 
     def _connect(self) -> bool:
         self._refused = ""
-        self.client = self._new_client()
+        self._leaving = False
+        address = self.settings.address
         try:
+            self.client = self._new_client(self.settings.tls.context() if address.tls else None)
             self.client.open()
+        except TlsFileError as error:
+            logger.error(str(error))
+        except HandshakeError as error:
+            self._explain_tls(error)
         except (OSError, ValueError) as error:
-            logger.warning("no broker at %s (MQTT_URL): %s", self.settings.address, error)
-            return False
-        return True
+            logger.warning("no broker at %s (MQTT_URL): %s", address, error)
+        else:
+            return True
+        return False
 
     def _on_connected(self, code: str, session_present: bool) -> None:
         self._epoch += 1
         self._connected = True
+        self._accepted_at = time.monotonic()
         if not session_present:
             self.window.forget()
+            self._forgets += 1
             self.hand_over.put(Forget())
+        self._to_ask = self.settings.topics
+        self._ask_at = self._accepted_at + SUBSCRIBE_ANYHOW_SECONDS
         logger.info(line(self.settings.language, "connected", code))
         logger.debug("MQTT %s, session present: %s", self.version, session_present)
-        self.client.ask_for(self.settings.topics)
+
+    def _subscribe_when_due(self) -> None:
+        """In a new session only once it is durable that what was known of the old one is void.
+
+        Else a bridge that dies before would come back, find the session there, and take a message
+        that the broker sends again for one of the old session.
+        """
+        forgotten = self._forgets == self._forgotten and self._to_ask is self.settings.topics
+        if self._to_ask and (forgotten or time.monotonic() >= self._ask_at):
+            topics, self._to_ask = self._to_ask, ()
+            self.client.ask_for(topics)
+
+    def _is_forgotten(self) -> None:
+        """Called by the thread that hands over."""
+        self._forgotten += 1
+        self._wake()
+
+    def _on_subscribed(self, answers: dict[str, str]) -> None:
+        refused = {topic: why for topic, why in answers.items() if why}
+        for topic, why in refused.items():
+            text = line(self.settings.language, "subscription refused", self.settings.address, topic, why)
+            logger.error(text)
+        self._not_granted = f"the broker refuses the subscription to {', '.join(refused)}" if refused else ""
+        if len(refused) == len(set(self.settings.topics)):
+            self._leaving = True
+        elif refused:
+            # The others are served meanwhile.
+            self._to_ask = tuple(refused)
+            self._ask_at = time.monotonic() + self._asking.next()
+        else:
+            self._asking.reset()
 
     def _on_refused(self, code: str) -> None:
         self._refused = code
 
     def _on_ended(self, reason: str) -> None:
-        if self._connected and not self._stopping:
+        if self._connected and not self._stopping and not self._leaving:
             logger.warning("connection to %s ended: %s", self.settings.address, reason)
 
-    def _serve(self) -> bool:
-        """Serves one connection to its end. Returns whether the broker had accepted it."""
+    def _serve(self) -> float:
+        """Serves one connection to its end. Returns for how many seconds it was accepted."""
         self._connected = False
         began = time.monotonic()
         while not self._stopping and self.client.socket() is not None:
             self._turn()
-            if not self._connected and time.monotonic() - began > 10:
+            silent = not self._connected and time.monotonic() - began > 10
+            if silent or self._leaving:
                 self.client.disconnect()
                 break
-        accepted = self._connected
-        if not self._stopping:  # then what is handed over last is still acknowledged
-            self._connected = False
-        if not accepted and not self._stopping:
+        if self._stopping:  # what is handed over last is still acknowledged
+            return 0.0
+        if not self._connected:
             self._explain_refusal()
-        return accepted
+            return 0.0
+        self._connected = False
+        return time.monotonic() - self._accepted_at
+
+    def _explain_tls(self, error: OSError) -> None:
+        key, said = explain(error)
+        logger.error(line(self.settings.language, key, self.settings.address, said))
 
     def _explain_refusal(self) -> None:
+        error = self.client.error
+        if error is not None and is_alert(error):
+            self._explain_tls(error)
+            return
         unsupported = not self._refused or "version" in self._refused.lower()
         if self.version == "5" and self.settings.address.version is None and unsupported:
             logger.info("the broker does not speak MQTT 5; trying 3.1.1")
             self.version = "3.1.1"
             return
-        logger.error(
-            "the broker at %s refuses the connection (MQTT_URL): %s",
-            self.settings.address,
-            self._refused or "it closed it without an answer",
-        )
+        if self.settings.address.tls and not self._refused:
+            logger.error(line(self.settings.language, "tls closed", self.settings.address))
+        else:
+            logger.error(
+                "the broker at %s refuses the connection (MQTT_URL): %s",
+                self.settings.address,
+                self._refused or "it closed it without an answer",
+            )
         # Where it refused 5 only because it was starting up, 5 is what to try next.
         self.version = self.settings.address.version or "5"
 
@@ -250,20 +334,24 @@ class Receiver:
         if sock is None:
             return
         reads: list[Any] = [self._wake_reader]
+        more = False
         if self._room:
             reads.append(sock)
+            more = self.client.has_more
         else:
             self.client.leave_unread()
         writes = [sock] if self.client.want_write() else []
-        readable_, writable, _ = select.select(reads, writes, [], self._until_next())
+        readable_, writable, _ = select.select(reads, writes, [], 0.0 if more else self._until_next())
         self._last_turn = time.monotonic()
         if self._wake_reader in readable_:
             self._drain_wake()
         self._acknowledge()
         if writable:
             self.client.loop_write()
-        if sock in readable_:
+        if more or sock in readable_:
             self._receive()
+        if self._connected and not self._leaving:
+            self._subscribe_when_due()
         self._flush_when_due()
         self._report.tick()
         self.client.loop_misc()

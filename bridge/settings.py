@@ -7,7 +7,9 @@ from marshmallow import ValidationError
 from marshmallow.validate import OneOf, Range, Regexp
 from redis.connection import parse_url
 
+from bridge import task_broker
 from bridge.address import MqttAddress
+from bridge.tls import TlsFileError, TlsFiles
 
 
 class SettingsError(Exception):
@@ -17,7 +19,10 @@ class SettingsError(Exception):
 @dataclass(frozen=True)
 class BridgeSettings:
     redis_url: str
+    celery_broker_url: str
+    celery_sentinel_master: str
     address: MqttAddress
+    tls: TlsFiles
     topics: tuple[str, ...]
     name: str
     window: int
@@ -29,16 +34,33 @@ class BridgeSettings:
 
     @classmethod
     def from_environment(cls) -> "BridgeSettings":
-        env = FileAwareEnv(eager=False, strip_whitespace=True)
+        try:
+            return cls._read(FileAwareEnv(eager=False, strip_whitespace=True))
+        except ValueError as error:  # NAME_FILE names a file that cannot be read
+            raise SettingsError(str(error)) from None
+
+    @classmethod
+    def _read(cls, env: FileAwareEnv) -> "BridgeSettings":
+        problems: dict[str, str] = {}
         address = MqttAddress("", 0)
         try:
             address = MqttAddress.parse(env.str("MQTT_URL") or "")
             wrong_address = None
         except ValueError as error:
             wrong_address = str(error)
+        redis_url = env.str("REDIS_URL", validate=_redis_address)
+        # The address is read first, and these are of no use without it.
+        tls = TlsFiles(
+            env.str("MQTT_CA_FILE", "") or None,
+            env.str("MQTT_CERT_FILE", "") or None,
+            env.str("MQTT_KEY_FILE", "") or None,
+        )
         settings = cls(
-            redis_url=env.str("REDIS_URL", validate=_redis_address),
+            redis_url=redis_url,
+            celery_broker_url=env.str("CELERY_BROKER_URL", None, validate=task_broker.check) or redis_url,
+            celery_sentinel_master=env.str("CELERY_SENTINEL_MASTER", "mymaster"),
             address=address,
+            tls=tls,
             topics=tuple(env.list("MQTT_TOPICS", ["iot/measurements"], validate=_topic_filters) or ()),
             name=env.str("BRIDGE_NAME", "default", validate=Regexp(r"[\w.-]{1,64}\Z")),
             window=env.int("MQTT_RECEIVE_WINDOW", 4000, validate=Range(1, 65535)),
@@ -47,7 +69,6 @@ class BridgeSettings:
             language=env.str("LANGUAGE_CODE", "en", validate=OneOf(["en", "fr"])),
             log_level=env.str("LOG_LEVEL", "INFO", validate=OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])),
         )
-        problems: dict[str, str] = {}
         try:
             env.seal()
         except EnvValidationError as error:
@@ -55,9 +76,35 @@ class BridgeSettings:
             problems = {name: "; ".join(map(str, why)) for name, why in found.items()}
         if wrong_address and "MQTT_URL" not in problems:
             problems["MQTT_URL"] = wrong_address
+        if not wrong_address:
+            problems |= _tls_problems(tls, address)
         if problems:
-            raise SettingsError("; ".join(f"{name}: {why}" for name, why in sorted(problems.items())))
+            raise SettingsError(_together(problems))
         return settings
+
+
+def _together(problems: dict[str, str]) -> str:
+    return "; ".join(f"{name}: {why}" for name, why in sorted(problems.items()))
+
+
+def _tls_problems(tls: TlsFiles, address: MqttAddress) -> dict[str, str]:
+    given = {
+        name
+        for name, path in (("MQTT_CA_FILE", tls.ca), ("MQTT_CERT_FILE", tls.cert), ("MQTT_KEY_FILE", tls.key))
+        if path
+    }
+    if not address.tls:
+        why = "is for mqtts:// alone, and MQTT_URL begins with mqtt://; change one or the other"
+        return dict.fromkeys(given, why)
+    if tls.cert and not tls.key:
+        return {"MQTT_KEY_FILE": "missing: MQTT_CERT_FILE is given, and a certificate wants its key"}
+    if tls.key and not tls.cert:
+        return {"MQTT_CERT_FILE": "missing: MQTT_KEY_FILE is given, and a key wants its certificate"}
+    try:
+        tls.context()
+    except TlsFileError as error:
+        return {error.variable: error.why}
+    return {}
 
 
 def _redis_address(url: str) -> None:

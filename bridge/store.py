@@ -9,6 +9,7 @@ bridge and the API hand over, the workers claim and finish.
     iot:books            hash: handed_over, pending_messages, pending_bytes, redelivered
     iot:receipt:<...>    which batch was handed over last, or under an idempotency key
     iot:bridge:<name>    hash: client_id, owner
+    iot:bridge:<name>:claim  the owner, while it lives
     iot:seen:<client>    what recognises a redelivery (DESIGN, identity)
 """
 
@@ -34,6 +35,8 @@ LONGEST_DELAY_SECONDS = 60.0
 # From this many deaths on, a worker notes every position before it touches it.
 DEATHS_BEFORE_CARE = 3
 SEEN_BYTES = 10  # packet id, 2 bytes; digest, 8
+# How long a bridge's name stays its own after it was last heard of (decision 0005).
+CLAIM_SECONDS = 10.0
 
 
 class StoreFullError(Exception):
@@ -42,6 +45,14 @@ class StoreFullError(Exception):
 
 class NotOwnerError(Exception):
     """Another bridge process has taken over this bridge's name."""
+
+
+class NameHeldError(Exception):
+    """Another bridge process lives under this name; `holder` is its token."""
+
+    def __init__(self, holder: str) -> None:
+        super().__init__(holder)
+        self.holder = holder
 
 
 class IdempotencyKeyReusedError(Exception):
@@ -241,18 +252,37 @@ class BatchStore:
 
     # --- the bridge's end ------------------------------------------------------------------------
 
-    def take_over(self, name: str, client_id: str, token: str) -> str:
+    def take_over(self, name: str, client_id: str, token: str, gone: str = "") -> str:
         """Makes the process with this token the owner of a bridge's name; returns its client id.
 
         The client id given is kept if the name has none yet: it lasts as long as the broker's
-        session that it names.
+        session that it names. Raises NameHeldError while another process lives under the name;
+        `gone` is the token of one that is known to have ended.
         """
-        key = f"iot:bridge:{name}"
-        with self.redis.pipeline() as pipeline:
-            pipeline.hsetnx(key, "client_id", client_id)
-            pipeline.hset(key, "owner", token)
-            pipeline.hget(key, "client_id")
-            return cast(bytes, pipeline.execute()[2]).decode()
+        client, *holder = cast(
+            list[bytes],
+            self._script("take_over")(
+                [f"iot:bridge:{name}", f"iot:bridge:{name}:claim"],
+                [token, client_id, int(CLAIM_SECONDS * 1000), gone],
+                client=self.redis,
+            ),
+        )
+        if holder:
+            raise NameHeldError(holder[0].decode())
+        return client.decode()
+
+    def renew_claim(self, bridge: Bridge) -> None:
+        """The owner lives. Raises NotOwnerError."""
+        if not self._script("renew_claim")(
+            [f"iot:bridge:{bridge.name}", f"iot:bridge:{bridge.name}:claim"],
+            [bridge.token, int(CLAIM_SECONDS * 1000), bridge.client_id],
+            client=self.redis,
+        ):
+            raise NotOwnerError(f"another process runs the bridge {bridge.name!r} now")
+
+    def release_claim(self, bridge: Bridge) -> None:
+        """The owner ends: whoever waits for the name may have it at once."""
+        self._script("release_claim")([f"iot:bridge:{bridge.name}:claim"], [bridge.token], client=self.redis)
 
     def seen(self, client_id: str) -> bytes:
         """What this client handed over last: SEEN_BYTES a message, oldest first."""

@@ -6,9 +6,11 @@ from django.core.exceptions import ImproperlyConfigured
 from environs.exceptions import EnvValidationError
 from marshmallow.validate import OneOf, Range
 
+from bridge import task_broker
 from config.environment import BASE_DIR, read_environment
 
 env = read_environment()
+
 
 DEBUG = env.bool("DEBUG", False)
 SECRET_KEY = env.str("SECRET_KEY")
@@ -37,6 +39,9 @@ ROLLUP_HOUR_RETENTION_DAYS = env.int("ROLLUP_HOUR_RETENTION_DAYS", 3650, validat
 ROLLUP_DAY_RETENTION_DAYS = env.int("ROLLUP_DAY_RETENTION_DAYS", 0, validate=Range(0, 36_500))
 REJECTED_RETENTION_DAYS = env.int("REJECTED_RETENTION_DAYS", 90, validate=Range(1, 36_500))
 REJECTED_MAX_BYTES_PER_HOUR = env.int("REJECTED_MAX_BYTES_PER_HOUR", 64 * 2**20, validate=Range(min=0))
+# What carries Celery's tasks; the batches stay in Redis.
+_broker_url = env.str("CELERY_BROKER_URL", None, validate=task_broker.check) or REDIS_URL
+_sentinel_master = env.str("CELERY_SENTINEL_MASTER", "mymaster")
 WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", 2, validate=Range(min=1))
 
 try:
@@ -177,15 +182,12 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
 }
 
-CELERY_BROKER_URL = REDIS_URL
+CELERY_BROKER_URL = _broker_url
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
-CELERY_BROKER_TRANSPORT_OPTIONS = {
-    "socket_timeout": 5,
-    "socket_connect_timeout": 5,
-    "socket_keepalive": True,
-    "health_check_interval": 25,
-}
+CELERY_BROKER_TRANSPORT_OPTIONS = task_broker.transport_options(_broker_url, _sentinel_master)
+if not _broker_url.startswith("amqp"):
+    CELERY_BROKER_TRANSPORT_OPTIONS["health_check_interval"] = 25
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "msgpack"
 CELERY_ACCEPT_CONTENT = ["msgpack", "json"]

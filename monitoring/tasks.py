@@ -4,10 +4,13 @@ import logging
 import time
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from typing import Any
 from uuid import UUID
 
+from amqp.exceptions import ChannelError
 from celery import current_app, shared_task
 from django.conf import settings
+from kombu import Queue
 
 from bridge.dispatch import INGEST_QUEUE, INGEST_TASK
 from bridge.report import Report, line
@@ -45,7 +48,7 @@ def ingest_batch(batch_id: str) -> str:
 def resend_overdue() -> int:
     """Sends the tasks of overdue batches again, while nothing waits in the queue; returns how many."""
     store = batch_store()
-    if store.redis.llen(INGEST_QUEUE):
+    if _waiting():
         return 0
     overdue = store.take_overdue(RESEND_AT_ONCE)
     for batch_id in overdue:
@@ -55,6 +58,18 @@ def resend_overdue() -> int:
     if overdue:
         logger.info("%d overdue batches sent again", len(overdue))
     return len(overdue)
+
+
+def _waiting() -> int:
+    """Tasks in the queue of batches, whatever broker carries it."""
+    # A connection of its own: one of the pool may be of before the broker's last restart.
+    with current_app.connection_for_read() as connection:
+        try:
+            queue = Queue(INGEST_QUEUE, channel=connection.default_channel)
+            declared: Any = queue.queue_declare(passive=True)  # the stubs say str
+        except ChannelError:  # no such queue: nothing was ever sent
+            return 0
+        return int(declared.message_count)
 
 
 @shared_task(name="monitoring.make_partitions")

@@ -55,8 +55,18 @@ def publish_frame(
     return bytes([first]) + variable_length(len(body)) + body
 
 
+def topic_filters(body: bytes) -> list[str]:
+    """Those of a SUBSCRIBE, after its packet id and properties."""
+    filters = []
+    while body:
+        size = int.from_bytes(body[:2])
+        filters.append(body[2 : 2 + size].decode())
+        body = body[2 + size + 1 :]
+    return filters
+
+
 class Connection:
-    """One client's connection. `acked`: packet ids in the order of their PUBACKs."""
+    """One client's connection. `acked`: packet ids in the order of their PUBACKs; `asked`: topic filters."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
@@ -64,8 +74,10 @@ class Connection:
         self.client_id = ""
         self.clean = True
         self.username: str | None = None
+        self.password: str | None = None
         self.properties = b""
         self.topics = b""
+        self.asked: list[list[str]] = []
         self.acked: list[int] = []
         self.pings = 0
         self.subscribed = threading.Event()
@@ -104,6 +116,7 @@ class Connection:
 class ScriptedBroker:
     """`session_present`: what CONNACK says, by connection (the last value stays).
 
+    `refuse_topics`: filters that SUBACK refuses, "not authorised".
     `refuse`: the reason code for a CONNECT, by its protocol level (4 or 5); `short_refusals`: without the
     properties of MQTT 5, as a broker says it that does not know that version; `silent`: no CONNACK at all.
     """
@@ -122,6 +135,7 @@ class ScriptedBroker:
         self.refuse = refuse or {}
         self.short_refusals = short_refusals
         self.silent = False
+        self.refuse_topics: set[str] = set()
         self.attempts: list[Connection] = []
         self.accepted: list[Connection] = []
         self.on_subscribed: Callable[[Connection], None] = lambda connection: None
@@ -197,7 +211,14 @@ class ScriptedBroker:
         elif kind == 0x80:
             connection.topics = body[2:]
             properties = b"\0" if connection.version == 5 else b""
-            connection.send(bytes([0x90, 3 + len(properties)]) + body[:2] + properties + b"\x01")
+            refusal = 0x87 if connection.version == 5 else 0x80
+            codes = bytes(
+                refusal if topic in self.refuse_topics else 1
+                for topic in topic_filters(body[2 + len(properties) :])
+            )
+            connection.asked.append(topic_filters(body[2 + len(properties) :]))
+            size = 2 + len(properties) + len(codes)
+            connection.send(bytes([0x90, size]) + body[:2] + properties + codes)
             connection.subscribed.set()
             self.on_subscribed(connection)
         elif kind == 0xC0:
@@ -223,6 +244,7 @@ class ScriptedBroker:
             place += 2 + size
         connection.client_id = strings[0]
         connection.username = strings[1] if flags & 0x80 else None
+        connection.password = strings[-1] if flags & 0x40 else None
         if self.silent:
             return True
         five = connection.version == 5

@@ -15,6 +15,7 @@ import bridge.client
 from bridge.address import MqttAddress
 from bridge.client import BridgeClient
 from bridge.frames import Publish
+from bridge.tls import TlsFiles
 
 
 class Driver:
@@ -23,15 +24,17 @@ class Driver:
     def __init__(self, url: str, version: str) -> None:
         self.said: list[object] = []
         self.found: list[Publish] = []
+        address = MqttAddress.parse(url)
         self.client = BridgeClient(
-            MqttAddress.parse(url),
+            address,
             "a-client",
             version,
             100,
+            TlsFiles().context() if address.tls else None,
             on_connected=lambda code, present: self.said.append(("connected", code, present)),
             on_refused=lambda code: self.said.append(("refused", code)),
             on_ended=lambda reason: self.said.append(("ended", reason)),
-            on_subscription_refused=lambda code: self.said.append(("subscription refused", code)),
+            on_subscribed=lambda answers: self.said.append(("subscribed", answers)),
         )
         self.client.open()
 
@@ -79,7 +82,8 @@ def test_it_works(drive: Callable[[str, str], Driver], broker: ScriptedBroker, v
     driver.until(lambda: connection.acked == [2, 1])
     connection.break_off()
     driver.until(lambda: driver.client.socket() is None)
-    assert driver.said[1][0] == "ended"
+    assert driver.said[1:] == [("subscribed", {"a": "", "b": ""}), driver.said[-1]]
+    assert driver.said[-1][0] == "ended"
 
 
 def test_the_private_parts_are_there() -> None:

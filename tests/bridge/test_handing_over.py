@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ from bridge.batch import Batch, Message, time_ordered_id
 from bridge.dispatch import celery_app, send_ingest
 from bridge.hand_over import HandOver
 from bridge.heartbeat import is_beating
+from bridge.owner import Owner, _started
 from bridge.store import BatchStore, Bridge, NotOwnerError, Receipt, StoreFullError
 from runner.services import Redis
 
@@ -47,7 +49,7 @@ def test_it_remembers_as_many_messages_as_the_window(store: BatchStore) -> None:
 
 def test_only_the_owner_hands_over(store: BatchStore) -> None:
     claim = Bridge("b", store.take_over("b", "one", "first"), "first")
-    assert store.take_over("b", "two", "second") == "one"
+    assert store.take_over("b", "two", "second", gone="first") == "one"
     with pytest.raises(NotOwnerError):
         store.hand_over(batch(b"x"), Receipt("bridge:b", ""), claim)
     assert store.figures().handed_over == 0
@@ -189,6 +191,7 @@ def test_the_heartbeat_goes_on_while_the_store_is_full(
         claim,
         "bridge",
         on_durable=lambda batch: None,
+        on_forgotten=lambda: None,
         on_lost_ownership=lambda why: None,
         on_failed=lambda: None,
         loop_turns=lambda: True,
@@ -219,36 +222,110 @@ def test_topics_count_into_the_size_of_a_batch(
     assert max(sizes) < 2**20
 
 
-def test_a_second_bridge_of_the_same_name_takes_over(
+def test_a_second_bridge_of_the_same_name_waits_for_the_first(
     start: Start, broker: ScriptedBroker, store: BatchStore
 ) -> None:
     first = start(MQTT_URL=broker.url)
     old = broker.connection(0)
     second = start(MQTT_URL=broker.url)
-    new = broker.connection(1)
-    old.publish(b"too late", mid=1)
-    assert first.wait_for_exit() == 3
-    [line] = [line for line in first.lines if "another process runs the bridge" in line]
-    assert "'default'" in line
-    assert "BRIDGE_NAME" in line
-    assert "Traceback" not in first.output
-    assert old.acked == []
-    new.publish(b"too late", mid=1, dup=True)
-    new.wait_for_acks(1)
-    assert payloads(store) == [b"too late"]
+    third = start(MQTT_URL=broker.url, LANGUAGE_CODE="fr")
+    second.wait_for_line(f"BRIDGE_NAME=default belongs to another bridge (process {first.process.pid} on ")
+    third.wait_for_line(
+        f"BRIDGE_NAME=default appartient à un autre bridge (processus {first.process.pid} sur "
+    )
+    assert "give each a BRIDGE_NAME of its own" in second.output
+    assert third.terminate() == 0
+    old.publish(b"one", mid=1)
+    old.wait_for_acks(1)
+    assert len(broker.attempts) == 1
+    assert first.terminate() == 0
+    broker.connection(1).publish(b"two", mid=2)
+    until(lambda: payloads(store) == [b"one", b"two"], "the second at work")
+    assert second.output.count("belongs to another bridge") == 1
     assert second.terminate() == 0
 
 
-def test_the_one_that_was_thrown_out_does_not_come_back(
+def test_after_a_kill_it_need_not_wait(start: Start, broker: ScriptedBroker, store: BatchStore) -> None:
+    """The claim still stands, but its process can be seen to have ended."""
+    first = start(MQTT_URL=broker.url)
+    broker.connection(0)
+    first.kill()
+    assert store.redis.pttl("iot:bridge:default:claim") > 0
+    second = start(MQTT_URL=broker.url)
+    broker.connection(1)
+    assert "belongs to another bridge" not in second.output
+
+
+def test_of_a_process_elsewhere_the_claim_must_run_out(
     start: Start, broker: ScriptedBroker, store: BatchStore
 ) -> None:
-    first = start(MQTT_URL=broker.url)
-    old = broker.connection(0)
+    """Another machine's, or another container's: nobody here can see whether it lives."""
+    elsewhere = str(Owner("id", "elsewhere", "boot/pid:[1]", os.getpid(), "1"))
+    store.take_over("default", "client", elsewhere)
+    assert 5_000 < store.redis.pttl("iot:bridge:default:claim") <= 10_000
+    bridge = start(MQTT_URL=broker.url)
+    bridge.wait_for_line(f"(process {os.getpid()} on elsewhere)")
+    assert not broker.attempts
+    store.redis.pexpire("iot:bridge:default:claim", 1)
+    assert broker.connection().client_id == "client"
+    bridge.wait_for_line("is free now")
+
+
+def test_an_owner_is_gone_only_where_that_is_certain() -> None:
+    this = Owner.this_process()
+    assert Owner.parse(str(this)) == this
+    assert not this.is_gone()
+    assert this._replace(started="1").is_gone(), "a later process has its number"
+    assert not this._replace(place="boot/pid:[1]", started="1").is_gone()
+    assert not Owner.parse("what an earlier version left").is_gone()
+    with subprocess.Popen(["sleep", "60"]) as other:
+        theirs = this._replace(pid=other.pid, started=_started(other.pid) or "")
+        assert not theirs.is_gone()
+        other.kill()
+        os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
+        assert theirs.is_gone(), "it was not waited for yet"
+    assert theirs.is_gone()
+
+
+def test_the_claim_is_renewed(start: Start, broker: ScriptedBroker, store: BatchStore) -> None:
     start(MQTT_URL=broker.url)
-    broker.connection(1)
-    old.break_off()  # as a broker does with the older connection of one client id
-    assert first.wait_for_exit() == 3
-    assert len(broker.accepted) == 2
+    broker.connection(0)
+    for _ in range(2):
+        store.redis.pexpire("iot:bridge:default:claim", 5_000)
+        until(lambda: store.redis.pttl("iot:bridge:default:claim") > 8_000, "its renewal")
+
+
+def take_the_name(store: BatchStore) -> None:
+    """As another bridge does once the claim has run out, say because this one was frozen."""
+    holder = store.redis.get("iot:bridge:default:claim").decode()
+    store.take_over("default", "other", "another", gone=holder)
+
+
+def test_one_whose_name_was_taken_stops_before_it_hands_over(
+    start: Start, broker: ScriptedBroker, store: BatchStore
+) -> None:
+    bridge = start(MQTT_URL=broker.url)
+    connection = broker.connection(0)
+    take_the_name(store)
+    connection.publish(b"too late", mid=1)
+    assert bridge.wait_for_exit() == 3
+    [line] = [line for line in bridge.lines if "another process runs the bridge" in line]
+    assert "'default'" in line
+    assert "BRIDGE_NAME" in line
+    assert "Traceback" not in bridge.output
+    assert connection.acked == []
+    assert payloads(store) == []
+    assert store.redis.get("iot:bridge:default:claim") == b"another"
+
+
+def test_one_whose_name_was_taken_stops_though_nothing_comes(
+    start: Start, broker: ScriptedBroker, store: BatchStore
+) -> None:
+    bridge = start(MQTT_URL=broker.url)
+    broker.connection(0)
+    take_the_name(store)
+    assert bridge.wait_for_exit() == 3
+    assert len(broker.attempts) == 1
 
 
 def test_bridges_of_two_names_leave_each_other_alone(
@@ -333,6 +410,6 @@ def test_an_emptied_redis_costs_the_bridge_neither_its_name_nor_its_client_id(st
     store.redis.flushdb()
     batch = Batch(time_ordered_id(), "mqtt:default", [Message(1, "t", b"x")])
     store.hand_over(batch, Receipt("bridge:default", ""), Bridge("default", client_id, "token"))
-    assert store.take_over("default", "iot-monitor-2", "another") == "iot-monitor-1"
+    assert store.take_over("default", "iot-monitor-2", "another") == "iot-monitor-1"  # no claim is left
     with pytest.raises(NotOwnerError):
         store.hand_over(batch, Receipt("bridge:default", ""), Bridge("default", client_id, "token"))

@@ -101,6 +101,34 @@ def test_a_new_session_makes_everything_new(start: Start, store: BatchStore, res
         assert payloads(store) == [b"same", b"same"]
 
 
+def test_a_new_session_is_subscribed_to_only_once_the_old_one_is_forgotten_for_good(
+    start: Start, store: BatchStore
+) -> None:
+    """Else a crash in between leaves the old list, and what the new session sends again is taken for old."""
+    with ScriptedBroker(session_present=(False, False, True)) as broker:
+        bridge = start(MQTT_URL=broker.url, FAILPOINTS="bridge.before_forget=kill@2")
+        first = broker.connection(0)
+        first.publish(b"same", mid=1)
+        first.wait_for_acks(1)
+        first.break_off()
+        assert bridge.wait_for_exit() == -9
+        second = broker.accepted[1]
+        second.ended.wait(15)
+        assert not second.subscribed.is_set(), "a message could have come, to be sent again with DUP"
+
+
+def test_a_redis_that_is_away_does_not_keep_it_from_subscribing(start: Start, own_redis: Redis) -> None:
+    """Until there is a subscription, the broker of a new session keeps nothing."""
+    with ScriptedBroker(session_present=(False,)) as broker:
+        bridge = start(MQTT_URL=broker.url, REDIS_URL=own_redis.url)
+        first = broker.connection(0)
+        own_redis.kill()
+        first.publish(b"x", mid=1)
+        bridge.wait_for_line("cannot hand over")
+        first.break_off()
+        broker.connection(1)
+
+
 def test_what_is_held_is_acknowledged_on_the_new_connection_alone(
     start: Start, broker: ScriptedBroker, own_redis: Redis
 ) -> None:

@@ -1,13 +1,17 @@
 """What somebody who runs the bridge sees: wrong settings, its log, a broker that refuses or is away."""
 
 import os
+import socket
+import time
 from pathlib import Path
 
 import pytest
 from bridge_process import Start, payloads
 from scripted_broker import ScriptedBroker, until
 
+from bridge import heartbeat
 from bridge.address import MqttAddress
+from bridge.backoff import Backoff
 from bridge.report import Report, line, readable
 from bridge.settings import BridgeSettings, SettingsError
 from bridge.store import BatchStore
@@ -192,5 +196,95 @@ def test_failpoints_that_are_wrong_are_named(start: Start) -> None:
     bridge = start(
         MQTT_URL="mqtt://127.0.0.1:1", REDIS_URL=os.environ["REDIS_URL"], FAILPOINTS="bridge.received=explode"
     )
-    assert bridge.wait_for_exit() != 0
-    assert "FAILPOINTS" in bridge.lines[-1]
+    assert bridge.wait_for_exit() == 2
+    [line] = bridge.lines
+    assert line == "FAILPOINTS: 'bridge.received=explode' is not name=kill|raise[@n][?text]"
+
+
+def test_a_url_may_come_from_a_file(start: Start, store: BatchStore, tmp_path: Path) -> None:
+    """As Docker and systemd hand secrets over; an editor ends the file with a new line."""
+    with ScriptedBroker() as broker:
+        secret = tmp_path / "url"
+        secret.write_text(broker.url.replace("//", "//user:se%2Fcret@") + "?version=3.1.1\n")
+        bridge = start(MQTT_URL_FILE=str(secret))
+        connection = broker.connection()
+        assert (connection.username, connection.password) == ("user", "se/cret")
+        assert connection.version == 4
+        assert "cret" not in bridge.output
+
+
+@pytest.mark.parametrize("name", ["MQTT_URL", "REDIS_URL", "BRIDGE_NAME"])
+def test_a_file_that_cannot_be_read_is_named(name: str, start: Start, tmp_path: Path) -> None:
+    bridge = start(**{"MQTT_URL": "mqtt://127.0.0.1:1", f"{name}_FILE": str(tmp_path / "nothing")})
+    assert bridge.wait_for_exit() == 2
+    [line] = bridge.lines
+    assert f"{name}_FILE" in line
+
+
+# --- a broker that takes us, and yet no messages come ---------------------------------------------
+
+
+def test_waits_grow_until_a_connection_has_held() -> None:
+    backoff = Backoff(longest=10)
+    waits = [backoff.next() for _ in range(7)]
+    for wait, wanted in zip(waits, [0.5, 1, 2, 4, 8, 10, 10], strict=True):
+        assert 0.8 * wanted <= wait <= 1.2 * wanted
+    backoff.reset()
+    assert backoff.next() <= 0.6
+
+
+def test_a_broker_that_drops_what_it_accepted_is_left_alone_longer_and_longer(
+    start: Start, store: BatchStore
+) -> None:
+    with ScriptedBroker() as broker:
+        broker.on_subscribed = lambda connection: connection.sock.shutdown(socket.SHUT_RDWR)
+        start(MQTT_URL=broker.url)
+        broker.connection(0)
+        began = time.monotonic()
+        broker.connection(3)
+        assert time.monotonic() - began > 0.8 * (0.5 + 1 + 2) - 0.1
+
+
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+def test_a_refused_subscription_is_said_and_tried_again(
+    version: str, start: Start, store: BatchStore
+) -> None:
+    with ScriptedBroker() as broker:
+        broker.refuse_topics = {"iot/measurements"}
+        bridge = start(MQTT_URL=f"{broker.url}?version={version}")
+        bridge.wait_for_line("refuses the subscription to iot/measurements", times=2)
+        [line, *_] = [one for one in bridge.lines if "refuses" in one]
+        assert "MQTT_TOPICS" in line
+        assert "access list" in line
+        first, second = broker.accepted[:2]
+        assert first.said_goodbye
+        assert second.asked == [["iot/measurements"]]
+        # Pages see that no bridge is at work, a healthcheck what is wrong with this one.
+        until(lambda: "iot/measurements" in heartbeat.trouble(store.redis, "bridge"), "the trouble", 30)
+        store.redis.delete("iot:heartbeat:bridge")  # as its time would run out
+        broker.connection(len(broker.accepted), 40)
+        assert not heartbeat.is_beating(store.redis, "bridge")
+        broker.refuse_topics = set()
+        until(lambda: heartbeat.is_beating(store.redis, "bridge"), "it to be at work", 60)
+        assert heartbeat.trouble(store.redis, "bridge") == ""
+        broker.accepted[-1].publish(b"x", 1)
+        until(lambda: payloads(store) == [b"x"], "the message")
+
+
+def test_what_is_granted_is_served_while_the_rest_is_asked_for_again(
+    start: Start, store: BatchStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ScriptedBroker() as broker:
+        broker.refuse_topics = {"b/#"}
+        bridge = start(MQTT_URL=broker.url, MQTT_TOPICS="a/+,b/#", LANGUAGE_CODE="fr")
+        bridge.wait_for_line("refuse l'abonnement à b/# (Not authorized)")
+        connection = broker.connection()
+        connection.publish(b"x", 1, topic="a/1")
+        connection.wait_for_acks(1)
+        assert "a/+ (" not in bridge.output
+        until(lambda: "b/#" in heartbeat.trouble(store.redis, "bridge"), "the trouble", 30)
+        broker.refuse_topics = set()
+        until(lambda: len(connection.asked) > 1, "another SUBSCRIBE", 60)
+        assert connection.asked == [["a/+", "b/#"], ["b/#"]]
+        until(lambda: not heartbeat.trouble(store.redis, "bridge"), "all to be well", 30)
+        assert len(broker.attempts) == 1

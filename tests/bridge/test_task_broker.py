@@ -1,0 +1,83 @@
+"""Celery's broker may be another than the Redis of the batches."""
+
+import json
+import subprocess
+from base64 import b64decode
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from marshmallow import ValidationError
+from redis import Redis as Client
+from redis import RedisError
+
+from bridge import task_broker
+from bridge.batch import Batch, Message, time_ordered_id
+from bridge.dispatch import INGEST_QUEUE, celery_app, send_ingest
+from runner.ports import choose
+from runner.services import Redis
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "redis://:pw@host:6379/0",
+        "rediss://host",
+        "amqp://user:pw@host:5672//",
+        "amqps://host/vhost",
+        "sentinel://:pw@one:26379/0;sentinel://:pw@two:26379/0",
+    ],
+)
+def test_addresses(url: str) -> None:
+    task_broker.check(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["host:5672", "http://host", "amqp://", "redis://host:x", "redis://:secret@:6379", "amqp://a;nonsense"],
+)
+def test_what_is_none_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        task_broker.check(url)
+    assert "not an address of Celery's broker" in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.fixture
+def master(tmp_path: Path) -> Iterator[Redis]:
+    server = Redis(tmp_path / "redis").start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def sentinel(master: Redis, tmp_path: Path) -> Iterator[int]:
+    """The port of a Sentinel that watches `master`."""
+    port = choose()
+    file = tmp_path / "sentinel.conf"
+    file.write_text(
+        f"port {port}\nbind 127.0.0.1\ndir {tmp_path}\nsentinel monitor first 127.0.0.1 {master.port} 1\n"
+        f"sentinel auth-pass first {master.password}\n"
+    )
+    process = subprocess.Popen(
+        [master.binary(), file, "--sentinel"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    client = Client(port=port, socket_timeout=5)
+    while True:
+        try:
+            if client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "first"):
+                break
+        except RedisError:
+            assert process.poll() is None, "the Sentinel ended"
+    yield port
+    process.kill()
+    process.wait()
+
+
+def test_a_task_goes_to_the_master_that_sentinel_names(sentinel: int, master: Redis) -> None:
+    app = celery_app(f"sentinel://:{master.password}@127.0.0.1:{sentinel}/0", "first")
+    batch = Batch(time_ordered_id(), "mqtt:test", [Message(1, "iot/measurements", b"{}")])
+    send_ingest(app, batch)
+    (task,) = Client.from_url(master.url).lrange(INGEST_QUEUE, 0, -1)
+    assert str(batch.id).encode() in b64decode(json.loads(task)["body"])
