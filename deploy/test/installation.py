@@ -63,7 +63,7 @@ def succeed(command: list[str], *, folder: Path | None = None, stdin: str | None
 
 
 class Installation:
-    def __init__(self, folder: Path, name: str, image: str, settings: dict[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, name: str, image: str) -> None:
         self.folder = folder
         self.name = name
         self.image = image
@@ -77,7 +77,6 @@ class Installation:
             MQTT_PORT=str(self.mqtt_port),
             MQTTS_PORT=str(self.mqtts_port),
             FLOWER_PORT=str(self.flower_port),
-            **settings or {},
         )
 
     def _copy(self) -> None:
@@ -146,11 +145,11 @@ class Installation:
             for service in services or LASTING
         )
 
-    def up(self, *arguments: str) -> float:
-        """`docker compose up -d`, and all of it healthy. Seconds."""
+    def up(self, *services: str, healthy: tuple[str, ...] = LASTING) -> float:
+        """`docker compose up -d`, and what it starts healthy. Seconds."""
         began = time.monotonic()
-        self.compose("up", "-d", "--quiet-pull", *arguments)
-        wait_for(self.is_healthy, "every container to be healthy", 180)
+        self.compose("up", "-d", *services)
+        wait_for(lambda: self.is_healthy(*healthy), "every container to be healthy", 180)
         return time.monotonic() - began
 
     def kill(self, service: str) -> str:
