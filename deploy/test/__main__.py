@@ -63,6 +63,7 @@ def everything(steps: Steps, second: Installation) -> None:
     steps.start_load()
     for service in KILLED:
         steps.kill(service)
+    steps.recover()
     steps.scale()
     steps.upgrade()
     steps.end_load()
