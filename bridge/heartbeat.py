@@ -3,11 +3,10 @@
     iot:heartbeat:<process>               some process of this kind is at work
     iot:heartbeat:<process>:<host name>   this one lives: `ok`, or what is wrong with its work
 
-`python -m bridge.heartbeat worker` asks after the process of this host, as a container's healthcheck does.
+deploy/healthcheck.py reads the second kind, as a container's healthcheck.
 """
 
 import socket
-import sys
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
@@ -48,30 +47,3 @@ def trouble(redis: "Redis", process: str, host: str | None = None) -> str:
         return f"no heartbeat for {EXPIRES_SECONDS} s"
     said = found.decode()
     return "" if said == _WELL else said
-
-
-def main(arguments: list[str]) -> int:
-    """The healthcheck: 0 where all is well; else 1, and a line that says what is not."""
-    from environs import EnvError, FileAwareEnv
-    from redis import Redis
-    from redis.exceptions import RedisError
-
-    if len(arguments) != 1:
-        print("usage: python -m bridge.heartbeat web|bridge|worker|beat|flower", file=sys.stderr)  # noqa: T201
-        return 2
-    [process] = arguments
-    env = FileAwareEnv()
-    try:
-        if process == "bridge":
-            process = bridge_process(env.str("BRIDGE_NAME", "default"))
-        redis = Redis.from_url(env.str("REDIS_URL"), socket_timeout=3, socket_connect_timeout=3)
-        said = trouble(redis, process)
-    except (EnvError, ValueError, RedisError) as error:
-        said = f"cannot ask Redis (REDIS_URL): {error}"
-    if said:
-        print(f"{process}: {said}", file=sys.stderr)  # noqa: T201
-    return 1 if said else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

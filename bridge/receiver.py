@@ -61,6 +61,7 @@ class Receiver:
         self._ask_at = 0.0
         self._asking = Backoff()
         self._not_granted = ""
+        self._to_say = ""
         self._leaving = False
         # How often the hand-over was told to forget, and how often it has.
         self._forgets = self._forgotten = 0
@@ -233,7 +234,7 @@ class Receiver:
             self.hand_over.put(Forget())
         self._to_ask = self.settings.topics
         self._ask_at = self._accepted_at + SUBSCRIBE_ANYHOW_SECONDS
-        logger.info(line(self.settings.language, "connected", code))
+        self._to_say = line(self.settings.language, "connected", code)
         logger.debug("MQTT %s, session present: %s", self.version, session_present)
 
     def _subscribe_when_due(self) -> None:
@@ -253,6 +254,10 @@ class Receiver:
         self._wake()
 
     def _on_subscribed(self, answers: dict[str, str]) -> None:
+        if self._to_say:
+            # Only now: whoever reads it may send a message, and the broker keeps it for us.
+            logger.info(self._to_say)
+            self._to_say = ""
         refused = {topic: why for topic, why in answers.items() if why}
         for topic, why in refused.items():
             text = line(self.settings.language, "subscription refused", self.settings.address, topic, why)

@@ -49,12 +49,7 @@ class BridgeSettings:
         except ValueError as error:
             wrong_address = str(error)
         redis_url = env.str("REDIS_URL", validate=_redis_address)
-        # The address is read first, and these are of no use without it.
-        tls = TlsFiles(
-            env.str("MQTT_CA_FILE", "") or None,
-            env.str("MQTT_CERT_FILE", "") or None,
-            env.str("MQTT_KEY_FILE", "") or None,
-        )
+        tls = TlsFiles.read(env)
         settings = cls(
             redis_url=redis_url,
             celery_broker_url=env.str("CELERY_BROKER_URL", None, validate=task_broker.check) or redis_url,

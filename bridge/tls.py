@@ -4,6 +4,8 @@ import contextlib
 import ssl
 from dataclasses import dataclass
 
+from environs import Env
+
 # OpenSSL's X509_V_ERR_*: of the certificate that the broker shows.
 _UNKNOWN_CA = {2, 18, 19, 20, 21, 24, 27}
 _NOT_NOW = {9, 10}
@@ -37,6 +39,14 @@ class TlsFiles:
     ca: str | None = None
     cert: str | None = None
     key: str | None = None
+
+    @classmethod
+    def read(cls, env: Env) -> "TlsFiles":
+        return cls(
+            env.str("MQTT_CA_FILE", None) or None,
+            env.str("MQTT_CERT_FILE", None) or None,
+            env.str("MQTT_KEY_FILE", None) or None,
+        )
 
     def context(self) -> ssl.SSLContext:
         """As the files are now, so that a renewed certificate needs no restart. Raises TlsFileError."""
@@ -93,7 +103,7 @@ def _certificates(path: str, variable: str) -> None:
 
 def is_alert(error: OSError) -> bool:
     """Whether the other side said in TLS why it ends the connection."""
-    return isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or "")
+    return "ALERT" in (getattr(error, "reason", None) or "")
 
 
 def explain(error: OSError) -> tuple[str, str]:
@@ -105,14 +115,14 @@ def explain(error: OSError) -> tuple[str, str]:
         error = error.cause
     if isinstance(error, ssl.SSLCertVerificationError):
         return _certificate_line(error.verify_code), error.verify_message
-    reason = (error.reason if isinstance(error, ssl.SSLError) else None) or ""
+    reason: str = getattr(error, "reason", None) or ""
     said = reason.lower().replace("_", " ") or str(error) or type(error).__name__
     if "ALERT" in reason and ("CERTIFICATE" in reason or "UNKNOWN_CA" in reason):
         return "tls client certificate", said
-    if reason == "SSLV3_ALERT_HANDSHAKE_FAILURE":  # in TLS 1.2, also for a client certificate that is missing
-        return "tls refused", said
     if "PROTOCOL" in reason:
         return "tls version", said
+    if "ALERT" in reason:  # handshake_failure: in TLS 1.2 also for a client certificate that is missing
+        return "tls refused", said
     return "tls none", said
 
 

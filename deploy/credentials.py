@@ -54,10 +54,9 @@ def make(folder: Path, environ: Mapping[str, str]) -> list[str]:
     redis = password("redis/password", "REDIS_PASSWORD")
     bridge = password("mosquitto/bridge", "MQTT_BRIDGE_PASSWORD")
     demo = password("mosquitto/demo", "MQTT_DEMO_PASSWORD")
-    flower = password("ours/flower-password", "FLOWER_PASSWORD")
+    password("ours/FLOWER_PASSWORD", "FLOWER_PASSWORD")
 
     write(folder / "redis/redis.conf", f'requirepass "{redis}"\n')
-    write(folder / "ours/flower.py", f"basic_auth = [{f'admin:{flower}'!r}]\n")
     setting("DATABASE_URL", f"postgres://iot:{quote(database, '')}@db:5432/iot")
     setting("REDIS_URL", f"redis://:{quote(redis, '')}@redis:6379/0")
     scheme, _, broker = environ.get("BROKER", "mqtt://mosquitto:1883").partition("://")

@@ -1,6 +1,6 @@
 """Is the process of this container at its work? Exit code 0; or 1 and a line that says why not.
 
-    python -SE deploy/healthcheck.py beat worker    it renews its heartbeat in Redis
+    python -SE deploy/healthcheck.py beat worker    it renews its heartbeat in Redis (bridge/heartbeat.py)
     python -SE deploy/healthcheck.py http 8000      it answers HTTP, with whatever but a server error
 
 Speaks over sockets of its own: importing a client for Redis costs six times what all of this costs, and
@@ -16,48 +16,73 @@ from urllib.parse import unquote, urlsplit
 SECONDS = 3
 
 
-def beats(process: str, redis_url: str) -> bool:
-    """Whether the heartbeat that `process` writes in this container is fresh. Raises OSError, ValueError."""
-    url = urlsplit(redis_url)
-    commands = [["EXISTS", f"iot:heartbeat:{process}:{socket.gethostname()}"]]
-    if database := url.path.strip("/"):
-        commands.insert(0, ["SELECT", database])
-    if url.password:
-        commands.insert(0, ["AUTH", *filter(None, [unquote(url.username or "")]), unquote(url.password)])
-    with socket.create_connection((url.hostname or "localhost", url.port or 6379), SECONDS) as connection:
-        if url.scheme == "rediss":
+class UnwellError(Exception):
+    """Why it is not well, in a few words."""
+
+
+def beats(process: str) -> None:
+    """Looks at the heartbeat that `process` writes on this host. Raises UnwellError, OSError, ValueError."""
+    file = os.environ.get("REDIS_URL_FILE")
+    url = urlsplit(Path(file).read_text().strip() if file else os.environ.get("REDIS_URL", ""))
+    if not url.hostname:
+        raise ValueError("not an address")
+    if process == "bridge" and (name := os.environ.get("BRIDGE_NAME", "default")) != "default":
+        process = f"bridge@{name}"
+    said = ask(
+        url.scheme,
+        url.hostname,
+        url.port or 6379,
+        *login(url.username, url.password, url.path),
+        ["GET", f"iot:heartbeat:{process}:{socket.gethostname()}"],
+    )
+    if said != "ok":
+        raise UnwellError(said or "no heartbeat")
+
+
+def login(user: str | None, password: str | None, path: str) -> list[list[str]]:
+    """The commands before the first: AUTH and SELECT, where the address asks for them."""
+    auth = [["AUTH", *filter(None, [unquote(user or "")]), unquote(password)]] if password else []
+    return auth + ([["SELECT", database]] if (database := path.strip("/")) else [])
+
+
+def ask(scheme: str, host: str, port: int, *commands: list[str]) -> str:
+    """Redis' answer to the last of the commands; empty where there is no such key. Raises OSError."""
+    answer = b""
+    with socket.create_connection((host, port), SECONDS) as connection:
+        if scheme == "rediss":
             import ssl
 
-            connection = ssl.create_default_context().wrap_socket(connection, server_hostname=url.hostname)
+            connection = ssl.create_default_context().wrap_socket(connection, server_hostname=host)
         stream = connection.makefile("rwb")
         for command in commands:
             words = [word.encode() for word in command]
             stream.write(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(w), w) for w in words))
             stream.flush()
-            answer = stream.readline().decode(errors="replace").strip()
-            if not answer or answer.startswith("-"):
-                raise OSError(f"Redis answers {command[0]} with: {answer[1:] or 'nothing'}")
-    return answer == ":1"
+            head = stream.readline().strip()
+            if head[:1] in (b"", b"-"):
+                raise OSError(f"{command[0]}: {head[1:].decode(errors='replace') or 'no answer'}")
+            length = int(head[1:]) if head[:1] == b"$" else -1
+            answer = stream.read(length + 2)[:length] if length >= 0 else b""
+    return answer.decode(errors="replace")
 
 
-def answers(port: int) -> bool:
-    """Whether it answers HTTP, with whatever but a server error. Raises OSError."""
+def answers(port: int) -> None:
+    """Whether it answers HTTP. Who may ask for what is not looked at. Raises UnwellError, OSError."""
     with socket.create_connection(("127.0.0.1", port), SECONDS) as connection:
         connection.sendall(b"GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n")
-        status = connection.makefile("rb").readline().split()
-    return len(status) > 1 and status[0].startswith(b"HTTP/") and not status[1].startswith(b"5")
+        status = connection.makefile("rb").readline().split()[:2]
+    if len(status) < 2 or not status[0].startswith(b"HTTP/") or status[1].startswith(b"5"):
+        raise UnwellError("a server error")
 
 
 def main(how: str, what: str) -> None:
     try:
-        if how == "http":
-            well = answers(int(what))
-        else:
-            file = os.environ.get("REDIS_URL_FILE")
-            well = beats(what, Path(file).read_text().strip() if file else os.environ["REDIS_URL"])
-    except (OSError, ValueError, KeyError) as error:
-        sys.exit(f"{what}: {type(error).__name__}: {error}")
-    sys.exit(None if well else f"{what}: {'no heartbeat' if how == 'beat' else 'a server error'}")
+        answers(int(what)) if how == "http" else beats(what)
+    except UnwellError as error:
+        sys.exit(f"{what}: {error}")
+    except (OSError, ValueError) as error:
+        asked = "it" if how == "http" else "Redis (REDIS_URL)"
+        sys.exit(f"{what}: cannot ask {asked}: {error}")
 
 
 if __name__ == "__main__":

@@ -35,7 +35,8 @@ def welcome(env: Environment, values: Mapping[str, str]) -> str:
         ("Stop", "Ctrl-C"),
     ]
     account = f" -u '{broker.username}' -P …" if broker.username else ""
-    secure = " --tls-use-os-certs" if broker.scheme == "mqtts" else ""
+    ca = values.get("MQTT_CA_FILE")
+    secure = (f" --cafile {ca}" if ca else " --tls-use-os-certs") if broker.scheme == "mqtts" else ""
     table = "\n".join(f"  {name:<16}{value}" for name, value in rows)
     return (
         f"\n{table}\n\n"

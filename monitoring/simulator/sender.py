@@ -3,6 +3,7 @@
 import contextlib
 import secrets
 import select
+import ssl
 import time
 from collections.abc import Callable
 from socket import SHUT_RDWR
@@ -42,8 +43,9 @@ def first_topic(topics: str) -> str:
 class Connection:
     """One paho client, driven by hand."""
 
-    def __init__(self, address: MqttAddress, topic: str, qos: int) -> None:
+    def __init__(self, address: MqttAddress, topic: str, qos: int, tls: ssl.SSLContext | None) -> None:
         self.address = address
+        self.tls = tls
         self.topic = topic
         self.qos = qos
         self.published = 0
@@ -103,7 +105,7 @@ class Connection:
         if self.address.username is not None:
             client.username_pw_set(self.address.username, self.address.password)
         if self.address.tls:
-            client.tls_set()
+            client.tls_set_context(self.tls)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
@@ -196,7 +198,10 @@ class Connection:
 
 
 class Sender:
-    """Connections to one broker, enough for `boards`; reconnects for ever, and says each change once."""
+    """Connections to one broker, enough for `boards`; reconnects for ever, and says each change once.
+
+    `tls`: for an address that is mqtts://; the system's CAs where it is not given.
+    """
 
     def __init__(
         self,
@@ -205,6 +210,7 @@ class Sender:
         *,
         boards: int = 1,
         qos: int = 1,
+        tls: ssl.SSLContext | None = None,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.address = address
@@ -215,7 +221,7 @@ class Sender:
         self._said = ""
         self._version = address.version or "5"
         self._connections = [
-            Connection(address, topic, qos) for _ in range((boards - 1) // BOARDS_A_CLIENT + 1)
+            Connection(address, topic, qos, tls) for _ in range((boards - 1) // BOARDS_A_CLIENT + 1)
         ]
         self._wait = BACKOFF[0]
         self._next_try = 0.0

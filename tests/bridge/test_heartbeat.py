@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from bridge_process import Start
@@ -16,7 +17,8 @@ from bridge.store import BatchStore
 def check(process: str, **environment: str) -> tuple[int, str]:
     """The healthcheck's exit code, and what it said."""
     done = subprocess.run(
-        [sys.executable, "-m", "bridge.heartbeat", process],
+        [sys.executable, "-SE", "deploy/healthcheck.py", "beat", process],
+        cwd=Path(__file__).parents[2],
         env=os.environ | environment,
         capture_output=True,
         text=True,
@@ -74,7 +76,7 @@ def test_the_healthcheck_of_a_named_bridge(start: Start, broker: ScriptedBroker,
     until(lambda: is_beating(store.redis, "bridge@two"), "the heartbeat")
     assert check("bridge", BRIDGE_NAME="two") == (0, "")
     code, said = check("bridge")
-    assert (code, said) == (1, "bridge: no heartbeat for 20 s\n")
+    assert (code, said) == (1, "bridge: no heartbeat\n")
 
 
 @pytest.mark.parametrize("environment", [{"REDIS_URL": "redis://127.0.0.1:1/0"}, {"REDIS_URL": "nonsense"}])

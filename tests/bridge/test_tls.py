@@ -10,19 +10,22 @@ import sys
 import termios
 import threading
 from collections.abc import Callable, Iterator
+from io import StringIO
 from pathlib import Path
 
 import paho.mqtt.publish
 import pytest
 from bridge_process import Start, messages, payloads
 from certificates import Authority, openssl, serving
+from django.core.management import call_command
 from scripted_broker import ScriptedBroker, publish_frame, until
 from tls_broker import TlsBroker
 
 from bridge.frames import FrameSocket
+from bridge.report import line
 from bridge.settings import BridgeSettings, SettingsError
 from bridge.store import BatchStore
-from bridge.tls import TlsFiles
+from bridge.tls import HandshakeError, TlsFiles, explain
 from runner.services import Binaries, Broker
 
 
@@ -119,25 +122,61 @@ def broken(what: str, ours: Authority, theirs: Authority) -> ssl.SSLContext:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.parametrize("language", ["en", "fr"])
 @pytest.mark.parametrize("what", [what for what in SAID if what != "no TLS"])
 def test_no_tls_is_explained_and_tried_again(
-    what: str, language: str, start: Start, store: BatchStore, ours: Authority, theirs: Authority
+    what: str, start: Start, store: BatchStore, ours: Authority, theirs: Authority
 ) -> None:
     with ScriptedBroker(tls=broken(what, ours, theirs)) as broker:
-        bridge = start(MQTT_URL=broker.url, MQTT_CA_FILE=str(ours.ca), LANGUAGE_CODE=language)
-        said = SAID[what][language == "fr"]
-        bridge.wait_for_line(said, times=2)
-        for line in bridge.lines:
-            if said in line:
-                assert f"mqtts://127.0.0.1:{broker.port}" in line
-                assert TO_DO[what] in line
-        assert "Traceback" not in bridge.output
+        bridges = [
+            start(
+                MQTT_URL=broker.url, MQTT_CA_FILE=str(ours.ca), LANGUAGE_CODE=language, BRIDGE_NAME=language
+            )
+            for language in ("en", "fr")
+        ]
+        for bridge, said in zip(bridges, SAID[what], strict=True):
+            bridge.wait_for_line(said, times=2)
+            for one in bridge.lines:
+                if said in one:
+                    assert f"mqtts://127.0.0.1:{broker.port}" in one
+                    assert TO_DO[what] in one
+            assert "Traceback" not in bridge.output
         assert not broker.accepted
-        # It was ready all the time.
+        # They were ready all the time.
         broker.tls = serving(ours.sign())
-        broker.connection()
-        assert bridge.terminate() == 0
+        broker.connection(1)
+
+
+@pytest.mark.parametrize(
+    ("reason", "key"),
+    [
+        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "tls client certificate"),
+        ("SSLV3_ALERT_BAD_CERTIFICATE", "tls client certificate"),
+        ("SSLV3_ALERT_CERTIFICATE_EXPIRED", "tls client certificate"),
+        ("TLSV1_ALERT_UNKNOWN_CA", "tls client certificate"),
+        ("TLSV1_ALERT_PROTOCOL_VERSION", "tls version"),
+        ("UNSUPPORTED_PROTOCOL", "tls version"),
+        ("SSLV3_ALERT_HANDSHAKE_FAILURE", "tls refused"),
+        ("TLSV1_ALERT_INTERNAL_ERROR", "tls refused"),
+        ("WRONG_VERSION_NUMBER", "tls none"),
+    ],
+)
+def test_what_openssl_says_is_understood(reason: str, key: str) -> None:
+    error = ssl.SSLError()
+    error.reason = reason
+    assert explain(HandshakeError(error)) == (key, reason.lower().replace("_", " "))
+    for language in ("en", "fr"):
+        assert reason in line(language, key, "mqtts://host:8883", reason)
+
+
+def test_every_failure_has_its_words_in_both_languages() -> None:
+    for language in ("en", "fr"):
+        for code in range(100):
+            error = ssl.SSLCertVerificationError()
+            error.verify_code, error.verify_message = code, "why"
+            key, said = explain(error)
+            assert "why" in line(language, key, "mqtts://host:8883", said)
+        for other in (TimeoutError("timed out"), ConnectionResetError(104, "reset"), ssl.SSLEOFError()):
+            assert explain(HandshakeError(other))[0] == "tls none"
 
 
 def test_a_broker_without_tls(start: Start, store: BatchStore, tmp_path: Path) -> None:
@@ -377,3 +416,15 @@ def test_with_a_real_broker(tls_broker: TlsBroker, start: Start, store: BatchSto
     until(lambda: len(payloads(store)) >= len(wanted), "all of them", 60)
     assert payloads(store) == wanted
     assert bridge.terminate() == 0
+
+
+def test_simulated_boards_trust_the_same_ca(
+    tls_broker: TlsBroker, start: Start, store: BatchStore, ours: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`make run` with MQTT_URL and MQTT_CA_FILE starts one."""
+    bridge = start(MQTT_URL=tls_broker.url, MQTT_CA_FILE=str(ours.ca))
+    bridge.wait_for_line("MQTT connected with code: 0")
+    monkeypatch.setenv("MQTT_URL", tls_broker.url)
+    monkeypatch.setenv("MQTT_CA_FILE", str(ours.ca))
+    call_command("simulate", "--messages", "5", "--rate", "100", stdout=StringIO())
+    until(lambda: len(payloads(store)) == 5, "what it sent")

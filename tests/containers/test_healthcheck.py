@@ -44,7 +44,7 @@ def test_a_heartbeat_of_this_host_is_well(redis: Redis, tmp_path: Path) -> None:
     client = Client.from_url(redis.url)
     code, why = check("beat", "worker", REDIS_URL_FILE=str(file))
     assert (code, why) == (1, "worker: no heartbeat\n")
-    client.set(f"iot:heartbeat:worker:{socket.gethostname()}", 1)
+    client.set(f"iot:heartbeat:worker:{socket.gethostname()}", "ok")
     assert check("beat", "worker", REDIS_URL_FILE=str(file)) == (0, "")
     assert check("beat", "worker", REDIS_URL=redis.url, REDIS_URL_FILE="") == (0, "")
 
@@ -52,14 +52,22 @@ def test_a_heartbeat_of_this_host_is_well(redis: Redis, tmp_path: Path) -> None:
 def test_that_of_another_host_does_not_count(redis: Redis) -> None:
     client = Client.from_url(redis.url)
     client.set("iot:heartbeat:worker", 1)
-    client.set("iot:heartbeat:worker:another", 1)
-    client.set(f"iot:heartbeat:bridge:{socket.gethostname()}", 1)
+    client.set("iot:heartbeat:worker:another", "ok")
+    client.set(f"iot:heartbeat:bridge:{socket.gethostname()}", "ok")
     assert check("beat", "worker", REDIS_URL=redis.url, REDIS_URL_FILE="")[0] == 1
+
+
+def test_one_that_says_what_is_wrong_is_not_well(redis: Redis) -> None:
+    Client.from_url(redis.url).set(
+        f"iot:heartbeat:bridge:{socket.gethostname()}", "subscription refused: iot/é"
+    )
+    code, why = check("beat", "bridge", REDIS_URL=redis.url, REDIS_URL_FILE="", PYTHONIOENCODING="utf-8")
+    assert (code, why) == (1, "bridge: subscription refused: iot/é\n")
 
 
 def test_a_database_of_redis_other_than_the_first(redis: Redis) -> None:
     url = redis.url.rpartition("/")[0] + "/3"
-    Client.from_url(url).set(f"iot:heartbeat:beat:{socket.gethostname()}", 1)
+    Client.from_url(url).set(f"iot:heartbeat:beat:{socket.gethostname()}", "ok")
     assert check("beat", "beat", REDIS_URL=url, REDIS_URL_FILE="") == (0, "")
     assert check("beat", "beat", REDIS_URL=redis.url, REDIS_URL_FILE="")[0] == 1
 

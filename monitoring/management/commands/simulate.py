@@ -13,6 +13,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from bridge.address import MqttAddress
+from bridge.tls import TlsFileError, TlsFiles
 from config.environment import read_environment
 from monitoring.simulator.boards import SENSORS_A_BOARD, probes
 from monitoring.simulator.faults import FAULTS, Kind, Messages, parse
@@ -105,7 +106,8 @@ class Command(BaseCommand):
             address = MqttAddress.parse(options["url"] or _variable("MQTT_URL"))
             topic = first_topic(options["topic"] or _variable("MQTT_TOPICS") or "iot/measurements")
             messages = Messages(faults, ts=ts, seed=options["seed"])
-        except ValueError as error:
+            tls = TlsFiles.read(read_environment()).context() if address.tls else None
+        except (ValueError, TlsFileError) as error:
             raise CommandError(str(error)) from None
         last = boards * SENSORS_A_BOARD
         if options["register"]:
@@ -116,7 +118,7 @@ class Command(BaseCommand):
                 "--register makes them, as AUTO_REGISTER_SENSORS=1 does"
             )
         self._line(f"{boards} board{'s' if boards > 1 else ''}, sensors 1 to {last}, topic {topic}")
-        sender = Sender(address, topic, boards=boards, qos=qos, say=self._line)
+        sender = Sender(address, topic, boards=boards, qos=qos, tls=tls, say=self._line)
         simulation = Simulation(
             sender,
             messages,
