@@ -9,8 +9,8 @@ PYTHON ?= $(shell $(FIND_PYTHON))
 help:
 	@echo "make run     everything: PostgreSQL, Redis, an MQTT broker, the processes, one simulated board"
 	@echo "make test    all tests, on services that they start themselves"
-	@echo "make docker-test    docker-compose.yml, brought up for real: used, hurt, scaled, upgraded, restored"
-	@echo "make check   ruff, mypy, import-linter, migrations, Django's own checks"
+	@echo "make docker-test  the containers, brought up for real: used, hurt, scaled, upgraded, restored (wants Docker)"
+	@echo "make check   ruff, hadolint, mypy, import-linter, migrations, Django's own checks"
 	@echo "make bench   how fast a burst is stored, against a pipe that only copies (wants Debian's mosquitto)"
 	@echo "make locks   requirements/*.txt anew from requirements/*.in"
 	@echo "make clean   remove .venv (data in .data stays)"
@@ -36,6 +36,7 @@ check: export SECRET_KEY = $(shell head -c 48 /dev/urandom | base64)
 check: dev
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
+	.venv/bin/hadolint Dockerfile
 	env $(PRODUCTION) .venv/bin/mypy
 	.venv/bin/lint-imports
 	env $(PRODUCTION) .venv/bin/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run

@@ -122,10 +122,10 @@ class Steps:
         with self.step("what is let in without a password") as note:
             doors.without_password(self.installation, note)
         with self.step("deploy/add-device, and the broker's ACL") as note:
-            devices = [add_device(self.installation, f"board-{n}", n) for n in (1, 2)]
-            self.accounts = [*devices, self.demo()]
+            first, second = (add_device(self.installation, f"board-{n}", n) for n in (1, 2))
+            self.accounts = [first, second, self.demo()]
             bridge = ("bridge", self.secrets["mosquitto/bridge"])
-            doors.who_may_write_what(self.installation, self.accounts[2], *devices, bridge, note)
+            doors.who_may_write_what(self.installation, self.accounts[2], first, second, bridge, note)
 
     # --- under load ------------------------------------------------------------------------------
 
