@@ -37,8 +37,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="iot-docker-test-") as folder:
         name = f"iot-test-{os.getpid()}"
         installations = [
-            Installation(Path(folder) / which, f"{name}-{which}", f"{name}:latest")
-            for which in ("first", "second")
+            Installation(Path(folder) / which, f"{name}-{which}", name) for which in ("first", "second")
         ]
         try:
             everything(Steps(transcript, installations[0]), installations[1])

@@ -19,6 +19,8 @@ PROJECT = Path(__file__).parents[2]
 # What of the shell's environment the commands get. Compose would prefer any other to what .env says.
 INHERITED = ("PATH", "HOME", "USER", "TMPDIR", "LANG", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "SSH_AUTH_SOCK")
 LASTING = ("db", "redis", "mosquitto", "web", "bridge", "worker", "beat", "flower")
+# The tag of the image that an upgrade replaces: what has a name can be removed by it.
+BEFORE = "before"
 OURS = ("credentials", "migrate", "web", "bridge", "worker", "beat", "flower")
 
 
@@ -174,7 +176,8 @@ class Installation:
     def remove(self) -> None:
         """Containers, network, volumes, image; says what it could not remove."""
         down = ["docker", "compose", "--profile", "*", "down", "-v", "--remove-orphans", "-t", "2"]
-        for command in (down, ["docker", "image", "rm", "-f", self.image]):
+        images = [["docker", "image", "rm", "-f", f"{self.image}:{tag}"] for tag in ("latest", BEFORE)]
+        for command in (down, *images):
             done = run(command, folder=self.folder)
             if done.returncode != 0 and "No such image" not in done.stderr:
                 warn(f"{' '.join(command)}: {done.stderr.strip()}")

@@ -11,7 +11,7 @@ from deploy.test import confinement, doors
 from deploy.test.api import Api
 from deploy.test.broker import User
 from deploy.test.documents import block, line
-from deploy.test.installation import LASTING, Installation, run
+from deploy.test.installation import BEFORE, LASTING, Installation, run
 from deploy.test.load import Account, Load, add_device
 from deploy.test.transcript import Failure, Transcript, require, wait_for
 
@@ -177,6 +177,9 @@ class Steps:
         folder = self.installation.folder / "monitoring/migrations"
         last = max(path.stem for path in folder.glob("0*.py"))
         with self.step("upgrade under load: new image, migrate") as note:
+            self.installation.shell(
+                f"docker tag {self.installation.image} {self.installation.image}:{BEFORE}"
+            )
             (folder / "9999_upgrade.py").write_text(NEW_MIGRATION.format(last=last))
             kept = {
                 name: self.installation.containers()[name][0]["Id"] for name in ("db", "redis", "mosquitto")
