@@ -12,10 +12,10 @@ from celery.app.events import Events as CeleryEvents
 from celery.events.dispatcher import EventDispatcher
 
 
-class Dispatcher(EventDispatcher):  # type: ignore[misc]  # celery has no types
-    def send(self, type: str, *args: Any, retry: bool = False, **fields: Any) -> Any:
-        return super().send(type, *args, retry=False, **fields)
+class Dispatcher(EventDispatcher):
+    def send(self, type: str, **fields: Any) -> Any:  # type: ignore[override]  # as celery calls it
+        return super().send(type, **fields | {"retry": False})
 
 
-class Events(CeleryEvents):  # type: ignore[misc]
+class Events(CeleryEvents):
     dispatcher_cls = "config.events:Dispatcher"

@@ -70,6 +70,7 @@ def everything(steps: Steps, second: Installation) -> None:
     steps.restore()
     steps.tls()
     steps.second_installation(second)
+    steps.other_broker(second)
 
 
 if __name__ == "__main__":

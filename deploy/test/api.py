@@ -39,14 +39,20 @@ def ask(
 
 
 class Api:
-    """What a user with a name and a password reads."""
+    """What somebody with a token reads."""
 
-    def __init__(self, installation: Installation, user: str, password: str) -> None:
+    def __init__(self, installation: Installation, token: str) -> None:
         self.port = installation.web_port
+        self.token = token
+
+    @classmethod
+    def login(cls, installation: Installation, user: str, password: str) -> "Api":
         basic = base64.b64encode(f"{user}:{password}".encode()).decode()
-        login = ask(self.port, "/api/auth/login/", "POST", headers={"Authorization": f"Basic {basic}"})
+        login = ask(
+            installation.web_port, "/api/auth/login/", "POST", headers={"Authorization": f"Basic {basic}"}
+        )
         require(login.status == 200, f"logging in as {user}: {login.status} {login.body[:300]!r}")
-        self.token = login.json()["token"]
+        return cls(installation, login.json()["token"])
 
     def get(self, path: str) -> Any:
         """Under /api/monitoring/. Raises OSError where it does not answer with 200."""

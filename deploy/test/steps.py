@@ -18,6 +18,17 @@ from deploy.test.transcript import Failure, Transcript, require, wait_for
 # All but the broker: what it loses when it is killed is its own matter; docs/containers.md has figures.
 KILLED = ("db", "redis", "web", "bridge", "worker", "beat", "flower")
 PAGE = "docs/containers.md"
+# Somebody else's broker, which asks for no password.
+ELSEWHERE = """
+services:
+  elsewhere:
+    image: eclipse-mosquitto:2
+    command:
+      - sh
+      - -c
+      - printf 'listener 1883\\nallow_anonymous true\\n' >/tmp/open.conf; exec mosquitto -c /tmp/open.conf
+"""
+ELSEWHERE_SAID = '{"sensor_id": 1, "value": 21.5}'
 NEW_MIGRATION = """
 from django.db import migrations
 
@@ -83,7 +94,7 @@ class Steps:
             user = re.search(r"DJANGO_SUPERUSER_PASSWORD=(\S+).*--username (\S+)", look, re.DOTALL)
             if user is None:
                 raise Failure("README.md gives no name and password")
-            self.api = Api(self.installation, user[2], user[1])
+            self.api = Api.login(self.installation, user[2], user[1])
             note(printed.splitlines()[-1])
         with self.step("message round trip: published port to API") as note:
             note(self.round_trip())
@@ -273,6 +284,20 @@ class Steps:
             same = [name for name, value in others.items() if value == self.secrets[name]]
             require(not same, f"both installations have the same {', '.join(same)}")
             note(f"{len(others)} secrets, each another")
+
+    def other_broker(self, second: Installation) -> None:
+        with self.step("MQTT_URL in .env, and nothing else: another broker is used") as note:
+            (second.folder / "docker-compose.override.yml").write_text(ELSEWHERE)
+            second.set(MQTT_URL="mqtt://elsewhere:1883")
+            services = ("web", "bridge", "worker")
+            seconds = second.up("elsewhere", *services, healthy=services)
+            second.exec(
+                "elsewhere", "mosquitto_pub", "-q", "1", "-t", "iot/measurements", "-m", ELSEWHERE_SAID
+            )
+            token = second.manage("api_token", "admin").strip()
+            last = wait_for(lambda: Api(second, token).get("sensors/1/last/"), "the other broker's message")
+            require(last["value"] == 21.5, f"the API says {last}")
+            note(f"healthy after {seconds:.0f} s; {last}")
 
     def tls(self) -> None:
         with self.step("docs/containers.md: MQTT over TLS, a device on 8883") as note:
