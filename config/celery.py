@@ -17,14 +17,7 @@ app.autodiscover_tasks()
 logger = logging.getLogger(__name__)
 
 # A line or two for each task sent, received and done: with a batch every 20 ms, nothing but these.
-# Flower's list of tasks, and an address that is not the one to visit.
-TALKATIVE = (
-    "celery.app.trace",
-    "celery.worker.strategy",
-    "celery.beat",
-    "django_celery_beat.schedulers",
-    "flower.command",
-)
+TALKATIVE = ("celery.app.trace", "celery.worker.strategy", "celery.beat", "django_celery_beat.schedulers")
 
 
 class Heartbeat(bootsteps.StartStopStep):

@@ -4,6 +4,10 @@ On Tornado's own loop, so that a page that hangs says nothing. Flower runs this 
 takes a name that is one of its options for a setting.
 """
 
+import asyncio
+import signal
+from logging import ERROR, WARNING, getLogger
+
 from tornado.ioloop import IOLoop, PeriodicCallback
 
 from bridge.heartbeat import INTERVAL_SECONDS
@@ -13,6 +17,24 @@ from config.pulse import Pulse
 if password := read_environment().str("FLOWER_PASSWORD", None):
     basic_auth = [f"admin:{password}"]
 
+# The tasks that there are, and an address that in a container is not the one to visit; then, for each question to
+# the workers, that they have not started yet.
+getLogger("flower.command").setLevel(WARNING)
+getLogger("flower.inspector").setLevel(ERROR)
+
+
+def end_between_callbacks() -> None:
+    """Flower's own handler ends it in the middle of whatever its loop does at that moment.
+
+    Where the loop was just starting a thread of its pool, Python does not know of that thread yet, and
+    waits for it for ever.
+    """
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, IOLoop.current().stop)
+
+
+IOLoop.current().add_callback(end_between_callbacks)
 pulse = Pulse("flower")
 heart = PeriodicCallback(pulse.beat, INTERVAL_SECONDS * 1000)
 heart.start()
