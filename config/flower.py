@@ -17,8 +17,8 @@ from config.pulse import Pulse
 if password := read_environment().str("FLOWER_PASSWORD", None):
     basic_auth = [f"admin:{password}"]
 
-# The tasks that there are, and an address that in a container is not the one to visit; then, for each question to
-# the workers, that they have not started yet.
+# All the tasks, and an address that in a container is not the one to visit; then, for each question to the
+# workers, that they have not started yet.
 getLogger("flower.command").setLevel(WARNING)
 getLogger("flower.inspector").setLevel(ERROR)
 
