@@ -42,6 +42,7 @@ const int QOS = 1;
 const int KEEP_ALIVE_SECONDS = 30;
 const int ACKNOWLEDGE_MS = 5000;
 const uint32_t WIFI_MS = 20000;
+const uint32_t DHT_REST_MS = 2000;  // read again sooner, the library repeats what it read before
 const int MQTT_BUFFER = 1024;  // the library drops what is longer; a CONNECT holds user, password and last will
 
 #if MQTT_TLS
@@ -54,7 +55,7 @@ DHTesp dht;
 
 Waiting<KEEP_READINGS> waiting;
 Timestamps timestamps;
-Every measuring(INTERVAL_SECONDS * 1000);
+Every measuring(INTERVAL_SECONDS * 1000, DHT_REST_MS);
 Every saying_online(60000);
 Backoff wifi_wait, mqtt_wait;
 
@@ -230,8 +231,8 @@ double light_volts() {
 
 void measure() {
   int64_t ts = timestamps.next(wall_ms());
-  double volts = light_volts();
   TempAndHumidity air = dht.getTempAndHumidity();
+  double volts = light_volts();
   if (dht.getStatus() == DHTesp::ERROR_NONE && plausible(TEMPERATURE, air.temperature) &&
       plausible(HUMIDITY, air.humidity)) {
     take(TEMPERATURE, air.temperature, ts);

@@ -476,13 +476,25 @@ def test_a_pause_is_over_after_a_month_in_which_nobody_asked(ask: Ask) -> None:
 
 
 def test_the_beat_is_kept_and_what_was_missed_is_not_made_up_for(ask: Ask) -> None:
-    assert ask("beats 0 4999 5003 9999 10000 31000 31001 34999 35000") == ["01011001"]
+    assert ask("beats 0 0 4999 5003 9999 10000 31000 31001 34999 35000") == ["01011001"]
+
+
+def test_a_late_beat_is_not_followed_at_once(ask: Ask) -> None:
+    """Read again within two seconds a DHT22 says what it said before, and the library does not tell."""
+    assert ask("beats 2000 0 5003 9999 10000 19000 20000 20999 21000 25999 26000") == ["1011001" + "01"]
+
+
+def test_a_dht22_is_left_in_peace_between_two_readings(board: Board) -> None:
+    """The board's fixture looks at the pauses: every lateness must be paid for by the next beat."""
+    run = board(f"time {NOON}", "run 30000", "lose_acks 1", "run 60000", INTERVAL_SECONDS=2)
+
+    assert len(run.of("dht_read")) > 35
 
 
 def test_the_beat_goes_on_where_millis_begins_anew(ask: Ask) -> None:
     start = 2**32 - 7000
 
-    assert ask(f"beats {start} {start + 4999} {start + 5000} 2999 3000") == ["0101"]
+    assert ask(f"beats 0 {start} {start + 4999} {start + 5000} 2999 3000") == ["0101"]
 
 
 def test_two_boards_do_not_come_back_in_step(board: Board) -> None:
