@@ -15,7 +15,7 @@ MAX_ANSWER_BYTES = 64
 
 REFUSALS = {
     1: "it does not speak MQTT 3.1.1",
-    2: "it does not like the client id: change BOARD_NAME",
+    2: "it does not like the client id: set another broker, or its rules for client ids",
     3: "it is not ready; it may be later",
     4: "wrong user or password: look at MQTT_USER and MQTT_PASSWORD",
     5: "it does not let this board in: look at MQTT_USER and MQTT_PASSWORD, and at the broker's own rules",

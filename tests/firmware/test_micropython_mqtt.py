@@ -1,6 +1,7 @@
 """The MicroPython firmware and its broker: what it says on the line, and what when the broker misbehaves."""
 
 import json
+import re
 import ssl
 import subprocess
 from decimal import Decimal
@@ -22,15 +23,31 @@ def test_it_works(tmp_path: Path) -> None:
     hello = broker.connects[0]
     assert hello.will == ("iot/status/esp32-1", b"offline", 1, True)
     assert (hello.user, hello.password) == ("prénom", "mot de passe")
-    assert hello.client_id.startswith("esp32-1-240ac4000110")
+    # What every broker of MQTT 3.1.1 must take: 23 characters, letters and digits.
+    assert re.fullmatch("240ac4000110[0-9a-f]{8}", hello.client_id)
     assert hello.clean
-    assert 10 <= hello.keepalive <= 120
+    assert hello.keepalive == 30, "as the other firmware: the README says when a board is offline"
     (status,) = broker.statuses
     assert (status.topic, status.payload, status.retained) == ("iot/status/esp32-1", b"online", True)
     assert {message.topic for message in messages} == {"école/mesures"}
     assert not any(message.retained or message.dup for message in messages)
     assert [json.loads(message.payload)["sensor_id"] for message in messages] == [1, 2, 3] * 3
     assert [json.loads(message.payload, parse_float=Decimal) for message in messages] == board.sent()[:9]
+
+
+def test_it_says_online_again_and_again(tmp_path: Path) -> None:
+    """The last will of a connection that broke unseen may come after the first one."""
+    with ScriptedBroker() as broker:
+        board = Board(tmp_path, broker.port)
+        main = tmp_path / "main.py"
+        assert main.read_text().count("ONLINE_SECONDS = 60\n") == 1
+        main.write_text(main.read_text().replace("ONLINE_SECONDS = 60\n", "ONLINE_SECONDS = 0.2\n"))
+        with board:
+            wait_for(lambda: len(broker.statuses) >= 4, "the status again")
+            at = len(broker.messages)
+            broker.wait_for_messages(at + 6)
+        assert len(broker.connects) == 1
+        assert {(one.payload, one.retained) for one in broker.statuses} == {(b"online", True)}
 
 
 def test_a_simulated_board_has_an_id_of_its_own_each_time_and_a_real_one_keeps_its_own(
@@ -46,7 +63,7 @@ def test_a_simulated_board_has_an_id_of_its_own_each_time_and_a_real_one_keeps_i
                     wait_for(lambda seen=connected: len(broker.connects) > seen, "a connection")
             return [one.client_id for one in broker.connects]
 
-    assert ids("at home") == ["esp32-1-240ac4000110"] * 2
+    assert ids("at home") == ["240ac4000110"] * 2
     assert len(set(ids("Wokwi-GUEST"))) == 2
 
 
@@ -125,7 +142,7 @@ def test_a_full_memory_is_said_and_the_newest_goes_on(tmp_path: Path) -> None:
     ("code", "said"),
     [
         (1, "it does not speak MQTT 3.1.1"),
-        (2, "change BOARD_NAME"),
+        (2, "it does not like the client id"),
         (3, "it is not ready"),
         (4, "wrong user or password: look at MQTT_USER and MQTT_PASSWORD"),
         (5, "it does not let this board in"),
@@ -169,8 +186,14 @@ asyncio.run(main())
     world = tmp_path / "world.json"
     for status, said in (
         (201, "there is no at home here: is WIFI_SSID right, is it 2.4 GHz?"),
+        (2, "at home does not let this board in: is WIFI_PASSWORD right?"),
+        (15, "at home does not let this board in: is WIFI_PASSWORD right?"),
         (202, "at home does not let this board in: is WIFI_PASSWORD right?"),
-        (1001, "not in at home after 0 s (status 1001)"),
+        (204, "at home does not let this board in: is WIFI_PASSWORD right?"),
+        (200, "at home is too weak: move the board closer to the access point"),
+        (211, "at home has another security than expected: is WIFI_PASSWORD set, is it WPA2?"),
+        (1001, "no answer from at home in 0 s (status 1001): does it give out addresses (DHCP)?"),
+        (39, "not in at home after 0 s (status 39, ESP-IDF's Wi-Fi reason code)"),
     ):
         world.write_text(json.dumps({"wifi": False, "wifi_status": status}))
         assert run_script(script, world).splitlines() == ["Wi-Fi: joining at home", said] * 2
