@@ -75,6 +75,7 @@ class Board:
         self.must_check_certificates = settings.MQTT_TLS and not settings.MQTT_TLS_INSECURE
         self.client_id = client_id(simulated)
         self.connected_since = None  # ticks
+        self.was_good = False  # noted in time: ticks come round again after some days
         self._sent = 0  # readings below this number were sent at least once
         self._dropped = 0  # how many of the dropped the log has told
 
@@ -156,12 +157,9 @@ class Board:
                 print("Wi-Fi:", error)
             except (OSError, EOFError, asyncio.TimeoutError, mqtt.MqttError) as error:
                 print("MQTT:", mqtt.why(error))
-            if (
-                self.connected
-                and time.ticks_diff(time.ticks_ms(), self.connected_since) > GOOD_SECONDS * 1000
-            ):
+            if self.was_good:
                 backoff.reset()
-            self.connected_since = None
+            self.connected_since, self.was_good = None, False
             forgotten = self.outbox.forget_untimed()
             if forgotten:
                 print("not sent again: %d readings that have no time" % forgotten)
@@ -201,6 +199,8 @@ class Board:
     async def empty_outbox(self, client):
         quiet_since = said_online = time.ticks_ms()
         while self.wifi.joined():
+            if time.ticks_diff(time.ticks_ms(), self.connected_since) > GOOD_SECONDS * 1000:
+                self.was_good = True
             if time.ticks_diff(time.ticks_ms(), said_online) > ONLINE_SECONDS * 1000:
                 await self.say_online(client)
                 quiet_since = said_online = time.ticks_ms()

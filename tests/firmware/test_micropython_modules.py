@@ -294,6 +294,12 @@ def test_the_first_reading_is_not_asked_for_at_power_on(tmp_path: Path) -> None:
         (('"iot/measurements"', '"iot/#"'), "settings.py: MQTT_TOPIC = 'iot/#' must not be empty"),
         (("MQTT_TLS = False", "MQTT_TLS = True"), "settings.py: MQTT_TLS needs MQTT_CA_FILE"),
         (("INTERVAL_SECONDS = 5", "INTERVAL_SECONDS = 0"), "INTERVAL_SECONDS 0 to 86400"),
+        (("PIN_LIGHT = 34", "PIN_LIGHT = 4"), "settings.py: PIN_LIGHT = 4: 32 to 39, pins of ADC1"),
+        (
+            ("SENSOR_HUMIDITY = 2", "SENSOR_HUMIDITY = 0"),
+            "settings.py: SENSOR_HUMIDITY = 0 must be 1 or more",
+        ),
+        (("MQTT_PORT = 1883", "MQTT_PORT = 0"), "settings.py: MQTT_PORT = 0 must be 1 to 65535"),
     ],
 )
 def test_settings_that_do_not_fit_are_said(tmp_path: Path, change: tuple[str, str] | None, said: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.firmware.board import Board, run_script
+from tests.firmware.board import FIRMWARE, Board, run_script
 from tests.firmware.scripted_broker import ScriptedBroker
 from tests.journey.system import free_port, wait_for
 
@@ -48,6 +48,33 @@ def test_it_says_online_again_and_again(tmp_path: Path) -> None:
             broker.wait_for_messages(at + 6)
         assert len(broker.connects) == 1
         assert {(one.payload, one.retained) for one in broker.statuses} == {(b"online", True)}
+
+
+def test_the_readme_shows_what_the_serial_monitor_shows(tmp_path: Path) -> None:
+    page = (FIRMWARE.parent / "README.md").read_text()
+    shown = re.search(r"<!-- serial of MicroPython -->\n```text\n(.*?)```", page, re.DOTALL)
+    assert shown is not None
+    with ScriptedBroker() as broker:
+        board = Board(tmp_path, broker.port, INTERVAL_SECONDS=5, MQTT_TOPIC="my-own-7f3a91/measurements")
+        board.world(ntp="true", temperature=21.4, humidity=48.2, u16=1000 << 4 | 1000 >> 8)
+        with board:
+            wait_for(lambda: len(board.sent()) >= 3, "the first round")
+            said = board.lines()
+
+    def without_chance(lines: list[str]) -> list[str]:
+        changing = (
+            (r"micropython \d\S+", "micropython …"),
+            (r"this board is \S+", "this board is …"),
+            (r"connecting to \S+ as 240ac4000110[0-9a-f]{8}$", "connecting to … as …"),
+            (r"time: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$", "time: …"),
+            (r"\d{10}\.\d{3}", "…"),
+        )
+        for pattern, instead in changing:
+            lines = [re.sub(pattern, instead, line) for line in lines]
+        return lines
+
+    expected = without_chance(shown[1].splitlines())
+    assert without_chance(said)[: len(expected)] == expected
 
 
 def test_a_simulated_board_has_an_id_of_its_own_each_time_and_a_real_one_keeps_its_own(
