@@ -642,6 +642,24 @@ def test_user_password_and_tls_come_from_the_settings(board: Board) -> None:
     assert "secret" not in run.serial
 
 
+def test_it_compiles_for_the_older_core_too(build: Build, tmp_path: Path) -> None:
+    """Where WiFiClientSecure has its time limit under another name, and in seconds."""
+    errors, program = build(MQTT_TLS=1, PEM=CERTIFICATE)
+    assert errors == ""
+
+    folders = ("-I", program.parent, "-I", STUBS)
+    older = compile_cpp(
+        STUBS / "run_sketch.cpp",
+        tmp_path / "board",
+        "-std=gnu++20",
+        "-DESP_ARDUINO_VERSION_MAJOR=2",
+        *folders,
+    )
+    assert older.stderr == ""
+    done = subprocess.run([tmp_path / "board"], input="run 10", capture_output=True, text=True)
+    assert "tls\tconnection\t5000" in done.stdout
+
+
 def test_a_certificate_goes_unchecked_only_where_that_is_said(board: Board) -> None:
     run = board("run 1000", MQTT_TLS=1, MQTT_TLS_INSECURE=1)
 

@@ -284,6 +284,20 @@ def test_tls(tmp_path: Path) -> None:
             assert len(broker.connects) == hellos
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        # As a board says it; on a computer it is a ValueError.
+        ('OSError(-9984, "MBEDTLS_ERR_X509_CERT_VERIFY_FAILED")', "the broker's certificate is refused"),
+        ('OSError(-30592, "MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE")', "is MQTT_PORT one for TLS"),
+        ("OSError(-202)", "the name MQTT_HOST is not known"),
+        ("OSError(113)", "MQTT_HOST cannot be reached (EHOSTUNREACH)"),
+    ],
+)
+def test_what_the_network_says_is_explained(error: str, said: str) -> None:
+    assert said in run_script(f"import mqtt\nprint(mqtt.why({error}))")
+
+
 def test_a_silent_broker_does_not_hold_it_up() -> None:
     """Nothing waits for ever: connecting, an acknowledgement, an answer to a ping."""
     port = free_port()

@@ -11,7 +11,9 @@
 #define HIGH 1
 #define LOW 0
 #define OUTPUT 3
+#ifndef ESP_ARDUINO_VERSION_MAJOR
 #define ESP_ARDUINO_VERSION_MAJOR 3
+#endif
 
 inline uint32_t millis() { return (uint32_t)(world.now + world.millis_ahead); }
 inline void pinMode(int, int) {}
