@@ -215,7 +215,10 @@ class Board:
         raise wifi.WifiError("the connection is lost")
 
     async def send(self, client):
-        """The oldest readings, a few at once. Each leaves the outbox when its acknowledgement is there."""
+        """The oldest readings, a few at once.
+
+        Each leaves the outbox when its acknowledgement is there, and those of all before it.
+        """
         first = self.outbox.first
         end = min(first + WINDOW, self.outbox.next)
         # Made before anything is waited for: while we wait, new readings may take the place of the oldest.
@@ -227,11 +230,14 @@ class Board:
             await client.publish(
                 packet_id(number), self.settings.MQTT_TOPIC, payload, again=number < repeated
             )
-        for number in range(first, end):
+        missing = {packet_id(number): number for number in range(first, end)}
+        while missing:
             found = await client.acknowledged()
-            if found != packet_id(number):
-                raise mqtt.MqttError("the broker acknowledged %d instead of %d" % (found, packet_id(number)))
-            self.outbox.acknowledged(number)
+            number = missing.pop(found, None)
+            if number is None:
+                raise mqtt.MqttError("the broker acknowledged %d, which was not sent to it" % found)
+            # They come in the order of sending, or should.
+            self.outbox.acknowledged(min(missing.values()) - 1 if missing else end - 1)
             print("sent again" if number < repeated else "sent", payloads[number - first].decode())
 
     def payload(self, number):

@@ -76,7 +76,7 @@ class Client:
         await self._send(kind, string(topic) + packet_id.to_bytes(2, "big") + payload)
 
     async def acknowledged(self):
-        """The packet id of the next message that the broker has. Brokers answer in the order of sending."""
+        """The packet id of a message that the broker has, of those that were sent."""
         return int.from_bytes((await self._answer(PUBACK))[:2], "big")
 
     async def ping(self):
