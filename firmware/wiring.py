@@ -215,7 +215,10 @@ PARTS = {
         "ESP32 board",
         (105.4, 216),
         ESP32_PINS,
-        frozenset({"flashSize", "psramSize", "psramType", "firmwareOffset", "macAddress", "cpuFrequency"}),
+        # env: which MicroPython wokwi.com puts onto it.
+        frozenset(
+            {"flashSize", "psramSize", "psramType", "firmwareOffset", "macAddress", "cpuFrequency", "env"}
+        ),
         _esp32,
     ),
     "wokwi-dht22": Part("DHT22", (57.6, 114.9), DHT22_PINS, frozenset({"temperature", "humidity"}), _dht22),

@@ -15,6 +15,11 @@ struct Probe {
   double lowest, highest;  // what it can measure
 };
 
+// A board publishes to one topic; to a filter the broker would answer by closing the connection.
+constexpr bool has_no_wildcard(const char *topic) {
+  return *topic == '\0' || (*topic != '#' && *topic != '+' && has_no_wildcard(topic + 1));
+}
+
 // A value in thousandths, so that a reading that is sent again is the same to the last digit.
 struct Reading {
   const Probe *probe;

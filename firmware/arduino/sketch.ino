@@ -26,7 +26,11 @@
 static_assert(INTERVAL_SECONDS >= 2, "INTERVAL_SECONDS: a DHT22 takes 2 seconds between two readings");
 static_assert(PIN_LIGHT >= 32 && PIN_LIGHT <= 39,
               "PIN_LIGHT: 32 to 39, pins of ADC1; ADC2 does not work beside Wi-Fi");
-static_assert(sizeof(MQTT_TOPIC) > 1 && sizeof(MQTT_TOPIC) <= 200, "MQTT_TOPIC: 1 to 199 characters");
+static_assert(sizeof(MQTT_TOPIC) > 1 && sizeof(MQTT_TOPIC) <= 200 && has_no_wildcard(MQTT_TOPIC),
+              "MQTT_TOPIC: 1 to 199 characters, without # and +");
+static_assert(sizeof(MQTT_STATUS_TOPIC) > 1 && sizeof(MQTT_STATUS_TOPIC) <= 200 && has_no_wildcard(MQTT_STATUS_TOPIC),
+              "MQTT_STATUS_TOPIC: 1 to 199 characters, without # and + (nor in BOARD_NAME)");
+static_assert(KEEP_READINGS >= 3, "KEEP_READINGS: 3 at least, which is one round");
 static_assert(SENSOR_TEMPERATURE > 0 && SENSOR_HUMIDITY > 0 && SENSOR_LIGHT > 0, "a sensor's id is 1 or more");
 static_assert(!MQTT_TLS || MQTT_TLS_INSECURE || sizeof(MQTT_CA_CERTIFICATE) > 100,
               "MQTT_TLS 1 needs MQTT_CA_CERTIFICATE (or MQTT_TLS_INSECURE 1, which trusts anybody)");
@@ -42,7 +46,10 @@ const int QOS = 1;
 const int KEEP_ALIVE_SECONDS = 30;
 const int ACKNOWLEDGE_MS = 5000;
 const uint32_t WIFI_MS = 20000;
-const int MQTT_BUFFER = 1024;  // the library drops what is longer; a CONNECT holds user, password and last will
+const uint32_t TLS_CONNECT_MS = 5000;
+const int LIGHT_SAMPLES = 8;
+const uint32_t DHT_REST_MS = 2000;  // read again sooner, the library repeats what it read before
+const int MQTT_BUFFER = 1024;  // a CONNECT has to fit, with user, password and last will
 
 #if MQTT_TLS
 WiFiClientSecure network;
@@ -54,7 +61,7 @@ DHTesp dht;
 
 Waiting<KEEP_READINGS> waiting;
 Timestamps timestamps;
-Every measuring(INTERVAL_SECONDS * 1000);
+Every measuring(INTERVAL_SECONDS * 1000, DHT_REST_MS);
 Every saying_online(60000);
 Backoff wifi_wait, mqtt_wait;
 
@@ -62,7 +69,7 @@ bool wifi_up = false, wifi_trying = false, online = false, time_told = false;
 int wifi_channel = WIFI_CHANNEL;
 uint32_t wifi_since = 0, dropped_told = 0;
 volatile int wifi_reason = 0;  // set by the Wi-Fi task
-char client_id[24];            // every broker takes 23 characters
+char client_id[24];            // every broker takes 23 letters and digits
 
 int64_t wall_ms() {
   struct timeval tv;
@@ -81,7 +88,7 @@ void make_client_id() {
   uint64_t mac = ESP.getEfuseMac();
   char *end = client_id;
   for (int i = 0; i < 6; i++, mac >>= 8) end += snprintf(end, 3, "%02x", (unsigned)(mac & 0xff));
-  if (SIMULATED) snprintf(end, 10, "-%08lx", (unsigned long)random(0x7fffffff));
+  if (SIMULATED) snprintf(end, 9, "%08lx", (unsigned long)random(0x7fffffff));
 }
 
 void tell_waiting() {
@@ -223,15 +230,18 @@ void take(const Probe &probe, double value, int64_t ts) {
 }
 
 // A real ESP32's converter is bent, and analogReadMilliVolts() straightens it by what the factory burnt into the chip.
-// Wokwi's is straight, so that the same correction would bend it.
+// Wokwi's is straight, so that the same correction would bend it. The input is noisy: the mean of a few.
 double light_volts() {
-  return SIMULATED ? volts_of_steps(analogRead(PIN_LIGHT)) : analogReadMilliVolts(PIN_LIGHT) / 1000.0;
+  double sum = 0;
+  for (int i = 0; i < LIGHT_SAMPLES; i++)
+    sum += SIMULATED ? volts_of_steps(analogRead(PIN_LIGHT)) : analogReadMilliVolts(PIN_LIGHT) / 1000.0;
+  return sum / LIGHT_SAMPLES;
 }
 
 void measure() {
   int64_t ts = timestamps.next(wall_ms());
-  double volts = light_volts();
   TempAndHumidity air = dht.getTempAndHumidity();
+  double volts = light_volts();
   if (dht.getStatus() == DHTesp::ERROR_NONE && plausible(TEMPERATURE, air.temperature) &&
       plausible(HUMIDITY, air.humidity)) {
     take(TEMPERATURE, air.temperature, ts);
@@ -267,6 +277,11 @@ void setup() {
 #else
   network.setCACert(MQTT_CA_CERTIFICATE);
 #endif
+#if ESP_ARDUINO_VERSION_MAJOR >= 3
+  network.setConnectionTimeout(TLS_CONNECT_MS);  // 30 s unless told otherwise, and nothing is measured meanwhile
+#else
+  network.setTimeout(TLS_CONNECT_MS / 1000);
+#endif
   network.setHandshakeTimeout(15);
 #endif
   mqtt.begin(MQTT_HOST, MQTT_PORT, network);
@@ -285,5 +300,5 @@ void loop() {
   tell_time();
   if (measuring.due(millis())) measure();
   send_oldest();
-  digitalWrite(PIN_LED, online || millis() / 500 % 2 ? HIGH : LOW);
+  digitalWrite(PIN_LED, online || millis() / (wifi_up ? 500 : 100) % 2 ? HIGH : LOW);
 }

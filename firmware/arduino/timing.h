@@ -4,22 +4,25 @@
 
 #include <stdint.h>
 
-// Something to be done every `period` milliseconds, for the first time after one period.
+// Something to be done every `period` milliseconds, for the first time after one period. Between two times there are
+// at least `rest` milliseconds, which are no more than `period`.
 class Every {
  public:
-  explicit Every(uint32_t period) : period_(period) {}
+  explicit Every(uint32_t period, uint32_t rest = 0) : period_(period), rest_(rest) {}
 
   void start(uint32_t now) { last_ = now; }
 
   bool due(uint32_t now) {
     uint32_t since = now - last_;
     if (since < period_) return false;
-    last_ += since - since % period_;  // keeps its beat; what was missed is not made up for
+    // Keeps its beat, unless the next one would come too soon; what was missed is not made up for.
+    uint32_t late = since % period_, may_be_late = period_ - rest_;
+    last_ = now - (late < may_be_late ? late : may_be_late);
     return true;
   }
 
  private:
-  uint32_t period_, last_ = 0;
+  uint32_t period_, rest_, last_ = 0;
 };
 
 // How long to wait after a failure: 1 s, then twice as long each time, up to a minute; half of it by chance, so that a

@@ -26,7 +26,10 @@ import wifi
 # How many messages may be on their way at once.
 WINDOW = 8
 STATUS_PACKET_ID = 65535
-KEEPALIVE_SECONDS = 60
+# The broker takes the board for dead after one and a half of these.
+KEEPALIVE_SECONDS = 30
+# The last will of a connection that broke unseen may come after the first `online`.
+ONLINE_SECONDS = 60
 # Until NTP has answered it is asked again soon; later the clock needs it a few times a day.
 NTP_SECONDS_SOON = 5
 NTP_SECONDS_LATER = 6 * 3600
@@ -70,8 +73,9 @@ class Board:
         self.led = machine.Pin(settings.PIN_LED, machine.Pin.OUT)
         self.wifi = wifi.Wifi(settings.WIFI_SSID, settings.WIFI_PASSWORD)
         self.must_check_certificates = settings.MQTT_TLS and not settings.MQTT_TLS_INSECURE
-        self.client_id = client_id(settings.BOARD_NAME, simulated)
+        self.client_id = client_id(simulated)
         self.connected_since = None  # ticks
+        self.was_good = False  # noted in time: ticks come round again after some days
         self._sent = 0  # readings below this number were sent at least once
         self._dropped = 0  # how many of the dropped the log has told
 
@@ -98,19 +102,17 @@ class Board:
 
     async def measure(self):
         interval = int(self.settings.INTERVAL_SECONDS * 1000)
-        due = time.ticks_ms()
+        due = time.ticks_add(time.ticks_ms(), interval)
         while True:
+            await asyncio.sleep_ms(max(0, time.ticks_diff(due, time.ticks_ms())))
+            now = time.ticks_ms()
+            # Late: looking up a name or a TLS handshake took its time.
+            due = time.ticks_add(now, sensors.pause(max(0, time.ticks_diff(now, due)), interval))
             readings = self.read()
             ms = self.clock.stamp()
             if readings:
                 self.keep(readings, ms)
             gc.collect()
-            due = time.ticks_add(due, interval)
-            late = time.ticks_diff(time.ticks_ms(), due)
-            if late > 0:  # looking up a name or a TLS handshake took its time
-                due = time.ticks_add(due, late)
-            else:
-                await asyncio.sleep_ms(-late)
 
     def read(self):
         """[(sensor, thousandths), ...] of what could be read; of what could not be, the log says why."""
@@ -155,12 +157,9 @@ class Board:
                 print("Wi-Fi:", error)
             except (OSError, EOFError, asyncio.TimeoutError, mqtt.MqttError) as error:
                 print("MQTT:", mqtt.why(error))
-            if (
-                self.connected
-                and time.ticks_diff(time.ticks_ms(), self.connected_since) > GOOD_SECONDS * 1000
-            ):
+            if self.was_good:
                 backoff.reset()
-            self.connected_since = None
+            self.connected_since, self.was_good = None, False
             forgotten = self.outbox.forget_untimed()
             if forgotten:
                 print("not sent again: %d readings that have no time" % forgotten)
@@ -185,8 +184,7 @@ class Board:
         )
         try:
             await client.connect()
-            await client.publish(STATUS_PACKET_ID, own.MQTT_STATUS_TOPIC, b"online", retain=True)
-            await client.acknowledged()
+            await self.say_online(client)
             self.connected_since = time.ticks_ms()
             print("MQTT: connected; %d readings wait to be sent to %s" % (len(self.outbox), own.MQTT_TOPIC))
             self.tell_dropped(1)
@@ -194,10 +192,19 @@ class Board:
         finally:
             await client.close()
 
+    async def say_online(self, client):
+        await client.publish(STATUS_PACKET_ID, self.settings.MQTT_STATUS_TOPIC, b"online", retain=True)
+        await client.acknowledged()
+
     async def empty_outbox(self, client):
-        quiet_since = time.ticks_ms()
+        quiet_since = said_online = time.ticks_ms()
         while self.wifi.joined():
-            if len(self.outbox):
+            if time.ticks_diff(time.ticks_ms(), self.connected_since) > GOOD_SECONDS * 1000:
+                self.was_good = True
+            if time.ticks_diff(time.ticks_ms(), said_online) > ONLINE_SECONDS * 1000:
+                await self.say_online(client)
+                quiet_since = said_online = time.ticks_ms()
+            elif len(self.outbox):
                 await self.send(client)
                 quiet_since = time.ticks_ms()
             elif time.ticks_diff(time.ticks_ms(), quiet_since) > KEEPALIVE_SECONDS * 500:
@@ -208,7 +215,10 @@ class Board:
         raise wifi.WifiError("the connection is lost")
 
     async def send(self, client):
-        """The oldest readings, a few at once. Each leaves the outbox when its acknowledgement is there."""
+        """The oldest readings, a few at once.
+
+        Each leaves the outbox when its acknowledgement is there, and those of all before it.
+        """
         first = self.outbox.first
         end = min(first + WINDOW, self.outbox.next)
         # Made before anything is waited for: while we wait, new readings may take the place of the oldest.
@@ -220,11 +230,14 @@ class Board:
             await client.publish(
                 packet_id(number), self.settings.MQTT_TOPIC, payload, again=number < repeated
             )
-        for number in range(first, end):
+        missing = {packet_id(number): number for number in range(first, end)}
+        while missing:
             found = await client.acknowledged()
-            if found != packet_id(number):
-                raise mqtt.MqttError("the broker acknowledged %d instead of %d" % (found, packet_id(number)))
-            self.outbox.acknowledged(number)
+            number = missing.pop(found, None)
+            if number is None:
+                raise mqtt.MqttError("the broker acknowledged %d, which was not sent to it" % found)
+            # They come in the order of sending, or should.
+            self.outbox.acknowledged(min(missing.values()) - 1 if missing else end - 1)
             print("sent again" if number < repeated else "sent", payloads[number - first].decode())
 
     def payload(self, number):
@@ -260,14 +273,16 @@ class Board:
             await asyncio.sleep_ms(100 if not self.wifi.joined() else 500)
 
 
-def client_id(name, simulated):
+def client_id(simulated):
     """Unique in the world: of two clients with one id a broker throws the older out, again and again.
+
+    Every broker must take 23 characters, letters and digits; longer ids only some do.
 
     A real board keeps its id, so that the broker ends the connection from before a reset when it comes back.
     Wokwi's boards may all have the same hardware address; there, chance tells them apart.
     """
     own = machine.unique_id() + (os.urandom(4) if simulated else b"")
-    return "%s-%s" % (name, binascii.hexlify(own).decode())
+    return binascii.hexlify(own).decode()
 
 
 def packet_id(number):

@@ -15,11 +15,12 @@ MAX_ANSWER_BYTES = 64
 
 REFUSALS = {
     1: "it does not speak MQTT 3.1.1",
-    2: "it does not like the client id: change BOARD_NAME",
+    2: "it does not like the client id: set another broker, or its rules for client ids",
     3: "it is not ready; it may be later",
     4: "wrong user or password: look at MQTT_USER and MQTT_PASSWORD",
     5: "it does not let this board in: look at MQTT_USER and MQTT_PASSWORD, and at the broker's own rules",
 }
+REFUSED_CERTIFICATE = "the broker's certificate is refused: does MQTT_CA_FILE fit? (%s)"
 
 
 class MqttError(Exception):
@@ -61,12 +62,11 @@ class Client:
                 body += string(self.password)
         head = string("MQTT") + bytes((4, flags)) + self.keepalive.to_bytes(2, "big")
         try:
+            # TLS shakes hands in here; by the version of MicroPython its errors are of one class or another.
             await self._send(CONNECT, head + body)
-        except ValueError as error:  # from TLS
-            raise MqttError(
-                "the broker's certificate is refused: does MQTT_CA_FILE fit? (%s)" % str(error).strip()
-            )
-        answer = await self._answer(CONNACK)
+            answer = await self._answer(CONNACK)
+        except ValueError as error:
+            raise MqttError(REFUSED_CERTIFICATE % str(error).strip())
         if answer[1]:
             raise MqttError("the broker refuses: " + REFUSALS.get(answer[1], "code %d" % answer[1]))
 
@@ -76,7 +76,7 @@ class Client:
         await self._send(kind, string(topic) + packet_id.to_bytes(2, "big") + payload)
 
     async def acknowledged(self):
-        """The packet id of the next message that the broker has. Brokers answer in the order of sending."""
+        """The packet id of a message that the broker has, of those that were sent."""
         return int.from_bytes((await self._answer(PUBACK))[:2], "big")
 
     async def ping(self):
@@ -161,6 +161,8 @@ def why(error):
         return "the broker closed the connection: is it going down, or does MQTT_PORT want TLS (MQTT_TLS)?"
     if not isinstance(error, OSError):
         return repr(error)
+    if "X509" in str(error):
+        return REFUSED_CERTIFICATE % (error,)
     if len(error.args) > 1 or not error.args:  # TLS: a number and its meaning
         return "%s: is MQTT_PORT one for TLS, does MQTT_CA_FILE fit?" % (error,)
     number = error.args[0]

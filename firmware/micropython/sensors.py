@@ -4,6 +4,13 @@ import dht
 from machine import ADC, Pin
 
 SAMPLES = 8
+# A DHT22 that is asked again sooner says what it said before, or nothing.
+REST_MS = 2000
+
+
+def pause(late, interval):
+    """How long to wait after a reading that came `late`; all in ms. Back to the beat, but never too soon."""
+    return max(interval - late % interval, min(interval, REST_MS))
 
 
 class Dht22:

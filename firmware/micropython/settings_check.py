@@ -52,6 +52,14 @@ def load():
             raise SettingsError(
                 "settings.py: %s = %r must not be empty, nor have # or + in it." % (name, value)
             )
+    for name in ("SENSOR_TEMPERATURE", "SENSOR_HUMIDITY", "SENSOR_LIGHT"):
+        if getattr(settings, name) < 1:
+            raise SettingsError("settings.py: %s = %d must be 1 or more." % (name, getattr(settings, name)))
+    if not 1 <= settings.MQTT_PORT <= 65535:
+        raise SettingsError("settings.py: MQTT_PORT = %d must be 1 to 65535." % settings.MQTT_PORT)
+    if not 32 <= settings.PIN_LIGHT <= 39:
+        text = "settings.py: PIN_LIGHT = %d: 32 to 39, pins of ADC1; ADC2 does not work beside Wi-Fi."
+        raise SettingsError(text % settings.PIN_LIGHT)
     if settings.MQTT_TLS and not settings.MQTT_CA_FILE and not settings.MQTT_TLS_INSECURE:
         raise SettingsError(
             "settings.py: MQTT_TLS needs MQTT_CA_FILE, a file with the certificate of the broker's authority."

@@ -6,6 +6,13 @@ import time
 import network
 
 JOIN_SECONDS = 15
+# ESP-IDF's reason codes (wifi_err_reason_t), most of which `network` has no name for.
+REASONS = (
+    ((201,), "there is no %s here: is WIFI_SSID right, is it 2.4 GHz?"),
+    ((2, 15, 202, 204), "%s does not let this board in: is WIFI_PASSWORD right?"),
+    ((210, 211), "%s has another security than expected: is WIFI_PASSWORD set, is it WPA2?"),
+    ((200, 212), "%s is too weak: move the board closer to the access point"),
+)
 
 
 class WifiError(Exception):
@@ -31,6 +38,8 @@ class Wifi:
         except OSError:
             pass
         try:
+            # Twice, and then it says why not; while it tries for ever, it says nothing else.
+            self._wlan.config(reconnects=1)
             self._wlan.connect(self.ssid, self.password)
         except OSError as error:
             raise WifiError("the chip refuses: %s" % error)
@@ -43,8 +52,11 @@ class Wifi:
 
     def _trouble(self):
         status = self._wlan.status()
-        if status == network.STAT_NO_AP_FOUND:
-            return "there is no %s here: is WIFI_SSID right, is it 2.4 GHz?" % self.ssid
-        if status == network.STAT_WRONG_PASSWORD:
-            return "%s does not let this board in: is WIFI_PASSWORD right?" % self.ssid
-        return "not in %s after %d s (status %s)" % (self.ssid, JOIN_SECONDS, status)
+        if status in (network.STAT_IDLE, network.STAT_CONNECTING):
+            text = "no answer from %s in %d s (status %d): does it give out addresses (DHCP)?"
+            return text % (self.ssid, JOIN_SECONDS, status)
+        for numbers, text in REASONS:
+            if status in numbers:
+                return text % self.ssid
+        text = "not in %s after %d s (status %d, ESP-IDF's Wi-Fi reason code)"
+        return text % (self.ssid, JOIN_SECONDS, status)

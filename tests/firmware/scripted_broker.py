@@ -32,7 +32,7 @@ class Message(NamedTuple):
 class ScriptedBroker:
     """`code`: what CONNACK says. `acknowledging`: whether readings are acknowledged; the status always is.
 
-    `backwards`: it acknowledges two messages at a time, the second first. `greeting`: instead of CONNACK.
+    `backwards`: it acknowledges three messages at a time, the last first. `greeting`: instead of CONNACK.
     """
 
     def __init__(
@@ -66,6 +66,10 @@ class ScriptedBroker:
         for sock in self._sockets:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
+
+    def say(self, packet: bytes) -> None:
+        """To the board that connected last."""
+        self._sockets[-1].sendall(packet)
 
     def wait_for_messages(self, number: int) -> list[Message]:
         wait_for(lambda: len(self.messages) >= number, f"{number} messages")
@@ -104,7 +108,7 @@ class ScriptedBroker:
                     if not self.acknowledging:
                         continue
                     held.append(puback)
-                    if not self.backwards or len(held) == 2:
+                    if not self.backwards or len(held) == 3:
                         sock.sendall(b"".join(reversed(held)))
                         held.clear()
 

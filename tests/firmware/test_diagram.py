@@ -111,6 +111,19 @@ def test_the_serial_monitor_is_connected(path: Path) -> None:
     assert {("esp:TX", "$serialMonitor:RX"), ("esp:RX", "$serialMonitor:TX")} <= ends
 
 
+def test_both_firmwares_have_the_same_diagram() -> None:
+    """But for MicroPython's version, which wokwi.com takes from here: an older one does not do."""
+    ours, theirs = (read(FIRMWARE / name / "diagram.json") for name in ("arduino", "micropython"))
+    env = theirs["parts"][0]["attrs"].pop("env")
+
+    assert theirs == ours
+    found = re.fullmatch(r"micropython-\d{8}-v(\d+)\.(\d+)\.\d+", env)
+    wanted = re.search(r"It wants MicroPython (\d+)\.(\d+)\s+or\s+later", README)
+    assert found is not None
+    assert wanted is not None
+    assert tuple(map(int, found.groups())) >= tuple(map(int, wanted.groups()))
+
+
 @pytest.mark.parametrize(
     ("where", "what", "says"),
     [
@@ -208,6 +221,26 @@ def test_wokwi_toml_names_what_the_documented_build_makes() -> None:
     }
 
 
+def test_micropythons_files_are_named_where_they_are_uploaded() -> None:
+    page = README[README.index("## MicroPython") :]
+    for path in (FIRMWARE / "micropython").iterdir():
+        if path.is_file() and path.name not in ("settings.py", "micropython.bin"):
+            assert f"`{path.name}`" in page, f"firmware/README.md does not say that {path.name} is needed"
+
+
+def test_micropythons_wokwi_toml_is_as_documented() -> None:
+    project = tomllib.loads((FIRMWARE / "micropython" / "wokwi.toml").read_text())["wokwi"]
+    [port] = re.findall(r"rfc2217://localhost:(\d+)", README)
+
+    assert project == {
+        "version": 1,
+        "firmware": "micropython.bin",
+        "elf": "micropython.bin",
+        "rfc2217ServerPort": int(port),
+    }
+    assert "`micropython.bin`" in README
+
+
 def test_the_documented_build_installs_the_libraries() -> None:
     lines = (ARDUINO / "libraries.txt").read_text().splitlines()
     for library in (line for line in lines if line and not line.startswith("#")):
@@ -222,6 +255,9 @@ def test_the_readmes_table_of_settings_is_whole() -> None:
     }
 
     assert {*settings(), "MQTT_CA_CERTIFICATE"} <= rows
+    example = (FIRMWARE / "micropython" / "settings_example.py").read_text()
+    own = set(re.findall(r"^([A-Z_]+) = ", example, re.MULTILINE))
+    assert {f"`{name}`" for name in own - rows} <= set(re.findall(r"`\w+`", README))
 
 
 def test_links_of_the_readme_lead_somewhere() -> None:

@@ -12,8 +12,9 @@ import pytest
 from monitoring.decoders import Reading, check, decode
 from monitoring.decoders.examples import ExampleSensor, load
 from monitoring.simulator.boards import probes
-from tests.firmware.board import FIRMWARE, MICROPYTHON, STUBS, environment, run_script
+from tests.firmware.board import FIRMWARE, MICROPYTHON, STUBS, Board, environment, run_script
 from tests.firmware.pipeline import seconds
+from tests.journey.system import wait_for
 
 # What an ESP32's image has of MicroPython's modules, of those that might be wanted here.
 ON_THE_BOARD = {
@@ -259,6 +260,31 @@ except (OSError, ValueError) as error: print(error)
 
 
 @pytest.mark.parametrize(
+    ("late", "interval", "pause"),
+    [
+        (0, 5000, 5000),
+        (3, 5000, 4997),
+        (3000, 5000, 2000),
+        (4900, 5000, 2000),
+        (10100, 5000, 4900),
+        (40, 2000, 2000),
+        (30, 100, 100),  # quicker than a DHT22 is: as the settings say
+    ],
+)
+def test_a_late_reading_keeps_its_distance_from_the_next(late: int, interval: int, pause: int) -> None:
+    assert run_script(f"from sensors import pause\nprint(pause({late}, {interval}))") == f"{pause}\n"
+
+
+def test_the_first_reading_is_not_asked_for_at_power_on(tmp_path: Path) -> None:
+    """A DHT22 needs a second or two by then."""
+    board = Board(tmp_path, 1, INTERVAL_SECONDS=3600)
+    board.world(ntp="true", dht="timeout")
+    with board:
+        wait_for(lambda: "trying again" in board.log(), "the board at work")
+        assert "DHT22" not in board.log()
+
+
+@pytest.mark.parametrize(
     ("change", "said"),
     [
         (None, "settings.py is missing: copy settings_example.py to settings.py"),
@@ -268,6 +294,12 @@ except (OSError, ValueError) as error: print(error)
         (('"iot/measurements"', '"iot/#"'), "settings.py: MQTT_TOPIC = 'iot/#' must not be empty"),
         (("MQTT_TLS = False", "MQTT_TLS = True"), "settings.py: MQTT_TLS needs MQTT_CA_FILE"),
         (("INTERVAL_SECONDS = 5", "INTERVAL_SECONDS = 0"), "INTERVAL_SECONDS 0 to 86400"),
+        (("PIN_LIGHT = 34", "PIN_LIGHT = 4"), "settings.py: PIN_LIGHT = 4: 32 to 39, pins of ADC1"),
+        (
+            ("SENSOR_HUMIDITY = 2", "SENSOR_HUMIDITY = 0"),
+            "settings.py: SENSOR_HUMIDITY = 0 must be 1 or more",
+        ),
+        (("MQTT_PORT = 1883", "MQTT_PORT = 0"), "settings.py: MQTT_PORT = 0 must be 1 to 65535"),
     ],
 )
 def test_settings_that_do_not_fit_are_said(tmp_path: Path, change: tuple[str, str] | None, said: str) -> None:

@@ -1,6 +1,7 @@
 """The MicroPython firmware and its broker: what it says on the line, and what when the broker misbehaves."""
 
 import json
+import re
 import ssl
 import subprocess
 from decimal import Decimal
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.firmware.board import Board, run_script
+from tests.firmware.board import FIRMWARE, Board, run_script
 from tests.firmware.scripted_broker import ScriptedBroker
 from tests.journey.system import free_port, wait_for
 
@@ -22,15 +23,58 @@ def test_it_works(tmp_path: Path) -> None:
     hello = broker.connects[0]
     assert hello.will == ("iot/status/esp32-1", b"offline", 1, True)
     assert (hello.user, hello.password) == ("prénom", "mot de passe")
-    assert hello.client_id.startswith("esp32-1-240ac4000110")
+    # What every broker of MQTT 3.1.1 must take: 23 characters, letters and digits.
+    assert re.fullmatch("240ac4000110[0-9a-f]{8}", hello.client_id)
     assert hello.clean
-    assert 10 <= hello.keepalive <= 120
+    assert hello.keepalive == 30, "as the other firmware: the README says when a board is offline"
     (status,) = broker.statuses
     assert (status.topic, status.payload, status.retained) == ("iot/status/esp32-1", b"online", True)
     assert {message.topic for message in messages} == {"école/mesures"}
     assert not any(message.retained or message.dup for message in messages)
     assert [json.loads(message.payload)["sensor_id"] for message in messages] == [1, 2, 3] * 3
     assert [json.loads(message.payload, parse_float=Decimal) for message in messages] == board.sent()[:9]
+
+
+def test_it_says_online_again_and_again(tmp_path: Path) -> None:
+    """The last will of a connection that broke unseen may come after the first one."""
+    with ScriptedBroker() as broker:
+        board = Board(tmp_path, broker.port)
+        main = tmp_path / "main.py"
+        assert main.read_text().count("ONLINE_SECONDS = 60\n") == 1
+        main.write_text(main.read_text().replace("ONLINE_SECONDS = 60\n", "ONLINE_SECONDS = 0.2\n"))
+        with board:
+            wait_for(lambda: len(broker.statuses) >= 4, "the status again")
+            at = len(broker.messages)
+            broker.wait_for_messages(at + 6)
+        assert len(broker.connects) == 1
+        assert {(one.payload, one.retained) for one in broker.statuses} == {(b"online", True)}
+
+
+def test_the_readme_shows_what_the_serial_monitor_shows(tmp_path: Path) -> None:
+    page = (FIRMWARE.parent / "README.md").read_text()
+    shown = re.search(r"<!-- serial of MicroPython -->\n```text\n(.*?)```", page, re.DOTALL)
+    assert shown is not None
+    with ScriptedBroker() as broker:
+        board = Board(tmp_path, broker.port, INTERVAL_SECONDS=5, MQTT_TOPIC="my-own-7f3a91/measurements")
+        board.world(ntp="true", temperature=21.4, humidity=48.2, u16=1000 << 4 | 1000 >> 8)
+        with board:
+            wait_for(lambda: len(board.sent()) >= 3, "the first round")
+            said = board.lines()
+
+    def without_chance(lines: list[str]) -> list[str]:
+        changing = (
+            (r"micropython \d\S+", "micropython …"),
+            (r"this board is \S+", "this board is …"),
+            (r"connecting to \S+ as 240ac4000110[0-9a-f]{8}$", "connecting to … as …"),
+            (r"time: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$", "time: …"),
+            (r"\d{10}\.\d{3}", "…"),
+        )
+        for pattern, instead in changing:
+            lines = [re.sub(pattern, instead, line) for line in lines]
+        return lines
+
+    expected = without_chance(shown[1].splitlines())
+    assert without_chance(said)[: len(expected)] == expected
 
 
 def test_a_simulated_board_has_an_id_of_its_own_each_time_and_a_real_one_keeps_its_own(
@@ -46,7 +90,7 @@ def test_a_simulated_board_has_an_id_of_its_own_each_time_and_a_real_one_keeps_i
                     wait_for(lambda seen=connected: len(broker.connects) > seen, "a connection")
             return [one.client_id for one in broker.connects]
 
-    assert ids("at home") == ["esp32-1-240ac4000110"] * 2
+    assert ids("at home") == ["240ac4000110"] * 2
     assert len(set(ids("Wokwi-GUEST"))) == 2
 
 
@@ -95,15 +139,27 @@ def test_a_reading_without_a_time_is_not_sent_again(tmp_path: Path) -> None:
     assert not any(one.dup for one in broker.messages)
 
 
-def test_acknowledgements_in_a_wrong_order_cost_no_reading(tmp_path: Path) -> None:
+def test_acknowledgements_in_a_wrong_order_are_taken_as_well(tmp_path: Path) -> None:
+    """MQTT forbids them. A board that refused them would get no further with such a broker."""
     with ScriptedBroker() as broker:
         broker.backwards = True
         with Board(tmp_path, broker.port) as board:
-            wait_for(lambda: "the broker acknowledged" in board.log(), "the board's protest")
-            broker.backwards = False
-            broker.break_off()
+            wait_for(lambda: len(board.measured()) >= 6, "readings")
             measured = set(board.measured())
-            wait_for(lambda: measured and not board.waiting() & measured, "all of them")
+            wait_for(lambda: not board.waiting() & measured, "all of them")
+            ids = [one["sensor_id"] for one in board.sent()]
+            assert (3, 2, 1) in zip(ids, ids[1:], ids[2:], strict=False)
+
+
+def test_an_acknowledgement_of_nothing_is_said(tmp_path: Path) -> None:
+    with ScriptedBroker() as broker:
+        broker.acknowledging = False
+        with Board(tmp_path, broker.port) as board:
+            broker.wait_for_messages(1)
+            broker.say(b"\x40\2\x7f\xff")
+            wait_for(lambda: "the broker acknowledged 32767, which" in board.log(), "the protest")
+            broker.acknowledging = True
+            wait_for(lambda: board.sent(), "what was sent in vain")
 
 
 def test_a_full_memory_is_said_and_the_newest_goes_on(tmp_path: Path) -> None:
@@ -125,7 +181,7 @@ def test_a_full_memory_is_said_and_the_newest_goes_on(tmp_path: Path) -> None:
     ("code", "said"),
     [
         (1, "it does not speak MQTT 3.1.1"),
-        (2, "change BOARD_NAME"),
+        (2, "it does not like the client id"),
         (3, "it is not ready"),
         (4, "wrong user or password: look at MQTT_USER and MQTT_PASSWORD"),
         (5, "it does not let this board in"),
@@ -169,8 +225,14 @@ asyncio.run(main())
     world = tmp_path / "world.json"
     for status, said in (
         (201, "there is no at home here: is WIFI_SSID right, is it 2.4 GHz?"),
+        (2, "at home does not let this board in: is WIFI_PASSWORD right?"),
+        (15, "at home does not let this board in: is WIFI_PASSWORD right?"),
         (202, "at home does not let this board in: is WIFI_PASSWORD right?"),
-        (1001, "not in at home after 0 s (status 1001)"),
+        (204, "at home does not let this board in: is WIFI_PASSWORD right?"),
+        (200, "at home is too weak: move the board closer to the access point"),
+        (211, "at home has another security than expected: is WIFI_PASSWORD set, is it WPA2?"),
+        (1001, "no answer from at home in 0 s (status 1001): does it give out addresses (DHCP)?"),
+        (39, "not in at home after 0 s (status 39, ESP-IDF's Wi-Fi reason code)"),
     ):
         world.write_text(json.dumps({"wifi": False, "wifi_status": status}))
         assert run_script(script, world).splitlines() == ["Wi-Fi: joining at home", said] * 2
@@ -232,6 +294,20 @@ def test_tls(tmp_path: Path) -> None:
                 "the refusal of the certificate",
             )
             assert len(broker.connects) == hellos
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        # As a board says it; on a computer it is a ValueError.
+        ('OSError(-9984, "MBEDTLS_ERR_X509_CERT_VERIFY_FAILED")', "the broker's certificate is refused"),
+        ('OSError(-30592, "MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE")', "is MQTT_PORT one for TLS"),
+        ("OSError(-202)", "the name MQTT_HOST is not known"),
+        ("OSError(113)", "MQTT_HOST cannot be reached (EHOSTUNREACH)"),
+    ],
+)
+def test_what_the_network_says_is_explained(error: str, said: str) -> None:
+    assert said in run_script(f"import mqtt\nprint(mqtt.why({error}))")
 
 
 def test_a_silent_broker_does_not_hold_it_up() -> None:

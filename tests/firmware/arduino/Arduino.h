@@ -11,11 +11,15 @@
 #define HIGH 1
 #define LOW 0
 #define OUTPUT 3
+#ifndef ESP_ARDUINO_VERSION_MAJOR
+#define ESP_ARDUINO_VERSION_MAJOR 3
+#endif
 
 inline uint32_t millis() { return (uint32_t)(world.now + world.millis_ahead); }
 inline void pinMode(int, int) {}
-inline int analogRead(int) { return world.steps; }
-inline uint32_t analogReadMilliVolts(int) { return (uint32_t)world.millivolts; }
+inline int noise() { return world.noise = -world.noise; }
+inline int analogRead(int) { return world.steps + noise(); }
+inline uint32_t analogReadMilliVolts(int) { return (uint32_t)(world.millivolts + noise()); }
 inline long random(long below) { return std::rand() % below; }
 
 inline void digitalWrite(int pin, int level) {

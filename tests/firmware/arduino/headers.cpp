@@ -64,10 +64,10 @@ int main() {
       uint32_t now;
       words >> now;
       std::cout << backoff.due(now) << "\n";
-    } else if (what == "beats") {  // at which of the times a period of 5 s, begun at the first of them, is over
-      uint32_t now;
-      words >> now;
-      Every every(5000);
+    } else if (what == "beats") {  // a rest, then times: at which a period of 5 s, begun at the first, is over
+      uint32_t rest, now;
+      words >> rest >> now;
+      Every every(5000, rest);
       every.start(now);
       while (words >> now) std::cout << every.due(now);
       std::cout << "\n";

@@ -52,6 +52,8 @@ int main() {
       words >> world.steps;
     } else if (order == "millivolts") {
       words >> world.millivolts;
+    } else if (order == "noise") {
+      words >> world.noise;
     } else if (order == "seed") {
       unsigned seed;
       words >> seed;

@@ -21,7 +21,7 @@ struct World {
   uint64_t mac = 0x100100c40a24;  // 24:0a:c4:00:01:10, least significant byte first
 
   float temperature = 21.4f, humidity = 48.2f;
-  int dht_status = 0, steps = 1000, millivolts = 942;
+  int dht_status = 0, steps = 1000, millivolts = 942, noise = 0;
 
   std::function<void()> tick = [] {};
 

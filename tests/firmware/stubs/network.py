@@ -13,12 +13,17 @@ STAT_WRONG_PASSWORD = 202
 class WLAN:
     def __init__(self, interface):
         assert interface == STA_IF
-        self._active = self._joined = self._joining = False
+        self._active = self._joining = False
+        self._reconnects = -1
 
     def active(self, on=None):
         if on is not None:
             self._active = on
         return self._active
+
+    def config(self, *, reconnects):
+        assert self._active
+        self._reconnects = reconnects
 
     def connect(self, ssid, key=None):
         if not self._active or self._joining:
@@ -37,7 +42,12 @@ class WLAN:
         return self._joining and world.of("wifi", True)
 
     def status(self):
-        return STAT_GOT_IP if self.isconnected() else world.of("wifi_status", STAT_NO_AP_FOUND)
+        if self.isconnected():
+            return STAT_GOT_IP
+        # As long as the chip goes on trying, which it does for ever unless told otherwise, it says no more.
+        if self._joining and self._reconnects == -1:
+            return STAT_CONNECTING
+        return world.of("wifi_status", STAT_NO_AP_FOUND)
 
     def ifconfig(self):
         return ("127.0.0.1", "255.0.0.0", "127.0.0.1", "127.0.0.1")
