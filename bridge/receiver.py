@@ -25,7 +25,7 @@ from bridge.heartbeat import bridge_process
 from bridge.owner import Owner
 from bridge.report import Report, line, readable
 from bridge.settings import BridgeSettings
-from bridge.store import BatchStore, Bridge, NameHeldError
+from bridge.store import BatchStore, Bridge, NameHeldError, NotOwnerError
 from bridge.tls import HandshakeError, TlsFileError, explain, is_alert
 from bridge.window import Gathering, Window
 
@@ -152,7 +152,7 @@ class Receiver:
         except (RedisError, OSError):
             return True  # Redis will say at the next hand-over
         if owner is not None and owner != self._token.encode():
-            self._lose_name(f"another process runs the bridge {self.settings.name!r} now")
+            self._lose_name(str(NotOwnerError(self.settings.name)))
         return not self._stopping
 
     def _lose_name(self, why: str) -> None:

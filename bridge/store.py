@@ -46,6 +46,9 @@ class StoreFullError(Exception):
 class NotOwnerError(Exception):
     """Another bridge process has taken over this bridge's name."""
 
+    def __init__(self, name: str) -> None:
+        super().__init__(f"another process runs the bridge {name!r} now")
+
 
 class NameHeldError(Exception):
     """Another bridge process lives under this name; `holder` is its token."""
@@ -185,7 +188,7 @@ class BatchStore:
         if answer == "full":
             raise StoreFullError(f"BATCHES_MAX_BYTES ({self.max_bytes}) of batches are pending")
         if answer == "not owner":
-            raise NotOwnerError(f"another process runs the bridge {name!r} now")
+            raise NotOwnerError(name)
         standing, _, said = answer.partition(" ")
         if said != receipt.value:
             raise IdempotencyKeyReusedError(receipt.key)
@@ -278,7 +281,7 @@ class BatchStore:
             [bridge.token, int(CLAIM_SECONDS * 1000), bridge.client_id],
             client=self.redis,
         ):
-            raise NotOwnerError(f"another process runs the bridge {bridge.name!r} now")
+            raise NotOwnerError(bridge.name)
 
     def release_claim(self, bridge: Bridge) -> None:
         """The owner ends: whoever waits for the name may have it at once."""
@@ -288,9 +291,15 @@ class BatchStore:
         """What this client handed over last: SEEN_BYTES a message, oldest first."""
         return b"".join(cast(list[bytes], self.redis.lrange(f"iot:seen:{client_id}", 0, -1)))
 
-    def forget_seen(self, client_id: str) -> None:
-        """The broker has forgotten the session: what it sends from now on is new."""
-        self.redis.delete(f"iot:seen:{client_id}", f"iot:seen:{client_id}:count")
+    def forget_seen(self, bridge: Bridge) -> None:
+        """The broker has forgotten the session: what it sends from now on is new. Raises NotOwnerError."""
+        client = bridge.client_id
+        if not self._script("forget_seen")(
+            [f"iot:bridge:{bridge.name}", f"iot:seen:{client}", f"iot:seen:{client}:count"],
+            [bridge.token],
+            client=self.redis,
+        ):
+            raise NotOwnerError(bridge.name)
 
     def count_redelivered(self, messages: int) -> None:
         """Messages that the broker sent again and that had been handed over before."""

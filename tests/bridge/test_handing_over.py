@@ -43,8 +43,18 @@ def test_it_remembers_as_many_messages_as_the_window(store: BatchStore) -> None:
     remembered = store.seen("client")
     assert 100 <= len(remembered) <= 120
     assert remembered.endswith(b"%10d" % 59)
-    store.forget_seen("client")
+    store.forget_seen(claim)
     assert store.seen("client") == b""
+
+
+def test_only_the_owner_forgets(store: BatchStore) -> None:
+    """One that was frozen in a new session wakes when another has handed over in it for long."""
+    frozen = Bridge("b", store.take_over("b", "client", "first"), "first")
+    owner = Bridge("b", store.take_over("b", "client", "second", gone="first"), "second", seen=b"0123456789")
+    store.hand_over(batch(b"x"), Receipt("bridge:b", ""), owner)
+    with pytest.raises(NotOwnerError):
+        store.forget_seen(frozen)
+    assert store.seen("client") == b"0123456789"
 
 
 def test_only_the_owner_hands_over(store: BatchStore) -> None:
