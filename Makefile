@@ -4,12 +4,13 @@ FIND_PYTHON = for p in python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && echo $$p && exit; done; echo python3
 PYTHON ?= $(shell $(FIND_PYTHON))
 
-.PHONY: help run test check bench bench-queries bench-rollups bench-drop bench-firmware locks dev clean
+.PHONY: help run test docker-test check bench bench-queries bench-rollups bench-drop bench-firmware locks dev clean
 
 help:
 	@echo "make run     everything: PostgreSQL, Redis, an MQTT broker, the processes, one simulated board"
 	@echo "make test    all tests, on services that they start themselves"
-	@echo "make check   ruff, mypy, import-linter, migrations, Django's own checks"
+	@echo "make docker-test  the containers, brought up for real: used, hurt, scaled, upgraded, restored (wants Docker)"
+	@echo "make check   ruff, hadolint, mypy, import-linter, migrations, Django's own checks"
 	@echo "make bench   how fast a burst is stored, against a pipe that only copies (wants Debian's mosquitto)"
 	@echo "make bench-queries   queries on 52 million rows against one million (8 minutes, 20 GB; KEEP=folder keeps them)"
 	@echo "make bench-rollups   what keeping the rollups up to date costs, and that they are right after late rows"
@@ -28,6 +29,9 @@ dev:
 test: dev
 	@.venv/bin/python -m pytest -q -n 2 --dist loadgroup
 
+docker-test: dev
+	@.venv/bin/python -m deploy.test
+
 PRODUCTION = DEBUG=0 HTTPS=1 ALLOWED_HOSTS=example.org CSRF_TRUSTED_ORIGINS=https://example.org ENV_FILES=0 \
 	DATABASE_URL=postgres://x:x@127.0.0.1:5432/x REDIS_URL=redis://127.0.0.1:6379/0
 
@@ -36,6 +40,7 @@ check: export SECRET_KEY = $(shell head -c 48 /dev/urandom | base64)
 check: dev
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
+	.venv/bin/hadolint Dockerfile
 	env $(PRODUCTION) .venv/bin/mypy
 	.venv/bin/lint-imports
 	env $(PRODUCTION) .venv/bin/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run

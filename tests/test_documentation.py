@@ -60,6 +60,7 @@ DIFFERENT_IN_MAKE_RUN = {"API_PUBLIC_READ", "MQTT_LISTEN"}
 # named by a literal elsewhere.
 NAMED_ELSEWHERE = {
     "deploy/credentials.py": "make: password, secret, setting",
+    "deploy/test/installation.py": "what every command may inherit: PATH and the like",
     "monitoring/management/commands/simulate.py": "_variable: MQTT_URL, MQTT_TOPICS",
     "runner/environment.py": "load: DEFAULTS, SECRETS",
     "runner/services/base.py": "what every server may inherit: PATH and the like",

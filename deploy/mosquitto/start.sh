@@ -3,6 +3,8 @@
 set -eu
 users=/mosquitto/users
 credentials=/run/iot
+trap "exit 1" TERM
+until [ -s "$credentials/bridge" ] && [ -s "$credentials/demo" ]; do sleep 0.2; done
 new=$users/passwords.new
 if [ -s "$users/passwords" ]; then cp "$users/passwords" "$new"; else : >"$new"; fi
 chmod 600 "$new"

@@ -59,6 +59,12 @@ def test_only_the_site_and_the_broker_are_published_and_flower_on_loopback() -> 
     assert published["flower"][0].startswith("127.0.0.1:")
 
 
+def test_a_new_image_of_ours_replaces_none_of_the_others() -> None:
+    """Compose replaces what depends on a container that it replaces."""
+    for name in set(SERVICES) - OURS:
+        assert not OURS & set(SERVICES[name].get("depends_on", {})), name
+
+
 def test_a_worker_has_longer_to_stop_than_a_task_may_take(settings: Any) -> None:
     assert int(SERVICES["worker"]["stop_grace_period"].removesuffix("s")) > settings.CELERY_TASK_TIME_LIMIT
 
