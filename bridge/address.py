@@ -37,7 +37,7 @@ class MqttAddress:
         if not parts.hostname:
             raise ValueError("MQTT_URL names no host: mqtt://host:1883")
         if "@" in parts.path + parts.query + parts.fragment or port == 0 or " " in parts.hostname:
-            # With an @ that late, what was meant for the user is the host, and a piece of the password its port.
+            # With an @ that late, the user passes for the host, and the password's beginning for its port.
             raise ValueError(_NO_ADDRESS)
         if parts.password and not parts.username:
             raise ValueError(_NO_ADDRESS)

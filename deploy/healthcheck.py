@@ -11,7 +11,7 @@ import os
 import socket
 import sys
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 SECONDS = 3
 
@@ -26,13 +26,13 @@ def beats(process: str) -> None:
     url = urlsplit(Path(file).read_text().strip() if file else os.environ.get("REDIS_URL", ""))
     if not url.hostname:
         raise ValueError("not an address")
-    if process == "bridge" and (name := os.environ.get("BRIDGE_NAME", "default")) != "default":
+    if process == "bridge" and (name := os.environ.get("BRIDGE_NAME") or "default") != "default":
         process = f"bridge@{name}"
     said = ask(
         url.scheme,
         url.hostname,
         url.port or 6379,
-        *login(url.username, url.password, url.path),
+        *login(url.username, url.password, parse_qs(url.query).get("db", [url.path])[0]),
         ["GET", f"iot:heartbeat:{process}:{socket.gethostname()}"],
     )
     if said != "ok":

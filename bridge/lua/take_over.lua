@@ -3,7 +3,12 @@
 --      4 token of an owner that is known to have ended ('' for none)
 -- Returns {client id}, or {"", token of who holds it}.
 local holder = redis.call('GET', KEYS[2])
-if holder and holder ~= ARGV[1] and holder ~= ARGV[4] then return {'', holder} end
+if holder and holder ~= ARGV[1] and holder ~= ARGV[4] then
+  -- Longer than its life it has only where the clock was set back meanwhile; it would stand for as long as that.
+  local left = redis.call('PTTL', KEYS[2])
+  if left < 0 or left > tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[2], ARGV[3]) end
+  return {'', holder}
+end
 redis.call('HSETNX', KEYS[1], 'client_id', ARGV[2])
 redis.call('HSET', KEYS[1], 'owner', ARGV[1])
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[3])

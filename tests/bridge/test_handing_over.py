@@ -17,7 +17,15 @@ from bridge.dispatch import celery_app, send_ingest
 from bridge.hand_over import HandOver
 from bridge.heartbeat import is_beating
 from bridge.owner import Owner, _started
-from bridge.store import BatchStore, Bridge, NotOwnerError, Receipt, StoreFullError
+from bridge.store import (
+    CLAIM_SECONDS,
+    BatchStore,
+    Bridge,
+    NameHeldError,
+    NotOwnerError,
+    Receipt,
+    StoreFullError,
+)
 from runner.services import Redis
 
 
@@ -279,6 +287,18 @@ def test_of_a_process_elsewhere_the_claim_must_run_out(
     store.redis.pexpire("iot:bridge:default:claim", 1)
     assert broker.connection().client_id == "client"
     bridge.wait_for_line("is free now")
+
+
+@pytest.mark.parametrize("left", [3_600_000, None])
+def test_a_clock_that_was_set_back_does_not_make_a_claim_last(store: BatchStore, left: int | None) -> None:
+    store.take_over("b", "client", "dead")
+    if left is None:
+        store.redis.persist("iot:bridge:b:claim")
+    else:
+        store.redis.pexpire("iot:bridge:b:claim", left)
+    with pytest.raises(NameHeldError):
+        store.take_over("b", "client", "living")
+    assert 0 < store.redis.pttl("iot:bridge:b:claim") <= CLAIM_SECONDS * 1000
 
 
 def test_an_owner_is_gone_only_where_that_is_certain() -> None:

@@ -65,8 +65,9 @@ def test_one_that_says_what_is_wrong_is_not_well(redis: Redis) -> None:
     assert (code, why) == (1, "bridge: subscription refused: iot/é\n")
 
 
-def test_a_database_of_redis_other_than_the_first(redis: Redis) -> None:
-    url = redis.url.rpartition("/")[0] + "/3"
+@pytest.mark.parametrize("database", ["/3", "?db=3", "/1?db=3"])
+def test_a_database_of_redis_other_than_the_first(redis: Redis, database: str) -> None:
+    url = redis.url.rpartition("/")[0] + database
     Client.from_url(url).set(f"iot:heartbeat:beat:{socket.gethostname()}", "ok")
     assert check("beat", "beat", REDIS_URL=url, REDIS_URL_FILE="") == (0, "")
     assert check("beat", "beat", REDIS_URL=redis.url, REDIS_URL_FILE="")[0] == 1

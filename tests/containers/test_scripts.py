@@ -51,11 +51,11 @@ def test_a_password_is_one_word_whatever_is_in_it(docker: Path) -> None:
     assert password in asked(docker)
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["", "-x", "--help", "a b", "a\nb", "one\n", "é", "a/b", "+", "#", "a:b", "$SYS"]
-    + ["bridge", "demo", "status", "measurements"],
-)
+NO_BOARD = ["", "-x", "--help", "a b", "a\nb", "one\n", "é", "a/b", "+", "#", "a:b", "$SYS"]
+TAKEN = ["bridge", "demo", "status", "measurements"]
+
+
+@pytest.mark.parametrize("name", [*NO_BOARD, *TAKEN])
 @pytest.mark.parametrize("remove", [[], ["--remove"]])
 def test_what_is_no_boards_name_is_refused(docker: Path, name: str, remove: list[str]) -> None:
     done = run(DEPLOY / "add-device", *remove, name, path=str(docker))
