@@ -59,6 +59,7 @@ DIFFERENT_IN_MAKE_RUN = {"API_PUBLIC_READ", "MQTT_LISTEN"}
 # Where a name is not written out, so that this test cannot see it: each was looked at. What they read is
 # named by a literal elsewhere.
 NAMED_ELSEWHERE = {
+    "bridge/environment.py": "NAME_FILE of every variable",
     "deploy/credentials.py": "make: password, secret, setting",
     "deploy/test/installation.py": "what every command may inherit: PATH and the like",
     "monitoring/management/commands/simulate.py": "_variable: MQTT_URL, MQTT_TOPICS",

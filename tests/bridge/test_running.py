@@ -45,12 +45,12 @@ from runner.services import Broker
         ("REDIS_URL", "http://example.org"),
         ("REDIS_URL", "redis://host:port"),
         ("REDIS_URL", "redis://:se/cret@host:6379"),
-        ("MQTT_TOPICS", ""),
+        ("REDIS_URL", "unix:///run/redis.sock"),
+        ("MQTT_TOPICS", ","),
         ("MQTT_TOPICS", "a,,b"),
         ("MQTT_TOPICS", "a/#/b"),
         ("MQTT_TOPICS", "a+"),
         ("BRIDGE_NAME", "a b"),
-        ("BRIDGE_NAME", ""),
         ("MQTT_RECEIVE_WINDOW", "0"),
         ("MQTT_RECEIVE_WINDOW", "many"),
         ("BATCHES_MAX_BYTES", "1"),
@@ -69,6 +69,15 @@ def test_a_wrong_setting_is_named_in_one_line(name: str, value: str, monkeypatch
     assert "\n" not in said
     assert "'se'" not in said
     assert "cret" not in said
+
+
+def test_an_empty_variable_counts_as_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://host/0")
+    monkeypatch.setenv("MQTT_URL", "mqtt://host")
+    given = BridgeSettings.from_environment()
+    for name in ("MQTT_TOPICS", "BRIDGE_NAME", "LOG_LEVEL", "MQTT_RECEIVE_WINDOW", "CELERY_BROKER_URL"):
+        monkeypatch.setenv(name, "")
+    assert BridgeSettings.from_environment() == given
 
 
 def test_all_that_is_wrong_is_said_at_once_without_a_traceback(start: Start) -> None:
@@ -224,8 +233,10 @@ def test_a_url_may_come_from_a_file(start: Start, store: BatchStore, tmp_path: P
 
 
 @pytest.mark.parametrize("name", ["MQTT_URL", "REDIS_URL", "BRIDGE_NAME"])
-def test_a_file_that_cannot_be_read_is_named(name: str, start: Start, tmp_path: Path) -> None:
-    bridge = start(**{"MQTT_URL": "mqtt://127.0.0.1:1", f"{name}_FILE": str(tmp_path / "nothing")})
+@pytest.mark.parametrize("file", ["nothing", "empty", "empty/below", "."])
+def test_a_file_that_cannot_be_read_is_named(name: str, file: str, start: Start, tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text("\n")
+    bridge = start(**{"MQTT_URL": "mqtt://127.0.0.1:1", f"{name}_FILE": str(tmp_path / file)})
     assert bridge.wait_for_exit() == 2
     [line] = bridge.lines
     assert f"{name}_FILE" in line
