@@ -100,11 +100,10 @@ class Receiver:
         """Waits for Redis, becomes the owner of the bridge's name, and learns its client id."""
         settings = self.settings
         wait, gone, waited = 0.5, "", False
+        wanted = f"iot-monitor-{uuid4().hex[:12]}"
         while not self._stopping:
             try:
-                client_id = self.store.take_over(
-                    settings.name, f"iot-monitor-{uuid4().hex[:12]}", self._token, gone
-                )
+                client_id = self.store.take_over(settings.name, wanted, self._token, gone)
                 window = settings.window if self.version == "5" else min(settings.window, WINDOW_OF_3_1_1)
                 self.window = Window(max(window, settings.window), self.store.seen(client_id))
                 warning = self.store.durability_warning()
@@ -114,6 +113,8 @@ class Receiver:
                 wait = min(wait * 2, 5)
                 continue
             except NameHeldError as error:
+                # Should Redis be emptied while we wait, the broker still keeps messages under this one.
+                wanted = error.client_id or wanted
                 holder = Owner.parse(error.holder)
                 if holder.is_gone():
                     gone = error.holder

@@ -51,11 +51,11 @@ class NotOwnerError(Exception):
 
 
 class NameHeldError(Exception):
-    """Another bridge process lives under this name; `holder` is its token."""
+    """Another bridge process lives under this name; `holder` is its token, `client_id` its session's."""
 
-    def __init__(self, holder: str) -> None:
+    def __init__(self, holder: str, client_id: str) -> None:
         super().__init__(holder)
-        self.holder = holder
+        self.holder, self.client_id = holder, client_id
 
 
 class IdempotencyKeyReusedError(Exception):
@@ -271,7 +271,7 @@ class BatchStore:
             ),
         )
         if holder:
-            raise NameHeldError(holder[0].decode())
+            raise NameHeldError(*(word.decode() for word in holder))
         return client.decode()
 
     def renew_claim(self, bridge: Bridge) -> None:

@@ -22,11 +22,10 @@ class UnwellError(Exception):
 
 def beats(process: str) -> None:
     """Looks at the heartbeat that `process` writes on this host. Raises UnwellError, OSError, ValueError."""
-    file = os.environ.get("REDIS_URL_FILE")
-    url = urlsplit(Path(file).read_text().strip() if file else os.environ.get("REDIS_URL", ""))
+    url = urlsplit(given("REDIS_URL"))
     if not url.hostname:
         raise ValueError("not an address")
-    if process == "bridge" and (name := os.environ.get("BRIDGE_NAME") or "default") != "default":
+    if process == "bridge" and (name := given("BRIDGE_NAME")) not in ("", "default"):
         process = f"bridge@{name}"
     said = ask(
         url.scheme,
@@ -37,6 +36,12 @@ def beats(process: str) -> None:
     )
     if said != "ok":
         raise UnwellError(said or "no heartbeat")
+
+
+def given(name: str) -> str:
+    """A variable as bridge/environment.py reads it: the file that NAME_FILE names comes first."""
+    file = os.environ.get(f"{name}_FILE")
+    return (Path(file).read_text() if file else os.environ.get(name, "")).strip()
 
 
 def login(user: str | None, password: str | None, path: str) -> list[list[str]]:

@@ -325,6 +325,38 @@ def test_the_claim_is_renewed(start: Start, broker: ScriptedBroker, store: Batch
         until(lambda: store.redis.pttl("iot:bridge:default:claim") > 8_000, "its renewal")
 
 
+def test_one_that_was_frozen_wakes_too_late(start: Start, broker: ScriptedBroker, store: BatchStore) -> None:
+    """What it holds has been sent to its successor too, under the same session."""
+    first = start(MQTT_URL=broker.url)
+    old = broker.connection(0)
+    first.process.send_signal(signal.SIGSTOP)
+    old.publish(b"one", mid=1)
+    second = start(MQTT_URL=broker.url)
+    second.wait_for_line(f"(process {first.process.pid} on ")
+    store.redis.pexpire("iot:bridge:default:claim", 1)
+    new = broker.connection(1)
+    new.publish(b"one", mid=1, dup=True)
+    new.wait_for_acks(1)
+    first.process.send_signal(signal.SIGCONT)
+    assert first.wait_for_exit() == 3
+    assert payloads(store) == [b"one"]
+    assert old.acked == []
+    new.publish(b"two", mid=2)
+    new.wait_for_acks(1, 2)
+
+
+def test_the_session_is_kept_though_redis_is_emptied_while_another_waits(
+    start: Start, broker: ScriptedBroker, store: BatchStore
+) -> None:
+    first = start(MQTT_URL=broker.url)
+    session = broker.connection(0).client_id
+    first.process.send_signal(signal.SIGSTOP)
+    second = start(MQTT_URL=broker.url)
+    second.wait_for_line("belongs to another bridge")
+    store.redis.flushdb()
+    assert broker.connection(1).client_id == session
+
+
 def take_the_name(store: BatchStore) -> None:
     """As another bridge does once the claim has run out, say because this one was frozen."""
     holder = store.redis.get("iot:bridge:default:claim").decode()

@@ -89,6 +89,17 @@ def test_redis_away_or_with_another_password_is_said(redis: Redis) -> None:
     assert "refused" in why
 
 
+def test_a_bridges_name_may_be_empty_or_in_a_file(redis: Redis, tmp_path: Path) -> None:
+    (tmp_path / "name").write_text("two\n")
+    client = Client.from_url(redis.url)
+    client.set(f"iot:heartbeat:bridge@two:{socket.gethostname()}", "ok")
+    environ = {"REDIS_URL": redis.url, "REDIS_URL_FILE": "", "BRIDGE_NAME": ""}
+    assert check("beat", "bridge", **environ)[0] == 1
+    assert check("beat", "bridge", **environ, BRIDGE_NAME_FILE=str(tmp_path / "name")) == (0, "")
+    client.set(f"iot:heartbeat:bridge:{socket.gethostname()}", "ok")
+    assert check("beat", "bridge", **environ) == (0, "")
+
+
 @contextmanager
 def http(status: int) -> Iterator[int]:
     class Handler(BaseHTTPRequestHandler):
