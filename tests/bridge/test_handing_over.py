@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from bridge_process import Start, payloads
+from redis.exceptions import ReadOnlyError
 from scripted_broker import ScriptedBroker, until
 
 import bridge.hand_over
@@ -93,6 +94,17 @@ def test_a_redis_that_is_full_holds_nothing_of_a_batch(own_redis: Redis) -> None
         store.hand_over(batch(b"x" * 100_000), Receipt("r", ""))
     assert store.figures().handed_over == 1
     assert len(store.redis.keys("iot:batch:*")) == 1
+
+
+def test_a_master_that_became_a_replica_is_left(own_redis: Redis) -> None:
+    """After a failover its name leads elsewhere, but the connection that is open does not."""
+    store = BatchStore.at(own_redis.url, 2**30)
+    store.hand_over(batch(b"first"), Receipt("r", ""))
+    connection = store.redis.client_id()
+    store.redis.execute_command("REPLICAOF", "127.0.0.1", "1")
+    with pytest.raises(ReadOnlyError):
+        store.hand_over(batch(b"second"), Receipt("r", ""))
+    assert store.redis.client_id() != connection
 
 
 def test_durability_is_judged(own_redis: Redis) -> None:
