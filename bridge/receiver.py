@@ -38,9 +38,9 @@ FLUSH_BYTES = 256 * 1024
 HELD_MOST_BYTES = 32 * 2**20
 # Brokers that speak 3.1.1 do not tell their window; the embedded one's is 100.
 WINDOW_OF_3_1_1 = 100
-# Without a subscription the broker keeps nothing for us: a Redis that is away is not waited for longer. Only a
-# bridge that also dies before Redis is back leaves its successor a list of the session before: what comes again
-# then, without `ts`, and equals in packet id, topic and payload a message of that list, is taken for that one.
+# Without a subscription the broker keeps nothing for us: a Redis that is away is not waited for longer. Only
+# a bridge that dies before Redis is back leaves the old list to its successor: a message without
+# `ts` that comes again then, and equals one of that list in packet id, topic and payload, is taken for it.
 SUBSCRIBE_ANYHOW_SECONDS = 3.0
 
 
