@@ -1,20 +1,52 @@
 """Sends the task that has a batch ingested: best effort, for the batch store is the truth."""
 
 import logging
+import time
 
 from celery import Celery
 
 from bridge import task_broker
+from bridge.backoff import Backoff
 from bridge.batch import Batch
 
 logger = logging.getLogger(__name__)
 
 INGEST_TASK = "monitoring.ingest_batch"
 INGEST_QUEUE = "ingest"
+# A broker that refuses does so at once; one that is silent holds up whoever sends, for seconds each time.
+SILENT_SECONDS = 1.0
+
+
+class _Way:
+    """What became of the tasks that were sent to one broker."""
+
+    def __init__(self) -> None:
+        self.fails = False
+        self.shut_until = 0.0
+        self._backoff = Backoff()
+
+    def failed(self, seconds: float) -> None:
+        self.fails = True
+        if seconds >= SILENT_SECONDS:
+            self.shut_until = time.monotonic() + self._backoff.next()
+
+    def worked(self) -> None:
+        self.fails = False
+        self._backoff.reset()
+
+
+_ways: dict[str, _Way] = {}
 
 
 def send_ingest(app: Celery, batch: Batch) -> None:
-    """A task that is lost costs time alone: beat has overdue batches sent again."""
+    """A task that is lost costs time alone: beat has overdue batches sent again.
+
+    So nothing is sent for a while to a broker that let us wait in vain: the next batch waits behind it.
+    """
+    way = _ways.setdefault(str(app.conf.broker_url), _Way())
+    began = time.monotonic()
+    if began < way.shut_until:
+        return
     try:
         app.send_task(
             INGEST_TASK,
@@ -24,7 +56,13 @@ def send_ingest(app: Celery, batch: Batch) -> None:
             retry=False,
         )
     except Exception as error:  # kombu, redis and socket errors alike: the batch is safe already
-        logger.warning("task for batch %s not sent (it will be sent again): %s", batch.id, error)
+        if not way.fails:
+            logger.warning("task for batch %s not sent (it will be sent again): %s", batch.id, error)
+        way.failed(time.monotonic() - began)
+    else:
+        if way.fails:
+            logger.info("tasks are sent again")
+        way.worked()
 
 
 def celery_app(broker_url: str, sentinel_master: str = "") -> Celery:

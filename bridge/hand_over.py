@@ -119,7 +119,7 @@ class HandOver(threading.Thread):
     def _do(self, job: "tuple[Batch, bytes] | Forget | CountRedelivered") -> None:
         if isinstance(job, Forget):
             failpoint("bridge.before_forget")
-            self._store.forget_seen(self._bridge.client_id)
+            self._store.forget_seen(self._bridge)
             self._on_forgotten()
         elif isinstance(job, CountRedelivered):
             self._store.count_redelivered(job.messages)

@@ -25,7 +25,7 @@ from bridge.heartbeat import bridge_process
 from bridge.owner import Owner
 from bridge.report import Report, line, readable
 from bridge.settings import BridgeSettings
-from bridge.store import BatchStore, Bridge, NameHeldError
+from bridge.store import BatchStore, Bridge, NameHeldError, NotOwnerError
 from bridge.tls import HandshakeError, TlsFileError, explain, is_alert
 from bridge.window import Gathering, Window
 
@@ -38,7 +38,9 @@ FLUSH_BYTES = 256 * 1024
 HELD_MOST_BYTES = 32 * 2**20
 # Brokers that speak 3.1.1 do not tell their window; the embedded one's is 100.
 WINDOW_OF_3_1_1 = 100
-# Without a subscription the broker keeps nothing for us: a Redis that is away is not waited for longer.
+# Without a subscription the broker keeps nothing for us: a Redis that is away is not waited for longer. Only
+# a bridge that dies before Redis is back leaves the old list to its successor: a message without
+# `ts` that comes again then, and equals one of that list in packet id, topic and payload, is taken for it.
 SUBSCRIBE_ANYHOW_SECONDS = 3.0
 
 
@@ -100,11 +102,10 @@ class Receiver:
         """Waits for Redis, becomes the owner of the bridge's name, and learns its client id."""
         settings = self.settings
         wait, gone, waited = 0.5, "", False
+        wanted = f"iot-monitor-{uuid4().hex[:12]}"
         while not self._stopping:
             try:
-                client_id = self.store.take_over(
-                    settings.name, f"iot-monitor-{uuid4().hex[:12]}", self._token, gone
-                )
+                client_id = self.store.take_over(settings.name, wanted, self._token, gone)
                 window = settings.window if self.version == "5" else min(settings.window, WINDOW_OF_3_1_1)
                 self.window = Window(max(window, settings.window), self.store.seen(client_id))
                 warning = self.store.durability_warning()
@@ -114,6 +115,8 @@ class Receiver:
                 wait = min(wait * 2, 5)
                 continue
             except NameHeldError as error:
+                # Should Redis be emptied while we wait, the broker still keeps messages under this one.
+                wanted = error.client_id or wanted
                 holder = Owner.parse(error.holder)
                 if holder.is_gone():
                     gone = error.holder
@@ -152,7 +155,7 @@ class Receiver:
         except (RedisError, OSError):
             return True  # Redis will say at the next hand-over
         if owner is not None and owner != self._token.encode():
-            self._lose_name(f"another process runs the bridge {self.settings.name!r} now")
+            self._lose_name(str(NotOwnerError(self.settings.name)))
         return not self._stopping
 
     def _lose_name(self, why: str) -> None:

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from environs import EnvValidationError, FileAwareEnv
+from environs import EnvValidationError
 from marshmallow import ValidationError
 from marshmallow.validate import OneOf, Range, Regexp
-from redis.connection import parse_url
 
 from bridge import task_broker
 from bridge.address import MqttAddress
+from bridge.environment import Environment, redis_address
 from bridge.tls import TlsFileError, TlsFiles
 
 
@@ -35,12 +35,12 @@ class BridgeSettings:
     @classmethod
     def from_environment(cls) -> "BridgeSettings":
         try:
-            return cls._read(FileAwareEnv(eager=False, strip_whitespace=True))
-        except ValueError as error:  # NAME_FILE names a file that cannot be read
+            return cls._read(Environment())
+        except ValueError as error:  # of a NAME_FILE
             raise SettingsError(str(error)) from None
 
     @classmethod
-    def _read(cls, env: FileAwareEnv) -> "BridgeSettings":
+    def _read(cls, env: Environment) -> "BridgeSettings":
         problems: dict[str, str] = {}
         address = MqttAddress("", 0)
         try:
@@ -48,7 +48,7 @@ class BridgeSettings:
             wrong_address = None
         except ValueError as error:
             wrong_address = str(error)
-        redis_url = env.str("REDIS_URL", validate=_redis_address)
+        redis_url = env.str("REDIS_URL", validate=redis_address)
         tls = TlsFiles.read(env)
         settings = cls(
             redis_url=redis_url,
@@ -100,17 +100,6 @@ def _tls_problems(tls: TlsFiles, address: MqttAddress) -> dict[str, str]:
     except TlsFileError as error:
         return {error.variable: error.why}
     return {}
-
-
-def _redis_address(url: str) -> None:
-    try:
-        parse_url(url)  # type: ignore[no-untyped-call]
-    except ValueError:
-        # What it says may quote a part of the password.
-        raise ValidationError(
-            "not an address: redis://:password@host:6379/0, with /, ?, # and @ in the password written "
-            "%2F, %3F, %23 and %40"
-        ) from None
 
 
 def _topic_filters(topics: list[str]) -> None:

@@ -14,6 +14,7 @@ bridge and the API hand over, the workers claim and finish.
 """
 
 import time
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from uuid import UUID
@@ -21,7 +22,7 @@ from uuid import UUID
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import OutOfMemoryError, ResponseError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 from redis.retry import Retry
 
 from bridge.batch import Batch
@@ -46,13 +47,16 @@ class StoreFullError(Exception):
 class NotOwnerError(Exception):
     """Another bridge process has taken over this bridge's name."""
 
+    def __init__(self, name: str) -> None:
+        super().__init__(f"another process runs the bridge {name!r} now")
+
 
 class NameHeldError(Exception):
-    """Another bridge process lives under this name; `holder` is its token."""
+    """Another bridge process lives under this name; `holder` is its token, `client_id` its session's."""
 
-    def __init__(self, holder: str) -> None:
+    def __init__(self, holder: str, client_id: str) -> None:
         super().__init__(holder)
-        self.holder = holder
+        self.holder, self.client_id = holder, client_id
 
 
 class IdempotencyKeyReusedError(Exception):
@@ -134,6 +138,15 @@ class BatchStore:
             script = _scripts[name] = self.redis.register_script(source)
         return script
 
+    def _run(self, name: str, keys: list[str], args: Sequence[Any] = ()) -> Any:
+        """One of bridge/lua, done whole or not at all."""
+        try:
+            return self._script(name)(keys, args, client=self.redis)
+        except ReadOnlyError:
+            # After a failover its name leads to another server; an open connection stays with this one.
+            self.redis.connection_pool.disconnect()
+            raise
+
     def hand_over(self, batch: Batch, receipt: Receipt, bridge: Bridge | None = None) -> UUID:
         """Makes the batch durable, whole or not at all; repeatable. Returns the id that stands.
 
@@ -173,7 +186,7 @@ class BatchStore:
             client,
         ]
         try:
-            answer = cast(bytes, self._script("hand_over")(keys, args, client=self.redis)).decode()
+            answer = cast(bytes, self._run("hand_over", keys, args)).decode()
         except OutOfMemoryError as error:
             raise StoreFullError(f"Redis has reached its maxmemory ({error})") from error
         except ResponseError as error:
@@ -185,7 +198,7 @@ class BatchStore:
         if answer == "full":
             raise StoreFullError(f"BATCHES_MAX_BYTES ({self.max_bytes}) of batches are pending")
         if answer == "not owner":
-            raise NotOwnerError(f"another process runs the bridge {name!r} now")
+            raise NotOwnerError(name)
         standing, _, said = answer.partition(" ")
         if said != receipt.value:
             raise IdempotencyKeyReusedError(receipt.key)
@@ -195,10 +208,10 @@ class BatchStore:
 
     def claim(self, batch_id: UUID) -> Claim | None:
         """Counts an attempt and gives the batch, or None where it is done already."""
-        answer = self._script("claim")(
+        answer = self._run(
+            "claim",
             [f"iot:batch:{batch_id}", "iot:batches:due"],
             [str(batch_id), time.time() + self.lease_seconds],
-            client=self.redis,
         )
         if not answer:
             return None
@@ -208,14 +221,14 @@ class BatchStore:
     def done(self, batch_id: UUID) -> bool:
         """Forgets a batch whose rows are committed. False where it was forgotten before."""
         keys = [f"iot:batch:{batch_id}", "iot:batches:due", "iot:batches:since", "iot:books"]
-        return bool(self._script("done")(keys, [str(batch_id)], client=self.redis))
+        return bool(self._run("done", keys, [str(batch_id)]))
 
     def postpone(self, batch_id: UUID) -> float:
         """Takes the attempt back and moves the due time on: 1 s, 2 s, 4 s, at most 60 s, which it returns."""
-        answer = self._script("postpone")(
+        answer = self._run(
+            "postpone",
             [f"iot:batch:{batch_id}", "iot:batches:due"],
             [str(batch_id), time.time(), LONGEST_DELAY_SECONDS],
-            client=self.redis,
         )
         return float(cast(bytes, answer))
 
@@ -238,14 +251,12 @@ class BatchStore:
     def take_overdue(self, limit: int) -> list[UUID]:
         """Batches whose task must be sent again; their due time moves on."""
         now = time.time()
-        ids = self._script("take_overdue")(
-            ["iot:batches:due"], [now, now + self.lease_seconds, limit], client=self.redis
-        )
+        ids = self._run("take_overdue", ["iot:batches:due"], [now, now + self.lease_seconds, limit])
         return [UUID(one.decode()) for one in cast(list[bytes], ids)]
 
     def figures(self) -> Figures:
         """Handed over and pending, as of one moment."""
-        answer = self._script("figures")(["iot:books", "iot:batches:since"], client=self.redis)
+        answer = self._run("figures", ["iot:books", "iot:batches:since"])
         *numbers, oldest = cast(list[bytes], answer)
         handed_over, redelivered, messages, size, batches = map(int, numbers)
         return Figures(handed_over, redelivered, messages, batches, size, float(oldest) if oldest else None)
@@ -261,36 +272,42 @@ class BatchStore:
         """
         client, *holder = cast(
             list[bytes],
-            self._script("take_over")(
+            self._run(
+                "take_over",
                 [f"iot:bridge:{name}", f"iot:bridge:{name}:claim"],
                 [token, client_id, int(CLAIM_SECONDS * 1000), gone],
-                client=self.redis,
             ),
         )
         if holder:
-            raise NameHeldError(holder[0].decode())
+            raise NameHeldError(*(word.decode() for word in holder))
         return client.decode()
 
     def renew_claim(self, bridge: Bridge) -> None:
         """The owner lives. Raises NotOwnerError."""
-        if not self._script("renew_claim")(
+        if not self._run(
+            "renew_claim",
             [f"iot:bridge:{bridge.name}", f"iot:bridge:{bridge.name}:claim"],
             [bridge.token, int(CLAIM_SECONDS * 1000), bridge.client_id],
-            client=self.redis,
         ):
-            raise NotOwnerError(f"another process runs the bridge {bridge.name!r} now")
+            raise NotOwnerError(bridge.name)
 
     def release_claim(self, bridge: Bridge) -> None:
         """The owner ends: whoever waits for the name may have it at once."""
-        self._script("release_claim")([f"iot:bridge:{bridge.name}:claim"], [bridge.token], client=self.redis)
+        self._run("release_claim", [f"iot:bridge:{bridge.name}:claim"], [bridge.token])
 
     def seen(self, client_id: str) -> bytes:
         """What this client handed over last: SEEN_BYTES a message, oldest first."""
         return b"".join(cast(list[bytes], self.redis.lrange(f"iot:seen:{client_id}", 0, -1)))
 
-    def forget_seen(self, client_id: str) -> None:
-        """The broker has forgotten the session: what it sends from now on is new."""
-        self.redis.delete(f"iot:seen:{client_id}", f"iot:seen:{client_id}:count")
+    def forget_seen(self, bridge: Bridge) -> None:
+        """The broker has forgotten the session: what it sends from now on is new. Raises NotOwnerError."""
+        client = bridge.client_id
+        if not self._run(
+            "forget_seen",
+            [f"iot:bridge:{bridge.name}", f"iot:seen:{client}", f"iot:seen:{client}:count"],
+            [bridge.token],
+        ):
+            raise NotOwnerError(bridge.name)
 
     def count_redelivered(self, messages: int) -> None:
         """Messages that the broker sent again and that had been handed over before."""

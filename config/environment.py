@@ -7,18 +7,14 @@
 import os
 from pathlib import Path
 
-from environs import FileAwareEnv
+from bridge.environment import Environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
-def read_environment() -> FileAwareEnv:
-    """An Env over all three; a variable that is set is never overwritten by a file.
-
-    `NAME_FILE` names a file that holds the value of `NAME` (Docker secrets). `ENV_FILES=0` leaves
-    both files out, as the tests do. The Env collects every bad variable; call `seal()` at the end.
-    """
-    env = FileAwareEnv(eager=False, strip_whitespace=True)
+def read_environment() -> Environment:
+    """All three; a variable that is set is never overwritten by a file. `ENV_FILES=0` leaves both out."""
+    env = Environment()
     if os.environ.get("ENV_FILES", "1") != "0":
         env.read_env(str(BASE_DIR / ".env"), recurse=False)
         data_dir = Path(os.environ.get("DATA_DIR") or ".data")

@@ -4,21 +4,23 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 from environs.exceptions import EnvValidationError
-from marshmallow.validate import OneOf, Range
+from marshmallow.validate import OneOf, Range, Regexp
 
 from bridge import task_broker
+from bridge.environment import redis_address
 from config.environment import BASE_DIR, read_environment
 
 env = read_environment()
-
 
 DEBUG = env.bool("DEBUG", False)
 SECRET_KEY = env.str("SECRET_KEY")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
 DATA_DIR = BASE_DIR / env.path("DATA_DIR", Path(".data"))
+_postgresql = Regexp("postgres(ql)?://", error="not PostgreSQL: postgres://user:password@host:5432/name")
+env.str("DATABASE_URL", validate=_postgresql)
 DATABASES = {"default": env.dj_db_url("DATABASE_URL", conn_max_age=0)}
-REDIS_URL = env.str("REDIS_URL")
+REDIS_URL = env.str("REDIS_URL", validate=redis_address)
 LANGUAGE_CODE = env.str("LANGUAGE_CODE", "en", validate=OneOf(["en", "fr"]))
 LOG_LEVEL = env.str("LOG_LEVEL", "INFO", validate=OneOf(["DEBUG", "INFO", "WARNING", "ERROR"]))
 
@@ -53,7 +55,6 @@ except EnvValidationError as error:
         "these environment variables are missing or wrong (.env.example explains each):\n" + "\n".join(lines)
     ) from None
 
-DATABASES["default"]["ENGINE"] = "django.db.backends.postgresql"
 DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
 # Compiling a query that takes 10 ms takes PostgreSQL half a second, and over many partitions it tries.
 DATABASES["default"]["OPTIONS"].setdefault("options", "-c jit=off")

@@ -73,11 +73,18 @@ def make(folder: Path, environ: Mapping[str, str]) -> list[str]:
 def write(file: Path, text: str) -> None:
     """Whole or not at all, and durable. Readable by all who have the volume: their user ids differ."""
     fresh = file.with_name(file.name + ".new")
-    fresh.write_text(text)
-    fresh.chmod(0o444)
-    with fresh.open() as written:
+    fresh.unlink(missing_ok=True)  # left by a crash, it could not be written to
+    with fresh.open("x") as written:
+        written.write(text)
+        written.flush()
+        os.fchmod(written.fileno(), 0o444)
         os.fsync(written.fileno())
     fresh.replace(file)
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def main() -> None:

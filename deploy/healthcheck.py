@@ -11,7 +11,7 @@ import os
 import socket
 import sys
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 SECONDS = 3
 
@@ -22,21 +22,26 @@ class UnwellError(Exception):
 
 def beats(process: str) -> None:
     """Looks at the heartbeat that `process` writes on this host. Raises UnwellError, OSError, ValueError."""
-    file = os.environ.get("REDIS_URL_FILE")
-    url = urlsplit(Path(file).read_text().strip() if file else os.environ.get("REDIS_URL", ""))
+    url = urlsplit(given("REDIS_URL"))
     if not url.hostname:
         raise ValueError("not an address")
-    if process == "bridge" and (name := os.environ.get("BRIDGE_NAME", "default")) != "default":
+    if process == "bridge" and (name := given("BRIDGE_NAME")) not in ("", "default"):
         process = f"bridge@{name}"
     said = ask(
         url.scheme,
         url.hostname,
         url.port or 6379,
-        *login(url.username, url.password, url.path),
+        *login(url.username, url.password, parse_qs(url.query).get("db", [url.path])[0]),
         ["GET", f"iot:heartbeat:{process}:{socket.gethostname()}"],
     )
     if said != "ok":
         raise UnwellError(said or "no heartbeat")
+
+
+def given(name: str) -> str:
+    """A variable as bridge/environment.py reads it: the file that NAME_FILE names comes first."""
+    file = os.environ.get(f"{name}_FILE")
+    return (Path(file).read_text() if file else os.environ.get(name, "")).strip()
 
 
 def login(user: str | None, password: str | None, path: str) -> list[list[str]]:

@@ -49,7 +49,6 @@ NOT_OURS = {
 # Ours, and of no use in the file.
 NOT_IN_THE_FILE = {
     "BROKER": "deploy/docker-compose.tls.yml sets it",
-    "REDIS_URL_FILE": "the file says it of every secret",
     "ENV_FILES": "decides whether the file is read",
     "FAILPOINTS": "makes a process die, in tests",
     "SERVICES_FROM": "which servers the tests start",
@@ -59,7 +58,9 @@ DIFFERENT_IN_MAKE_RUN = {"API_PUBLIC_READ", "MQTT_LISTEN"}
 # Where a name is not written out, so that this test cannot see it: each was looked at. What they read is
 # named by a literal elsewhere.
 NAMED_ELSEWHERE = {
+    "bridge/environment.py": "NAME_FILE of every variable",
     "deploy/credentials.py": "make: password, secret, setting",
+    "deploy/healthcheck.py": "given: REDIS_URL, BRIDGE_NAME",
     "deploy/test/installation.py": "what every command may inherit: PATH and the like",
     "monitoring/management/commands/simulate.py": "_variable: MQTT_URL, MQTT_TOPICS",
     "runner/environment.py": "load: DEFAULTS, SECRETS",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from bridge_process import Start, payloads
+from redis.exceptions import ReadOnlyError
 from scripted_broker import ScriptedBroker, until
 
 import bridge.hand_over
@@ -17,7 +18,15 @@ from bridge.dispatch import celery_app, send_ingest
 from bridge.hand_over import HandOver
 from bridge.heartbeat import is_beating
 from bridge.owner import Owner, _started
-from bridge.store import BatchStore, Bridge, NotOwnerError, Receipt, StoreFullError
+from bridge.store import (
+    CLAIM_SECONDS,
+    BatchStore,
+    Bridge,
+    NameHeldError,
+    NotOwnerError,
+    Receipt,
+    StoreFullError,
+)
 from runner.services import Redis
 
 
@@ -43,8 +52,18 @@ def test_it_remembers_as_many_messages_as_the_window(store: BatchStore) -> None:
     remembered = store.seen("client")
     assert 100 <= len(remembered) <= 120
     assert remembered.endswith(b"%10d" % 59)
-    store.forget_seen("client")
+    store.forget_seen(claim)
     assert store.seen("client") == b""
+
+
+def test_only_the_owner_forgets(store: BatchStore) -> None:
+    """One that was frozen in a new session wakes when another has handed over in it for long."""
+    frozen = Bridge("b", store.take_over("b", "client", "first"), "first")
+    owner = Bridge("b", store.take_over("b", "client", "second", gone="first"), "second", seen=b"0123456789")
+    store.hand_over(batch(b"x"), Receipt("bridge:b", ""), owner)
+    with pytest.raises(NotOwnerError):
+        store.forget_seen(frozen)
+    assert store.seen("client") == b"0123456789"
 
 
 def test_only_the_owner_hands_over(store: BatchStore) -> None:
@@ -75,6 +94,17 @@ def test_a_redis_that_is_full_holds_nothing_of_a_batch(own_redis: Redis) -> None
         store.hand_over(batch(b"x" * 100_000), Receipt("r", ""))
     assert store.figures().handed_over == 1
     assert len(store.redis.keys("iot:batch:*")) == 1
+
+
+def test_a_master_that_became_a_replica_is_left(own_redis: Redis) -> None:
+    """After a failover its name leads elsewhere, but the connection that is open does not."""
+    store = BatchStore.at(own_redis.url, 2**30)
+    store.hand_over(batch(b"first"), Receipt("r", ""))
+    connection = store.redis.client_id()
+    store.redis.execute_command("REPLICAOF", "127.0.0.1", "1")
+    with pytest.raises(ReadOnlyError):
+        store.hand_over(batch(b"second"), Receipt("r", ""))
+    assert store.redis.client_id() != connection
 
 
 def test_durability_is_judged(own_redis: Redis) -> None:
@@ -271,6 +301,18 @@ def test_of_a_process_elsewhere_the_claim_must_run_out(
     bridge.wait_for_line("is free now")
 
 
+@pytest.mark.parametrize("left", [3_600_000, None])
+def test_a_clock_that_was_set_back_does_not_make_a_claim_last(store: BatchStore, left: int | None) -> None:
+    store.take_over("b", "client", "dead")
+    if left is None:
+        store.redis.persist("iot:bridge:b:claim")
+    else:
+        store.redis.pexpire("iot:bridge:b:claim", left)
+    with pytest.raises(NameHeldError):
+        store.take_over("b", "client", "living")
+    assert 0 < store.redis.pttl("iot:bridge:b:claim") <= CLAIM_SECONDS * 1000
+
+
 def test_an_owner_is_gone_only_where_that_is_certain() -> None:
     this = Owner.this_process()
     assert Owner.parse(str(this)) == this
@@ -293,6 +335,38 @@ def test_the_claim_is_renewed(start: Start, broker: ScriptedBroker, store: Batch
     for _ in range(2):
         store.redis.pexpire("iot:bridge:default:claim", 5_000)
         until(lambda: store.redis.pttl("iot:bridge:default:claim") > 8_000, "its renewal")
+
+
+def test_one_that_was_frozen_wakes_too_late(start: Start, broker: ScriptedBroker, store: BatchStore) -> None:
+    """What it holds has been sent to its successor too, under the same session."""
+    first = start(MQTT_URL=broker.url)
+    old = broker.connection(0)
+    first.process.send_signal(signal.SIGSTOP)
+    old.publish(b"one", mid=1)
+    second = start(MQTT_URL=broker.url)
+    second.wait_for_line(f"(process {first.process.pid} on ")
+    store.redis.pexpire("iot:bridge:default:claim", 1)
+    new = broker.connection(1)
+    new.publish(b"one", mid=1, dup=True)
+    new.wait_for_acks(1)
+    first.process.send_signal(signal.SIGCONT)
+    assert first.wait_for_exit() == 3
+    assert payloads(store) == [b"one"]
+    assert old.acked == []
+    new.publish(b"two", mid=2)
+    new.wait_for_acks(1, 2)
+
+
+def test_the_session_is_kept_though_redis_is_emptied_while_another_waits(
+    start: Start, broker: ScriptedBroker, store: BatchStore
+) -> None:
+    first = start(MQTT_URL=broker.url)
+    session = broker.connection(0).client_id
+    first.process.send_signal(signal.SIGSTOP)
+    second = start(MQTT_URL=broker.url)
+    second.wait_for_line("belongs to another bridge")
+    store.redis.flushdb()
+    assert broker.connection(1).client_id == session
 
 
 def take_the_name(store: BatchStore) -> None:

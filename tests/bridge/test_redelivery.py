@@ -180,3 +180,24 @@ def test_a_message_held_across_a_new_session_does_not_hide_one_of_the_new(
         own_redis.start()
         until(lambda: third.acked == [1], "the PUBACK", 30)
         assert payloads(store) == [b"same", b"same"]
+
+
+def test_what_was_remembered_hides_nothing_of_a_session_that_redis_has_not_heard_of(
+    start: Start, own_redis: Redis
+) -> None:
+    """It is subscribed to while Redis still holds the old list; this process knows better."""
+    with ScriptedBroker(session_present=(False, False, True)) as broker:
+        store = BatchStore.at(own_redis.url, 2**28)
+        start(MQTT_URL=broker.url, REDIS_URL=own_redis.url)
+        first = broker.connection(0)
+        first.publish(b"same", mid=1)
+        first.wait_for_acks(1)
+        own_redis.kill()
+        first.break_off()
+        broker.connection(1, 40).break_off()
+        third = broker.connection(2, 40)
+        third.publish(b"same", mid=1, dup=True)
+        own_redis.start()
+        until(lambda: third.acked == [1], "the PUBACK", 30)
+        assert payloads(store) == [b"same", b"same"]
+        assert store.figures().redelivered == 0

@@ -30,17 +30,27 @@ from runner.services import Broker
         ("MQTT_URL", "mqtt://host?version=4"),
         ("MQTT_URL", "mqtt://host?qos=2"),
         ("MQTT_URL", "mqtt://user:se/cret@host"),
+        # Here what stands before it would be the host, and its first digits the port.
+        ("MQTT_URL", "mqtt://user:12?secret@host"),
+        ("MQTT_URL", "mqtt://user:12?cret=x@host"),
+        ("MQTT_URL", "mqtt://user:12?version=cret@host"),
+        ("MQTT_URL", "mqtt://user:12#secret@host"),
+        ("MQTT_URL", "mqtt://user:12/secret@host"),
+        ("MQTT_URL", "mqtt://:secret@host"),
+        ("MQTT_URL", "mqtt://host:0"),
+        ("MQTT_URL", "mqtt://host#topic"),
+        ("MQTT_URL", "mqtt://a host"),
         ("MQTT_URL", "mqtt://[::1"),
         ("REDIS_URL", ""),
         ("REDIS_URL", "http://example.org"),
         ("REDIS_URL", "redis://host:port"),
         ("REDIS_URL", "redis://:se/cret@host:6379"),
-        ("MQTT_TOPICS", ""),
+        ("REDIS_URL", "unix:///run/redis.sock"),
+        ("MQTT_TOPICS", ","),
         ("MQTT_TOPICS", "a,,b"),
         ("MQTT_TOPICS", "a/#/b"),
         ("MQTT_TOPICS", "a+"),
         ("BRIDGE_NAME", "a b"),
-        ("BRIDGE_NAME", ""),
         ("MQTT_RECEIVE_WINDOW", "0"),
         ("MQTT_RECEIVE_WINDOW", "many"),
         ("BATCHES_MAX_BYTES", "1"),
@@ -61,6 +71,15 @@ def test_a_wrong_setting_is_named_in_one_line(name: str, value: str, monkeypatch
     assert "cret" not in said
 
 
+def test_an_empty_variable_counts_as_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://host/0")
+    monkeypatch.setenv("MQTT_URL", "mqtt://host")
+    given = BridgeSettings.from_environment()
+    for name in ("MQTT_TOPICS", "BRIDGE_NAME", "LOG_LEVEL", "MQTT_RECEIVE_WINDOW", "CELERY_BROKER_URL"):
+        monkeypatch.setenv(name, "")
+    assert BridgeSettings.from_environment() == given
+
+
 def test_all_that_is_wrong_is_said_at_once_without_a_traceback(start: Start) -> None:
     bridge = start(MQTT_URL="x", REDIS_URL="x", LOG_LEVEL="x")
     assert bridge.wait_for_exit() == 2
@@ -71,7 +90,7 @@ def test_all_that_is_wrong_is_said_at_once_without_a_traceback(start: Start) -> 
 def test_an_address_is_read_whole() -> None:
     address = MqttAddress.parse("mqtts://us%40er:p%2Fw@[::1]?version=3.1.1")
     assert address == MqttAddress("::1", 8883, True, "us@er", "p/w", "3.1.1")
-    assert "p" not in str(address).removeprefix("mqtts")
+    assert str(address) == "mqtts://[::1]:8883"
 
 
 def test_the_log_in_french(start: Start, broker: ScriptedBroker, store: BatchStore) -> None:
@@ -214,8 +233,10 @@ def test_a_url_may_come_from_a_file(start: Start, store: BatchStore, tmp_path: P
 
 
 @pytest.mark.parametrize("name", ["MQTT_URL", "REDIS_URL", "BRIDGE_NAME"])
-def test_a_file_that_cannot_be_read_is_named(name: str, start: Start, tmp_path: Path) -> None:
-    bridge = start(**{"MQTT_URL": "mqtt://127.0.0.1:1", f"{name}_FILE": str(tmp_path / "nothing")})
+@pytest.mark.parametrize("file", ["nothing", "empty", "empty/below", "."])
+def test_a_file_that_cannot_be_read_is_named(name: str, file: str, start: Start, tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text("\n")
+    bridge = start(**{"MQTT_URL": "mqtt://127.0.0.1:1", f"{name}_FILE": str(tmp_path / file)})
     assert bridge.wait_for_exit() == 2
     [line] = bridge.lines
     assert f"{name}_FILE" in line

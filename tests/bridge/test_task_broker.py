@@ -1,6 +1,8 @@
 """Celery's broker may be another than the Redis of the batches."""
 
 import json
+import logging
+import socket
 import subprocess
 from base64 import b64decode
 from collections.abc import Iterator
@@ -11,7 +13,8 @@ from marshmallow import ValidationError
 from redis import Redis as Client
 from redis import RedisError
 
-from bridge import task_broker
+from bridge import dispatch, task_broker
+from bridge.backoff import Backoff
 from bridge.batch import Batch, Message, time_ordered_id
 from bridge.dispatch import INGEST_QUEUE, celery_app, send_ingest
 from runner.ports import choose
@@ -81,3 +84,37 @@ def test_a_task_goes_to_the_master_that_sentinel_names(sentinel: int, master: Re
     send_ingest(app, batch)
     (task,) = Client.from_url(master.url).lrange(INGEST_QUEUE, 0, -1)
     assert str(batch.id).encode() in b64decode(json.loads(task)["body"])
+
+
+def a_batch() -> Batch:
+    return Batch(time_ordered_id(), "mqtt:test", [Message(1, "iot/measurements", b"{}")])
+
+
+def test_a_broker_that_is_silent_is_left_alone_for_a_while(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each batch would wait five seconds behind the one before, and the claim to the name run out."""
+    monkeypatch.setattr(dispatch, "SILENT_SECONDS", 0.1)
+    monkeypatch.setattr(Backoff, "next", lambda self: 3600.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.setblocking(False)
+        app = celery_app(f"amqp://127.0.0.1:{silent.getsockname()[1]}//")
+        app.conf.broker_connection_timeout = 0.2
+        for _ in range(3):
+            send_ingest(app, a_batch())
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()
+    assert len(caplog.records) == 1
+
+
+def test_a_broker_that_comes_back_is_sent_to_at_once(master: Redis, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "bridge.dispatch")
+    app = celery_app(master.url)
+    master.stop()
+    for _ in range(3):
+        send_ingest(app, a_batch())
+    master.start()
+    send_ingest(app, a_batch())
+    assert Client.from_url(master.url).llen(INGEST_QUEUE) == 1
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]

@@ -1,5 +1,6 @@
 """The containers' secrets: made once, kept, taken from variables, refused where they are too weak."""
 
+import os
 import stat
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -155,3 +156,24 @@ def test_a_refusal_changes_nothing_that_stood_there(folder: Path) -> None:
     with pytest.raises(WrongSecretError):
         make(folder, {"FLOWER_PASSWORD": "short"})
     assert contents(folder) == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to a file that is read-only")
+def test_what_a_crash_left_does_not_stop_it(folder: Path) -> None:
+    make(folder, {})
+    before = contents(folder)
+    left = folder / "db/password.new"
+    left.write_text("half")
+    left.chmod(0o444)
+    assert make(folder, {}) == []
+    assert contents(folder) == before
+
+
+def test_it_writes_through_no_link(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "another's"
+    other.write_text("kept")
+    (folder / "db/password.new").symlink_to(other)
+    make(folder, {})
+    assert other.read_text() == "kept"
+    assert stat.S_IMODE(other.stat().st_mode) != 0o444
+    assert (folder / "db/password").is_file()

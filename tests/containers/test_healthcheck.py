@@ -65,8 +65,9 @@ def test_one_that_says_what_is_wrong_is_not_well(redis: Redis) -> None:
     assert (code, why) == (1, "bridge: subscription refused: iot/é\n")
 
 
-def test_a_database_of_redis_other_than_the_first(redis: Redis) -> None:
-    url = redis.url.rpartition("/")[0] + "/3"
+@pytest.mark.parametrize("database", ["/3", "?db=3", "/1?db=3"])
+def test_a_database_of_redis_other_than_the_first(redis: Redis, database: str) -> None:
+    url = redis.url.rpartition("/")[0] + database
     Client.from_url(url).set(f"iot:heartbeat:beat:{socket.gethostname()}", "ok")
     assert check("beat", "beat", REDIS_URL=url, REDIS_URL_FILE="") == (0, "")
     assert check("beat", "beat", REDIS_URL=redis.url, REDIS_URL_FILE="")[0] == 1
@@ -86,6 +87,17 @@ def test_redis_away_or_with_another_password_is_said(redis: Redis) -> None:
     code, why = check("beat", "beat", REDIS_URL=f"redis://{host}", REDIS_URL_FILE="")
     assert code == 1
     assert "refused" in why
+
+
+def test_a_bridges_name_may_be_empty_or_in_a_file(redis: Redis, tmp_path: Path) -> None:
+    (tmp_path / "name").write_text("two\n")
+    client = Client.from_url(redis.url)
+    client.set(f"iot:heartbeat:bridge@two:{socket.gethostname()}", "ok")
+    environ = {"REDIS_URL": redis.url, "REDIS_URL_FILE": "", "BRIDGE_NAME": ""}
+    assert check("beat", "bridge", **environ)[0] == 1
+    assert check("beat", "bridge", **environ, BRIDGE_NAME_FILE=str(tmp_path / "name")) == (0, "")
+    client.set(f"iot:heartbeat:bridge:{socket.gethostname()}", "ok")
+    assert check("beat", "bridge", **environ) == (0, "")
 
 
 @contextmanager
