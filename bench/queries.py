@@ -167,10 +167,15 @@ def _check_sample(database: Database) -> None:
 
 @contextmanager
 def _running(databases: list[Database]) -> Iterator[None]:
+    from django.core.management import call_command
+
     try:
         for database in databases:
             database.postgres.start()
             database.connect()
+            # It may be older than the code.
+            database.use()
+            call_command("migrate", verbosity=0)
         # What filling left to be written would be written meanwhile.
         os.sync()
         yield

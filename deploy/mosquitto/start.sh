@@ -9,7 +9,7 @@ new=$users/passwords.new
 if [ -s "$users/passwords" ]; then cp "$users/passwords" "$new"; else : >"$new"; fi
 chmod 600 "$new"
 for user in bridge demo; do
-  mosquitto_passwd -b "$new" "$user" "$(cat "$credentials/$user")" 2>/dev/null
+  said=$(mosquitto_passwd -b "$new" "$user" "$(cat "$credentials/$user")" 2>&1) || { echo "$said" >&2; exit 1; }
 done
 mv "$new" "$users/passwords"
 cp /etc/iot/acl "$users/acl"
