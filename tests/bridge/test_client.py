@@ -2,7 +2,6 @@
 
 import select
 import ssl
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from bridge.address import MqttAddress
 from bridge.client import BridgeClient
 from bridge.frames import Publish
 from bridge.tls import TlsFiles
+from tests.certificates import self_signed
 
 
 class Driver:
@@ -164,13 +164,7 @@ def test_3_1_1_refused_ends_the_connection_and_makes_no_other(drive: Callable[[s
 
 def test_tls(tmp_path: Path, drive: Callable[[str, str], Driver], monkeypatch: pytest.MonkeyPatch) -> None:
     """Records are 16 KiB at most, and what TLS has decrypted already select does not show."""
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    subprocess.run(
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-        f" -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -keyout {key} -out {certificate}".split(),
-        check=True,
-        capture_output=True,
-    )
+    certificate, key = self_signed(tmp_path, "broker", "IP:127.0.0.1")
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)

@@ -16,7 +16,6 @@ from pathlib import Path
 import paho.mqtt.publish
 import pytest
 from bridge_process import Start, messages, payloads
-from certificates import Authority, openssl, serving
 from django.core.management import call_command
 from scripted_broker import ScriptedBroker, publish_frame, until
 from tls_broker import TlsBroker
@@ -27,6 +26,7 @@ from bridge.settings import BridgeSettings, SettingsError
 from bridge.store import BatchStore
 from bridge.tls import HandshakeError, TlsFiles, explain
 from runner.services import Binaries, Broker
+from tests.certificates import Authority, openssl, serving
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,9 @@ import socket
 import sys
 from pathlib import Path
 
-from certificates import Pair
-
 from runner.services import Binaries, Broker
 from runner.services.mqtt import SERVER
+from tests.certificates import Pair
 
 RUMQTTD = """\
 id = 0

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.certificates import openssl
+
 DEPLOY = Path(__file__).parents[2] / "deploy"
 
 
@@ -76,6 +78,7 @@ def test_where_the_broker_is_not_there_no_password_is_promised(docker: Path) -> 
 
 @pytest.fixture
 def make_certificates(tmp_path: Path) -> Path:
+    openssl("version")
     (tmp_path / "certificates").mkdir()
     return Path(shutil.copy(DEPLOY / "make-certificates", tmp_path))
 
@@ -85,12 +88,7 @@ def certificates(script: Path) -> dict[str, bytes]:
 
 
 def names(certificate: Path) -> str:
-    return subprocess.run(
-        ["openssl", "x509", "-in", certificate, "-noout", "-ext", "subjectAltName"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    return openssl("x509", "-in", certificate, "-noout", "-ext", "subjectAltName")
 
 
 def test_a_pair_for_all_names_that_the_authority_signed(make_certificates: Path) -> None:
@@ -103,10 +101,7 @@ def test_a_pair_for_all_names_that_the_authority_signed(make_certificates: Path)
         assert one in names(folder / "server.crt")
     for key in ("ca.key", "server.key"):
         assert stat.S_IMODE((folder / key).stat().st_mode) == 0o600
-    verified = subprocess.run(
-        ["openssl", "verify", "-CAfile", folder / "ca.crt", folder / "server.crt"], capture_output=True
-    )
-    assert verified.returncode == 0
+    openssl("verify", "-CAfile", folder / "ca.crt", folder / "server.crt")
 
 
 def test_run_again_it_keeps_the_authority(make_certificates: Path) -> None:

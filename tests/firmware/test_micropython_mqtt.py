@@ -3,12 +3,12 @@
 import json
 import re
 import ssl
-import subprocess
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from tests.certificates import self_signed
 from tests.firmware.board import FIRMWARE, Board, run_script
 from tests.firmware.scripted_broker import ScriptedBroker
 from tests.journey.system import free_port, wait_for
@@ -255,13 +255,7 @@ def test_the_network_goes_and_comes_back(tmp_path: Path) -> None:
 
 def certificate(folder: Path, name: str) -> tuple[Path, ssl.SSLContext]:
     """A certificate for localhost that is its own authority."""
-    key, certificate = folder / f"{name}-key.pem", folder / f"{name}.pem"
-    subprocess.run(
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-        f" -subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout {key} -out {certificate}".split(),
-        check=True,
-        capture_output=True,
-    )
+    certificate, key = self_signed(folder, name, "DNS:localhost")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     return certificate, context
