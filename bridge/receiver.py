@@ -151,10 +151,10 @@ class Receiver:
     def _still_owner(self) -> bool:
         """Before a reconnect: two processes with one client id would throw each other out for ever."""
         try:
-            owner = self.store.redis.hget(f"iot:bridge:{self.settings.name}", "owner")
+            owner = self.store.owner(self.settings.name)
         except (RedisError, OSError):
             return True  # Redis will say at the next hand-over
-        if owner is not None and owner != self._token.encode():
+        if owner not in ("", self._token):
             self._lose_name(str(NotOwnerError(self.settings.name)))
         return not self._stopping
 

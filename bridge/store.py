@@ -282,6 +282,11 @@ class BatchStore:
             raise NameHeldError(*(word.decode() for word in holder))
         return client.decode()
 
+    def owner(self, name: str) -> str:
+        """The token of the process that took the bridge's name last; empty where none did."""
+        found = cast(bytes | None, self.redis.hget(f"iot:bridge:{name}", "owner"))
+        return (found or b"").decode()
+
     def renew_claim(self, bridge: Bridge) -> None:
         """The owner lives. Raises NotOwnerError."""
         if not self._run(
