@@ -1,13 +1,14 @@
 """What has come of a batch so far, and its entry in the ledger."""
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from django.conf import settings
 
 from bridge.batch import Batch, to_datetime
 from monitoring.decoders import Refusal
 from monitoring.models import IngestBatch, RejectedMessage
+from monitoring.models.retention import oldest_taken
 from monitoring.models.sensor import Expectation
 
 
@@ -25,14 +26,14 @@ class Progress:
 
     @classmethod
     def begin(cls, batch: Batch) -> "Progress":
-        return cls(batch, _oldest_kept(settings.RETENTION_DAYS))
+        return cls(batch, oldest_taken(settings.RETENTION_DAYS, datetime.now(UTC)))
 
     def oldest_of(self, sensor: Expectation | None) -> datetime:
         """A sensor that is kept for less time than the rest refuses earlier, for the same reason."""
         days = None if sensor is None else sensor.retention_days
         if days is None or days >= settings.RETENTION_DAYS:
             return self.oldest
-        return _oldest_kept(days)
+        return oldest_taken(days, datetime.now(UTC))
 
     def reject(self, position: int, refusal: Refusal) -> None:
         message = self.batch.messages[position]
@@ -77,8 +78,3 @@ class Progress:
             entry.touched_minutes = [minute for _, minute in pairs]
         IngestBatch.objects.complete(entry)
         return entry
-
-
-def _oldest_kept(days: int) -> datetime:
-    """A day before retention would drop it: it would hardly have come before it went."""
-    return datetime.now(UTC) - timedelta(days=days - 1)

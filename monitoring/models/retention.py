@@ -1,9 +1,17 @@
-"""What retention has taken away, and where."""
+"""What is too old to be taken in, and what retention has taken away, and where."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import connection, models
 from django.utils.translation import gettext_lazy as _
+
+
+def oldest_taken(days: int, now: datetime) -> datetime:
+    """Where readings are kept for so many days, the oldest `created_at` that is not `too_old`.
+
+    A day before retention would drop it: it would hardly have come before it went.
+    """
+    return now - timedelta(days=days - 1)
 
 
 class RetentionRunQuerySet(models.QuerySet["RetentionRun"]):

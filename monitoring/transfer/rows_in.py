@@ -12,7 +12,7 @@ refuse: what was exported comes back as it was. One that is being removed is.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time
 from typing import NamedTuple
 from uuid import UUID
 
@@ -23,6 +23,7 @@ from bridge.batch import time_ordered_id
 from monitoring.decoders import MAX_CLOCK_AHEAD, Code
 from monitoring.models import IngestBatch, Measurement, Sensor
 from monitoring.models.measurement_queryset import Incoming
+from monitoring.models.retention import oldest_taken
 from monitoring.partitions import ensure_partitions, existing
 from monitoring.transfer.lines_in import Fault, Row
 
@@ -54,7 +55,7 @@ def store(rows: Sequence[Row], create_sensors: bool) -> Outcome:
     """Commits them. Raises TooManyPartitionsError, PartitionLeavingError, and django.db.Error where the
     database is away."""
     now = datetime.now(UTC)
-    oldest, newest = _kept_since(settings.RETENTION_DAYS, now), now + MAX_CLOCK_AHEAD
+    oldest, newest = oldest_taken(settings.RETENTION_DAYS, now), now + MAX_CLOCK_AHEAD
     refused = [fault for row in rows if (fault := _out_of_time(row, oldest, newest))]
     if refused:
         bad = {fault.line for fault in refused}
@@ -70,11 +71,6 @@ def store(rows: Sequence[Row], create_sensors: bool) -> Outcome:
             if attempt == _ATTEMPTS or getattr(error.__cause__, "pgcode", None) not in _ONCE_MORE:
                 raise
     raise AssertionError("the last attempt returns or raises")
-
-
-def _kept_since(days: int, now: datetime) -> datetime:
-    """As in ingest: a day before retention would drop it."""
-    return now - timedelta(days=days - 1)
 
 
 def _out_of_time(row: Row, oldest: datetime, newest: datetime) -> Fault | None:
@@ -111,7 +107,7 @@ def _in_one_transaction(rows: Sequence[Row], create_sensors: bool, now: datetime
     IngestBatch.objects.enter(entry)
     sensors = _sensors(rows, create_sensors)
     oldest = {
-        sensor.pk: _kept_since(sensor.retention_days, now)
+        sensor.pk: oldest_taken(sensor.retention_days, now)
         for sensor in sensors.values()
         if sensor.retention_days and sensor.retention_days < settings.RETENTION_DAYS
     }
