@@ -2,6 +2,9 @@
 
 import os
 import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -158,15 +161,34 @@ def test_a_refusal_changes_nothing_that_stood_there(folder: Path) -> None:
     assert contents(folder) == before
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to a file that is read-only")
-def test_what_a_crash_left_does_not_stop_it(folder: Path) -> None:
-    make(folder, {})
-    before = contents(folder)
-    left = folder / "db/password.new"
-    left.write_text("half")
-    left.chmod(0o444)
-    assert make(folder, {}) == []
-    assert contents(folder) == before
+@contextmanager
+def nobody() -> Iterator[Path]:
+    """The folder, as somebody who is not root: root may write to a file that is read-only."""
+    user = os.geteuid() or 65534
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        for folder in (root, *(root / reader for reader in ("ours", "db", "redis", "mosquitto"))):
+            folder.mkdir(exist_ok=True)
+            os.chown(folder, user, -1)
+        was = os.geteuid()
+        os.seteuid(user)
+        try:
+            yield root
+        finally:
+            os.seteuid(was)
+
+
+def test_what_a_crash_left_does_not_stop_it() -> None:
+    with nobody() as folder:
+        make(folder, {})
+        before = contents(folder)
+        left = folder / "db/password.new"
+        left.write_text("half")
+        left.chmod(0o444)
+        with pytest.raises(PermissionError):
+            left.write_text("whole")
+        assert make(folder, {}) == []
+        assert contents(folder) == before
 
 
 def test_it_writes_through_no_link(folder: Path, tmp_path: Path) -> None:
