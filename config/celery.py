@@ -5,7 +5,7 @@ import logging.config
 import os
 from typing import Any
 
-from celery import Celery, bootsteps
+from celery import Celery
 from celery.signals import setup_logging, task_prerun, worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -13,44 +13,13 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 app = Celery("iot-monitor", events="config.events:Events")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.steps["consumer"].add("config.worker:Heartbeat")
+app.steps["worker"].add("config.worker:EndsInTime")
 
 logger = logging.getLogger(__name__)
 
 # A line or two for each task sent, received and done: with a batch every 20 ms, nothing but these.
 TALKATIVE = ("celery.app.trace", "celery.worker.strategy", "celery.beat", "django_celery_beat.schedulers")
-
-
-class Heartbeat(bootsteps.StartStopStep):
-    """Says every few seconds that this worker takes tasks.
-
-    A step of the consumer, since what the consumer loses on losing its broker it starts again, the
-    timer's entries included; on the timer of the main loop, so that a loop that hangs says nothing.
-    """
-
-    requires = ("celery.worker.consumer.tasks:Tasks",)
-
-    def __init__(self, consumer: Any, **kwargs: Any) -> None:
-        from config.pulse import Pulse
-
-        super().__init__(consumer, **kwargs)
-        self.pulse = Pulse("worker")
-        self.entry: Any = None
-
-    def start(self, consumer: Any) -> None:
-        from bridge.heartbeat import INTERVAL_SECONDS
-
-        self.pulse.beat()
-        self.entry = consumer.timer.call_repeatedly(INTERVAL_SECONDS, self.pulse.beat)
-
-    def stop(self, consumer: Any) -> None:
-        if self.entry is not None:
-            self.entry.cancel()
-            self.entry = None
-
-    shutdown = stop
-
-
-app.steps["consumer"].add(Heartbeat)
 
 
 @setup_logging.connect

@@ -90,3 +90,22 @@ def test_nothing_is_lost_and_nothing_doubled(
     rows = system.query("SELECT count(*), count(DISTINCT created_at) FROM monitoring_measurement")
     assert rows == [(sent, sent)]
     assert books["balanced"] is True
+
+
+def test_the_worker_outlives_redis_again_and_again(system: System, device: Device) -> None:
+    """Redis dies while tasks run, and each of them fails with a long traceback."""
+    worker = system.processes["worker"]
+    log = len(system.log("worker"))
+    stream = Stream(device)
+    stream.start()
+    for _ in range(5):
+        rows = system.query("SELECT count(*) FROM monitoring_measurement")[0][0]
+        wait_for(
+            lambda rows=rows: system.query("SELECT count(*) FROM monitoring_measurement")[0][0] > rows + 500,
+            "rows under load",
+        )
+        restart_redis(system)
+    stream.end()
+    system.rest()
+    assert worker.poll() is None
+    assert "Unrecoverable" not in system.log("worker")[log:]

@@ -1,0 +1,115 @@
+"""What this project adds to Celery's worker: it outlives Redis, says that it lives, and ends in time."""
+
+import logging
+import os
+import pickle
+import signal
+import threading
+from typing import Any
+
+import billiard
+from billiard.einfo import ExceptionInfo
+from billiard.reduction import ForkingPickler
+from celery import bootsteps
+from celery.worker.consumer import Consumer as CeleryConsumer
+
+from bridge.heartbeat import INTERVAL_SECONDS
+from config.pulse import Pulse
+
+logger = logging.getLogger(__name__)
+
+EXCEPTION_BYTES = 1_000
+TRACEBACK_BYTES = 1_500
+
+
+class Consumer(CeleryConsumer):
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """Forgets the lost connection, even where it cannot be closed.
+
+        Closing gives what was not acknowledged back to its queue. With Redis the second of Celery's two
+        attempts has no address to do that at any more, and what it raises would end the worker: what a
+        worker held is sent again by `resend_overdue` anyway.
+        """
+        try:
+            super().on_connection_error_after_connected(exc)
+        except Exception as error:
+            logger.warning("the lost connection is dropped unclosed: %r", error)
+
+
+class Heartbeat(bootsteps.StartStopStep):
+    """Says every few seconds that this worker takes tasks.
+
+    A step of the consumer, since what the consumer loses on losing its broker it starts again, the
+    timer's entries included; on the timer of the main loop, so that a loop that hangs says nothing.
+    """
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, consumer: Any, **kwargs: Any) -> None:
+        super().__init__(consumer, **kwargs)
+        self.pulse = Pulse("worker")
+        self.entry: Any = None
+
+    def start(self, consumer: Any) -> None:
+        self.pulse.beat()
+        self.entry = consumer.timer.call_repeatedly(INTERVAL_SECONDS, self.pulse.beat)
+
+    def stop(self, consumer: Any) -> None:
+        if self.entry is not None:
+            self.entry.cancel()
+            self.entry = None
+
+    shutdown = stop
+
+
+class EndsInTime(bootsteps.StartStopStep):
+    """A worker that is still stopping when its last task must have ended is ended.
+
+    Celery waits for its pool without a limit. Whatever holds that up, only a worker that is gone is
+    started again by its supervisor.
+    """
+
+    # Beyond what a task may take, and before a container's stop_grace_period is over.
+    MARGIN_SECONDS = 5
+
+    def close(self, worker: Any) -> None:
+        limit = threading.Timer(worker.app.conf.task_time_limit + self.MARGIN_SECONDS, self._end)
+        limit.daemon = True
+        limit.start()
+
+    @staticmethod
+    def _end() -> None:
+        logger.critical("still stopping, though no task can be running any more: ended")
+        for child in billiard.active_children():
+            if child.pid is not None:
+                os.kill(child.pid, signal.SIGKILL)
+        os._exit(1)
+
+
+def shortened(failure: ExceptionInfo) -> tuple[Any, ...]:
+    """What `__reduce__` gives for the failure of a task, from a child of the pool to its parent.
+
+    Less than PIPE_BUF bytes, whatever failed, since so many come all at once or not at all.
+    With all its frames a failure has 80 KB and more, and a pipe holds 64. A worker that loses Redis having
+    read a part of one starts its loop anew and takes the rest for the beginning of a message: it waits for
+    the end of that for ever. The child has logged the whole.
+    """
+    exception = getattr(failure.exception, "exc", failure.exception)
+    try:
+        fits = len(pickle.dumps(exception)) <= EXCEPTION_BYTES
+    except Exception:
+        fits = False
+    if not fits:
+        what = f"{type(exception).__name__}: {exception}".encode(errors="replace")
+        exception = RuntimeError(what[:EXCEPTION_BYTES].decode(errors="ignore"))
+    end = str(failure.traceback).encode(errors="replace")[-TRACEBACK_BYTES:]
+    state = {
+        "type": type(exception),
+        "exception": exception,
+        "traceback": end.decode(errors="ignore"),
+        "internal": failure.internal,
+    }
+    return ExceptionInfo.__new__, (ExceptionInfo,), state
+
+
+ForkingPickler.register(ExceptionInfo, shortened)  # type: ignore[attr-defined]  # the stubs say Pickler

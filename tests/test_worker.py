@@ -1,0 +1,139 @@
+"""A worker outlives its Redis, and can be stopped while Redis is away."""
+
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from billiard.einfo import ExceptionInfo
+from billiard.pool import READY
+from billiard.reduction import ForkingPickler
+from kombu import Queue
+
+from config.celery import app
+from config.worker import Consumer
+from runner.services import Redis
+
+PROJECT = Path(__file__).parents[1]
+
+
+@pytest.mark.timeout(60)
+def test_an_event_does_not_wait_for_a_redis_that_is_away(tmp_path: Path) -> None:
+    redis = Redis(tmp_path).start()
+    try:
+        with app.connection_for_write(redis.url) as connection:
+            events = app.events.Dispatcher(connection)
+            # As celery.worker.heartbeat.Heart sends it.
+            events.send("worker-heartbeat", retry=True)
+            assert not events._outbound_buffer
+            redis.kill()
+            events.send("worker-heartbeat", retry=True)
+            assert len(events._outbound_buffer) == 1, "it is kept for the next connection"
+            events.close()
+    finally:
+        redis.stop()
+
+
+def raise_deeply(depth: int, what: str) -> None:
+    try:
+        if depth:
+            raise_deeply(depth - 1, what)
+        else:
+            raise ConnectionError("the first")
+    except Exception as error:
+        raise ConnectionError(what) from error
+
+
+class Unpicklable(Exception):
+    def __reduce__(self) -> Any:
+        raise TypeError("not this one")
+
+
+def raise_unpicklable() -> None:
+    raise Unpicklable("it says why")
+
+
+@pytest.mark.parametrize(
+    ("fail", "kind", "text"),
+    [
+        (lambda: raise_deeply(0, "Error 111"), ConnectionError, "Error 111"),
+        (lambda: raise_deeply(60, "Error 111"), ConnectionError, "Error 111"),
+        (lambda: raise_deeply(2, "long " * 100_000), RuntimeError, "ConnectionError: long long"),
+        (lambda: raise_deeply(2, "\N{SNOWMAN}" * 100_000), RuntimeError, "ConnectionError: \N{SNOWMAN}"),
+        (lambda: raise_deeply(2, "\ud800" * 100_000), RuntimeError, "ConnectionError: ?"),
+        (raise_unpicklable, RuntimeError, "Unpicklable: it says why"),
+    ],
+)
+def test_a_failed_task_comes_from_the_pool_in_one_piece(fail: Any, kind: type[Exception], text: str) -> None:
+    try:
+        fail()
+    except Exception:
+        failure = ExceptionInfo()
+    message = ForkingPickler.dumps((READY, (2**31, None, (1, (True, failure, 240.0)), 1024)))
+    assert len(message) + 4 <= select.PIPE_BUF
+    told = ForkingPickler.loads(message)[1][2][1][1]
+    assert type(told) is ExceptionInfo
+    assert type(told.exception) is kind is told.type
+    assert str(told.exception).startswith(text)
+    assert str(failure)[-300:] == told.traceback[-300:] or "\ud800" in str(failure)
+    assert told.internal is False
+
+
+@pytest.mark.timeout(60)
+def test_a_lost_connection_that_cannot_be_closed_does_not_end_the_worker(tmp_path: Path) -> None:
+    redis = Redis(tmp_path).start()
+    try:
+        consumer = app.Worker(pool_cls="solo", quiet=True).consumer
+        assert type(consumer) is Consumer
+        consumer.connection = connection = app.connection_for_read(redis.url)
+        channel = connection.default_channel
+        queue = Queue("held", channel=channel)
+        queue.declare()
+        app.amqp.Producer(channel).publish("a task", routing_key="held")
+        taken: list[object] = []
+        channel.basic_consume("held", no_ack=False, callback=taken.append, consumer_tag="worker")
+        while not taken:
+            connection.drain_events(timeout=10)
+        # It holds a task that is not acknowledged, and both of its channels wait for more.
+        other = connection.channel()
+        other.basic_consume("held", no_ack=False, callback=taken.append, consumer_tag="other")
+        with pytest.raises(TimeoutError):
+            connection.drain_events(timeout=0.1)
+        redis.kill()
+        consumer.on_connection_error_after_connected(ConnectionError("as Celery's loop found out"))
+        assert consumer.connection is None, "the next start makes a new one"
+    finally:
+        redis.stop()
+
+
+def test_a_stop_that_is_held_up_ends() -> None:
+    program = """
+import subprocess, threading, types
+import billiard
+from config.worker import EndsInTime
+EndsInTime.MARGIN_SECONDS = 0
+child = billiard.Process(target=threading.Event().wait)
+child.start()
+print(child.pid, flush=True)
+conf = types.SimpleNamespace(task_time_limit=0.2)
+EndsInTime(None).close(types.SimpleNamespace(app=types.SimpleNamespace(conf=conf)))
+threading.Event().wait()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 1
+    assert "still stopping" in done.stderr
+    child = Path(f"/proc/{int(done.stdout)}")
+    deadline = time.monotonic() + 10
+    while child.exists() and "zombie" not in (child / "status").read_text():
+        assert time.monotonic() < deadline, "the child of the pool outlives its worker"
+        time.sleep(0.02)
+
+
+def test_every_worker_ends_in_time() -> None:
+    worker = app.Worker(pool_cls="solo", quiet=True)
+    assert "config.worker.EndsInTime" in {step.name for step in worker.steps}
