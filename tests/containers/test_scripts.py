@@ -95,12 +95,14 @@ def test_a_pair_for_all_names_that_the_authority_signed(make_certificates: Path)
     done = run(make_certificates, "iot.example.org", "192.168.1.5", "fe80::1")
     assert done.returncode == 0, done.stderr
     folder = make_certificates.parent / "certificates"
-    assert {"ca.crt", "ca.key", "server.crt", "server.key"} <= set(certificates(make_certificates))
+    assert set(certificates(make_certificates)) == {"ca.crt", "server.crt", "server.key"}
     ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(folder / "server.crt", folder / "server.key")
     for one in ("DNS:mosquitto", "DNS:iot.example.org", "IP Address:192.168.1.5", "FE80"):
         assert one in names(folder / "server.crt")
-    for key in ("ca.key", "server.key"):
-        assert stat.S_IMODE((folder / key).stat().st_mode) == 0o600
+    authority = folder.parent / "authority"
+    assert stat.S_IMODE(authority.stat().st_mode) == 0o700
+    for key in (authority / "ca.key", folder / "server.key"):
+        assert stat.S_IMODE(key.stat().st_mode) == 0o600
     openssl("verify", "-CAfile", folder / "ca.crt", folder / "server.crt")
 
 
