@@ -6,6 +6,7 @@ read() gives, for the API, the admin and the metrics:
     {"handed_over": 7, "redelivered": 0,                     messages
      "pending": {"messages": 0, "batches": 0, "bytes": 0, "oldest_age_s": None},
      "ledger": {"batches": 3, "messages": 7, "readings": 8, "stored": 6, "duplicates": 1, "rejected": 1},
+     "corrected": 0,                                         messages
      "balanced": True,
      "rejected_by_code": {"unknown_sensor": {"seen": 1, "kept": 1}},
      "processes": {"bridge": True, "worker": True, "beat": True, "web": True}}
@@ -17,16 +18,20 @@ from functools import cache
 from typing import TypedDict
 
 from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Sum
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from bridge.heartbeat import is_beating
 from bridge.store import BatchStore
-from monitoring.models import IngestBatch, RejectedTally
+from monitoring.models import Correction, IngestBatch, RejectedTally
 from monitoring.models.ledger import Sums
 from monitoring.models.rejected import Seen
 
+# One correction at a time: pg_advisory_xact_lock.
+CORRECTION_LOCK = 0x696F7409
 PROCESSES = ("bridge", "worker", "beat", "web")
 
 
@@ -42,6 +47,7 @@ class Books(TypedDict):
     redelivered: int
     pending: Pending
     ledger: Sums
+    corrected: int
     balanced: bool
     rejected_by_code: dict[str, Seen]
     processes: dict[str, bool]
@@ -78,6 +84,7 @@ def read(store: BatchStore) -> Books:
     """
     figures = store.figures()
     ledger = IngestBatch.objects.sums()
+    corrected = _corrected()
     oldest = figures.oldest_pending
     return {
         "handed_over": figures.handed_over,
@@ -89,8 +96,34 @@ def read(store: BatchStore) -> Books:
             "oldest_age_s": None if oldest is None else round(max(0.0, time.time() - oldest), 3),
         },
         "ledger": ledger,
-        "balanced": figures.handed_over == figures.pending_messages + ledger["messages"]
+        "corrected": corrected,
+        "balanced": figures.handed_over == figures.pending_messages + ledger["messages"] + corrected
         and ledger["readings"] == ledger["stored"] + ledger["duplicates"] + ledger["rejected"],
         "rejected_by_code": RejectedTally.objects.by_code(),
         "processes": processes(store.redis),
     }
+
+
+class NotAtRest(Exception):
+    """Messages are on their way, so nobody can say what is missing."""
+
+
+def correct(store: BatchStore, reason: str) -> Correction | None:
+    """Notes by how many messages the two sides differ; None where they do not.
+
+    Raises NotAtRest, and redis.RedisError where Redis is away.
+    """
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [CORRECTION_LOCK])
+        before = store.figures()
+        missing = before.handed_over - IngestBatch.objects.sums()["messages"] - _corrected()
+        # Nothing pending, and nothing handed over meanwhile: the ledger was read between two batches.
+        after = store.figures()
+        if before.pending_batches or after.handed_over != before.handed_over:
+            raise NotAtRest
+        return Correction.objects.create(messages=missing, reason=reason) if missing else None
+
+
+def _corrected() -> int:
+    return Correction.objects.aggregate(sum=Sum("messages"))["sum"] or 0

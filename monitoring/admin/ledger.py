@@ -1,4 +1,4 @@
-"""The ledger: every batch that was dealt with, and what became of it."""
+"""The ledger: every batch that was dealt with, and what became of it; and how the books were corrected."""
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from monitoring.admin import ages
 from monitoring.admin.column import column, unbroken
 from monitoring.admin.reading import ReadOnlyAdmin, TimeRange, time_range
-from monitoring.models import IngestBatch
+from monitoring.models import Correction, IngestBatch
 
 
 @admin.register(IngestBatch)
@@ -41,3 +41,14 @@ class IngestBatchAdmin(ReadOnlyAdmin):
     def waited(self, batch: IngestBatch) -> str:
         seconds = (batch.ingested_at - batch.first_received_at).total_seconds()
         return f"{seconds:.3f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+@admin.register(Correction)
+class CorrectionAdmin(ReadOnlyAdmin):
+    list_display = ("made", "messages", "reason")
+    list_display_links = None
+    ordering = ("-made_at", "-id")
+
+    @column(_("made at (UTC)"))
+    def made(self, correction: Correction) -> SafeString:
+        return unbroken(ages.exact(correction.made_at))

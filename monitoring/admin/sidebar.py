@@ -34,6 +34,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 to("monitoring.rejectedmessage", _("Rejected messages"), "report"),
                 to("monitoring.rejectedtally", _("Rejected by hour"), "bar_chart"),
                 to("monitoring.ingestbatch", _("Ledger"), "receipt_long"),
+                to("monitoring.correction", _("Corrections"), "balance"),
                 to("django_celery_beat.periodictask", _("Schedule"), "schedule"),
                 to("monitoring.retentionrun", _("Retention"), "auto_delete"),
             ],

@@ -148,9 +148,12 @@ class BooksSerializer(serializers.Serializer[Any]):
     redelivered = serializers.IntegerField(help_text="Messages that the broker sent again, dropped.")
     pending = PendingSerializer()
     ledger = LedgerSumsSerializer()
+    corrected = serializers.IntegerField(
+        help_text="Messages that `manage.py correct_books` noted as missing in the ledger (in Redis: < 0)."
+    )
     balanced = serializers.BooleanField(
-        help_text="handed_over = pending.messages + ledger.messages, and readings = stored + duplicates"
-        " + rejected. Exact at rest; false for moments while batches are being ingested."
+        help_text="handed_over = pending.messages + ledger.messages + corrected, and readings = stored"
+        " + duplicates + rejected. Exact at rest; false for moments while batches are being ingested."
     )
     rejected_by_code = serializers.DictField(
         child=RejectedTotalsSerializer(), help_text="Since the first day; `seen` adds up to ledger.rejected."

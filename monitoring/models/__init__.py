@@ -1,6 +1,6 @@
 """What the database holds: sensors, their measurements, what was refused, the ledger, the rollups."""
 
-from monitoring.models.ledger import IngestBatch, IngestTotal
+from monitoring.models.ledger import Correction, IngestBatch, IngestTotal
 from monitoring.models.measurement import Measurement
 from monitoring.models.rejected import RejectedMessage, RejectedTally, RejectedTotal
 from monitoring.models.retention import GoneSpan, RetentionRun
@@ -8,6 +8,7 @@ from monitoring.models.rollup import DayRollup, HourRollup, MinuteRollup
 from monitoring.models.sensor import Sensor
 
 __all__ = [
+    "Correction",
     "DayRollup",
     "GoneSpan",
     "HourRollup",

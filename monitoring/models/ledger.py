@@ -153,3 +153,22 @@ class IngestTotal(models.Model):
 
     def __str__(self) -> str:
         return f"{self.source} {self.start:%Y-%m-%d %H:%M}: {self.messages}"
+
+
+class Correction(models.Model):
+    """What was found missing on one side of the books, and by whose word it stays so.
+
+    A database that was restored from a dump of before has forgotten messages that Redis counts (positive);
+    a Redis that began anew does not count messages that the ledger has (negative).
+    """
+
+    messages = models.BigIntegerField(_("messages"), help_text=_("Handed over, less those in the ledger."))
+    reason = models.CharField(_("reason"), max_length=200)
+    made_at = models.DateTimeField(_("made at"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("correction of the books")
+        verbose_name_plural = _("corrections of the books")
+
+    def __str__(self) -> str:
+        return f"{self.messages:+,}: {self.reason}"

@@ -28,6 +28,7 @@ def test_it_works(sender: APIClient, store: BatchStore) -> None:
         "redelivered": 0,
         "pending": {"messages": 1, "batches": 1},
         "ledger": dict.fromkeys(("batches", "messages", "readings", "stored", "duplicates", "rejected"), 0),
+        "corrected": 0,
         "balanced": True,
         "rejected_by_code": {},
         "processes": {"bridge": True, "worker": False, "beat": False, "web": False},

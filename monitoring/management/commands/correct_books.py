@@ -1,0 +1,55 @@
+"""`manage.py correct_books REASON`: after a restore the books balance again, and say what is missing."""
+
+import time
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from redis.exceptions import RedisError
+
+from monitoring import books
+from monitoring.models import Correction
+
+# Under a steady stream there is a moment of rest between two batches.
+PATIENCE_SECONDS = 10
+
+
+class Command(BaseCommand):
+    help = (
+        "Notes what a restored database or a new Redis has forgotten, so that the books balance again."
+        " Nothing else changes; the admin shows it under Corrections."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("reason", help="why, as it is to be read later: 'restored the dump of 3 May'")
+
+    def handle(self, *args: Any, reason: str, **options: Any) -> None:
+        length = Correction._meta.get_field("reason").max_length
+        reason = reason.strip()
+        if not reason or len(reason) > (length or 0) or not reason.isprintable():
+            raise CommandError(f"the reason is a line of 1 to {length} characters")
+        try:
+            made = _correct(reason)
+        except books.NotAtRest:
+            raise CommandError(
+                "messages are on their way: stop the bridge, and try again once nothing is pending"
+            ) from None
+        except RedisError as error:
+            raise CommandError(f"Redis does not say what was handed over (REDIS_URL: {error})") from None
+        if made is None:
+            self.stdout.write("the books balance: nothing to correct")
+        elif made.messages > 0:
+            self.stdout.write(
+                f"{made.messages:,} messages were handed over that the database does not know: noted"
+            )
+        else:
+            self.stdout.write(f"{-made.messages:,} messages in the ledger are unknown to Redis: noted")
+
+
+def _correct(reason: str) -> Correction | None:
+    end = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return books.correct(books.web_store(), reason)
+        except books.NotAtRest:
+            if time.monotonic() > end:
+                raise
