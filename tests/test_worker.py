@@ -18,6 +18,8 @@ from config.worker import Consumer
 from runner.services import Redis
 
 PROJECT = Path(__file__).parents[1]
+# Celery says so of whoever makes a worker as root; these start none.
+pytestmark = pytest.mark.filterwarnings("ignore:You're running the worker with superuser privileges")
 
 
 @pytest.mark.timeout(60)
