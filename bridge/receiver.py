@@ -26,6 +26,7 @@ from bridge.owner import Owner
 from bridge.report import Report, line, readable
 from bridge.settings import BridgeSettings
 from bridge.store import BatchStore, Bridge, NameHeldError, NotOwnerError
+from bridge.subscription import Subscription
 from bridge.tls import HandshakeError, TlsFileError, explain, is_alert
 from bridge.window import Gathering, Window
 
@@ -38,10 +39,6 @@ FLUSH_BYTES = 256 * 1024
 HELD_MOST_BYTES = 32 * 2**20
 # Brokers that speak 3.1.1 do not tell their window; the embedded one's is 100.
 WINDOW_OF_3_1_1 = 100
-# Without a subscription the broker keeps nothing for us: a Redis that is away is not waited for longer. Only
-# a bridge that dies before Redis is back leaves the old list to its successor: a message without
-# `ts` that comes again then, and equals one of that list in packet id, topic and payload, is taken for it.
-SUBSCRIBE_ANYHOW_SECONDS = 3.0
 
 
 class Receiver:
@@ -50,6 +47,7 @@ class Receiver:
     def __init__(self, settings: BridgeSettings) -> None:
         self.settings = settings
         self.store = BatchStore.at(settings.redis_url, settings.batches_max_bytes, settings.lease_seconds)
+        self.subscription = Subscription(settings)
         self.version = settings.address.version or "5"
         self._token = str(Owner.this_process())
         self._stopping = ""
@@ -58,15 +56,7 @@ class Receiver:
         self._connected = False
         self._accepted_at = 0.0
         self._refused = ""
-        # Filters to subscribe to, and when at the latest; what of them the broker does not grant.
-        self._to_ask: tuple[str, ...] = ()
-        self._ask_at = 0.0
-        self._asking = Backoff()
-        self._not_granted = ""
-        self._to_say = ""
         self._leaving = False
-        # How often the hand-over was told to forget, and how often it has.
-        self._forgets = self._forgotten = 0
         self._last_flush = 0.0
         self._last_turn = time.monotonic()
         self._durable: deque[Batch] = deque()
@@ -142,7 +132,7 @@ class Receiver:
                 on_lost_ownership=self._lose_name,
                 on_failed=self._fail,
                 loop_turns=lambda: time.monotonic() - self._last_turn < 15,
-                trouble=lambda: self._not_granted,
+                trouble=lambda: self.subscription.trouble,
             )
             self.client = self._new_client()
             return True
@@ -233,47 +223,18 @@ class Receiver:
         self._accepted_at = time.monotonic()
         if not session_present:
             self.window.forget()
-            self._forgets += 1
             self.hand_over.put(Forget())
-        self._to_ask = self.settings.topics
-        self._ask_at = self._accepted_at + SUBSCRIBE_ANYHOW_SECONDS
-        self._to_say = line(self.settings.language, "connected", code)
+        self.subscription.begin(code, session_present)
         logger.debug("MQTT %s, session present: %s", self.version, session_present)
-
-    def _subscribe_when_due(self) -> None:
-        """In a new session only once it is durable that what was known of the old one is void.
-
-        Else a bridge that dies before would come back, find the session there, and take a message
-        that the broker sends again for one of the old session.
-        """
-        forgotten = self._forgets == self._forgotten and self._to_ask is self.settings.topics
-        if self._to_ask and (forgotten or time.monotonic() >= self._ask_at):
-            topics, self._to_ask = self._to_ask, ()
-            self.client.ask_for(topics)
 
     def _is_forgotten(self) -> None:
         """Called by the thread that hands over."""
-        self._forgotten += 1
+        self.subscription.forgotten()
         self._wake()
 
     def _on_subscribed(self, answers: dict[str, str]) -> None:
-        if self._to_say:
-            # Only now: whoever reads it may send a message, and the broker keeps it for us.
-            logger.info(self._to_say)
-            self._to_say = ""
-        refused = {topic: why for topic, why in answers.items() if why}
-        for topic, why in refused.items():
-            text = line(self.settings.language, "subscription refused", self.settings.address, topic, why)
-            logger.error(text)
-        self._not_granted = f"the broker refuses the subscription to {', '.join(refused)}" if refused else ""
-        if len(refused) == len(set(self.settings.topics)):
+        if not self.subscription.answered(answers):
             self._leaving = True
-        elif refused:
-            # The others are served meanwhile.
-            self._to_ask = tuple(refused)
-            self._ask_at = time.monotonic() + self._asking.next()
-        else:
-            self._asking.reset()
 
     def _on_refused(self, code: str) -> None:
         self._refused = code
@@ -358,8 +319,8 @@ class Receiver:
             self.client.loop_write()
         if more or sock in readable_:
             self._receive()
-        if self._connected and not self._leaving:
-            self._subscribe_when_due()
+        if self._connected and not self._leaving and (topics := self.subscription.due()):
+            self.client.ask_for(topics)
         self._flush_when_due()
         self._report.tick()
         self.client.loop_misc()

@@ -1,0 +1,79 @@
+"""What the bridge asks of its broker on each connection, and what of it the broker grants."""
+
+import logging
+import time
+
+from bridge.backoff import Backoff
+from bridge.report import line
+from bridge.settings import BridgeSettings
+
+logger = logging.getLogger(__name__)
+
+# Without a subscription the broker keeps nothing for us: a Redis that is away is not waited for longer. Only
+# a bridge that dies before Redis is back leaves the old list to its successor: a message without
+# `ts` that comes again then, and equals one of that list in packet id, topic and payload, is taken for it.
+ANYHOW_SECONDS = 3.0
+
+
+class Subscription:
+    """The loop's, but for `forgotten`, which the thread that hands over may call."""
+
+    def __init__(self, settings: BridgeSettings) -> None:
+        self._settings = settings
+        #: What of it the broker refuses; empty where it refuses nothing. Stands until the next answer.
+        self.trouble = ""
+        # Topics to ask for, and when at the latest.
+        self._wanted: tuple[str, ...] = ()
+        self._ask_at = 0.0
+        self._asked = False
+        self._backoff = Backoff()
+        # How often what was known of a session had to be forgotten, and how often it has been, durably.
+        self._forgets = self._forgotten = 0
+        self._connected = ""
+
+    def begin(self, code: str, session_present: bool) -> None:
+        """A connection was accepted, with this code. Without a session, `forgotten` is waited for."""
+        if not session_present:
+            self._forgets += 1
+        self._wanted = self._settings.topics
+        self._ask_at = time.monotonic() + ANYHOW_SECONDS
+        self._asked = False
+        self._connected = line(self._settings.language, "connected", code)
+
+    def forgotten(self) -> None:
+        """It is durable that what was known of the old session is void."""
+        self._forgotten += 1
+
+    def due(self) -> tuple[str, ...]:
+        """The topics to ask for now; each is given once.
+
+        In a new session only once what was known of the old one is forgotten. Else a bridge that dies before
+        would come back, find the session there, and take a message that the broker sends again for one of
+        the old session.
+        """
+        may = not self._asked and self._forgets == self._forgotten
+        if not self._wanted or not (may or time.monotonic() >= self._ask_at):
+            return ()
+        topics, self._wanted, self._asked = self._wanted, (), True
+        return topics
+
+    def answered(self, answers: dict[str, str]) -> bool:
+        """Takes why the broker refuses each topic, '' where it grants it; False where it grants none."""
+        if self._connected:
+            # Only now: whoever reads it may send a message, and the broker keeps it for us.
+            logger.info(self._connected)
+            self._connected = ""
+        refused = {topic: why for topic, why in answers.items() if why}
+        for topic, why in refused.items():
+            text = line(self._settings.language, "subscription refused", self._settings.address, topic, why)
+            logger.error(text)
+        self.trouble = f"the broker refuses the subscription to {', '.join(refused)}" if refused else ""
+        if len(refused) == len(set(self._settings.topics)):
+            return False
+        if refused:
+            # The others are served meanwhile.
+            self._wanted = tuple(refused)
+            self._ask_at = time.monotonic() + self._backoff.next()
+        else:
+            self._backoff.reset()
+        return True
