@@ -104,6 +104,19 @@ def read(store: BatchStore) -> Books:
     }
 
 
+def missing(store: BatchStore) -> int | None:
+    """Messages that the ledger lacks, or with a minus Redis; None while some are on their way.
+
+    Raises redis.RedisError where Redis is away.
+    """
+    before = store.figures()
+    ledger = IngestBatch.objects.sums()["messages"] + _corrected()
+    # Nothing pending, and nothing handed over meanwhile: the ledger was read between two batches.
+    if before.pending_batches or store.figures().handed_over != before.handed_over:
+        return None
+    return before.handed_over - ledger
+
+
 class NotAtRest(Exception):
     """Messages are on their way, so nobody can say what is missing."""
 
@@ -116,13 +129,10 @@ def correct(store: BatchStore, reason: str) -> Correction | None:
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [CORRECTION_LOCK])
-        before = store.figures()
-        missing = before.handed_over - IngestBatch.objects.sums()["messages"] - _corrected()
-        # Nothing pending, and nothing handed over meanwhile: the ledger was read between two batches.
-        after = store.figures()
-        if before.pending_batches or after.handed_over != before.handed_over:
+        messages = missing(store)
+        if messages is None:
             raise NotAtRest
-        return Correction.objects.create(messages=missing, reason=reason) if missing else None
+        return Correction.objects.create(messages=messages, reason=reason) if messages else None
 
 
 def _corrected() -> int:

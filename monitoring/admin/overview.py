@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 
 from bridge.heartbeat import is_beating
 from bridge.store import BatchStore
+from monitoring import books
 from monitoring.models import IngestBatch, RejectedTally, Sensor
 
 PROCESSES = ("bridge", "worker", "beat")
@@ -68,7 +69,8 @@ def _from_database() -> list[Tile]:
 def _from_redis() -> list[Tile]:
     ledger = reverse("admin:monitoring_ingestbatch_changelist")
     try:
-        figures = BatchStore(_redis(), settings.BATCHES_MAX_BYTES).figures()
+        store = BatchStore(_redis(), settings.BATCHES_MAX_BYTES)
+        figures, missing = store.figures(), books.missing(store)
         silent = [name for name in PROCESSES if not is_beating(_redis(), name)]
     except RedisError:
         return [Tile(_("Pending"), "?", _("Redis does not answer"), ledger, True)]
@@ -76,6 +78,7 @@ def _from_redis() -> list[Tile]:
     note = _("the oldest for %d s") % oldest if figures.oldest_pending else _("messages; all is stored")
     return [
         Tile(_("Pending"), f"{figures.pending_messages:,}", note, ledger, oldest > 60),
+        _missing(missing),
         Tile(
             _("Processes"),
             f"{len(PROCESSES) - len(silent)}/{len(PROCESSES)}",
@@ -84,6 +87,18 @@ def _from_redis() -> list[Tile]:
             bool(silent),
         ),
     ]
+
+
+def _missing(messages: int | None) -> Tile:
+    corrections = reverse("admin:monitoring_correction_changelist")
+    if messages is None:
+        return Tile(_("Missing"), "…", _("messages are on their way"), corrections)
+    note = _("every message is accounted for")
+    if messages:
+        note = (
+            _("handed over, not in the ledger") if messages > 0 else _("in the ledger, not counted by Redis")
+        )
+    return Tile(_("Missing"), f"{abs(messages):,}", note, corrections, messages != 0)
 
 
 @cache

@@ -1,5 +1,6 @@
 """Every page of the admin opens, for those who may see it."""
 
+import re
 from datetime import datetime
 
 import pytest
@@ -10,6 +11,8 @@ from django.urls import reverse
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, PeriodicTask
 from knox.models import AuthToken
 
+from bridge.batch import Batch, Message, time_ordered_id
+from bridge.store import BatchStore, Receipt
 from monitoring.models import Measurement, RejectedMessage, Sensor
 
 MODELS = sorted(django_admin.site._registry, key=lambda model: model._meta.label)
@@ -62,9 +65,23 @@ def test_it_works_while_redis_is_away(admin: Client, data: datetime, monkeypatch
     assert "Redis does not answer" in admin.get(reverse("admin:index")).content.decode()
 
 
-def test_no_page_asks_another_host(admin: Client, data: datetime) -> None:
-    import re
+def test_the_overview_says_what_is_missing(admin: Client, data: datetime, store: BatchStore) -> None:
+    def tile() -> tuple[str, str]:
+        html = admin.get(reverse("admin:index")).content.decode()
+        found = re.search(r">Missing</div>\s*<div[^>]*>(.*?)</div>\s*<div[^>]*>(.*?)</div>", html)
+        assert found
+        return found[1], found[2]
 
+    assert tile() == ("3", "in the ledger, not counted by Redis")
+    store.redis.hincrby("iot:books", "handed_over", 3)
+    assert tile() == ("0", "every message is accounted for")
+    store.redis.hincrby("iot:books", "handed_over", 1432)
+    assert tile() == ("1,432", "handed over, not in the ledger")
+    store.hand_over(Batch(time_ordered_id(), "http", [Message(1, "", b"{}")]), Receipt("one", "", 60))
+    assert tile() == ("…", "messages are on their way")
+
+
+def test_no_page_asks_another_host(admin: Client, data: datetime) -> None:
     for url in [reverse("admin:index"), *map(page, MODELS)]:
         html = admin.get(url).content.decode()
         assert not re.findall(r'(?:src|href|action)="(?:https?:)?//[^"]+"', html), url
