@@ -98,7 +98,7 @@ def shortened(failure: ExceptionInfo) -> tuple[Any, ...]:
     try:
         pickled = pickle.dumps(exception)
         # Some can be written and not read, and the parent must not fail on one.
-        pickle.loads(pickled)
+        pickle.loads(pickled)  # noqa: S301 -- our own, of a moment ago
         fits = len(pickled) <= EXCEPTION_BYTES
     except Exception:
         fits = False
