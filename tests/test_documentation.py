@@ -39,11 +39,13 @@ CODE = sorted(
 # Read by the code, but not settings of the project's: others define them.
 NOT_OURS = {
     "COMPOSE_FILE",
+    "COMPOSE_PROJECT_NAME",
     "DJANGO_SETTINGS_MODULE",
     "DJANGO_SUPERUSER_PASSWORD",
     "HOME",
     "NO_COLOR",
     "PATH",
+    "REDISCLI_AUTH",
     "XDG_CACHE_HOME",
 }
 # Ours, and of no use in the file.

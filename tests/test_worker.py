@@ -58,6 +58,15 @@ def raise_unpicklable() -> None:
     raise Unpicklable("it says why")
 
 
+class Unreadable(Exception):
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(f"{what}, {why}")
+
+
+def raise_unreadable() -> None:
+    raise Unreadable("it", "says why")
+
+
 @pytest.mark.parametrize(
     ("fail", "kind", "text"),
     [
@@ -67,6 +76,7 @@ def raise_unpicklable() -> None:
         (lambda: raise_deeply(2, "\N{SNOWMAN}" * 100_000), RuntimeError, "ConnectionError: \N{SNOWMAN}"),
         (lambda: raise_deeply(2, "\ud800" * 100_000), RuntimeError, "ConnectionError: ?"),
         (raise_unpicklable, RuntimeError, "Unpicklable: it says why"),
+        (raise_unreadable, RuntimeError, "Unreadable: it, says why"),
     ],
 )
 def test_a_failed_task_comes_from_the_pool_in_one_piece(fail: Any, kind: type[Exception], text: str) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
+from config.worker import EndsInTime
+
 PROJECT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
@@ -49,6 +51,9 @@ def test_ours_may_do_nothing_that_they_need_not(name: str) -> None:
     service = SERVICES[name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
+    # What a stranger sends is held there: bounded, since it is memory.
+    (folder,) = service["tmpfs"]
+    assert re.fullmatch(r"/tmp:size=\d+m", folder)
     assert not {"privileged", "user", "cap_add", "pid"} & set(service)
     assert re.search(r"^USER \d+:\d+$", (PROJECT / "Dockerfile").read_text(), re.MULTILINE)
 
@@ -66,7 +71,8 @@ def test_a_new_image_of_ours_replaces_none_of_the_others() -> None:
 
 
 def test_a_worker_has_longer_to_stop_than_a_task_may_take(settings: Any) -> None:
-    assert int(SERVICES["worker"]["stop_grace_period"].removesuffix("s")) > settings.CELERY_TASK_TIME_LIMIT
+    grace = int(SERVICES["worker"]["stop_grace_period"].removesuffix("s"))
+    assert grace > settings.CELERY_TASK_TIME_LIMIT + EndsInTime.MARGIN_SECONDS
 
 
 def test_secrets_are_written_by_those_alone_who_make_them() -> None:

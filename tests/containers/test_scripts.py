@@ -115,6 +115,32 @@ def test_run_again_it_keeps_the_authority(make_certificates: Path) -> None:
     assert after["server.crt"] != before["server.crt"]
 
 
+@pytest.mark.parametrize("tried_before", [False, True])
+def test_what_another_authority_made_stays(make_certificates: Path, tried_before: bool) -> None:
+    if tried_before:
+        run(make_certificates)
+    folder = make_certificates.parent / "certificates"
+    openssl(
+        *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=a real one", "-days", "1"),
+        *("-keyout", folder / "server.key", "-out", folder / "ca.crt"),
+    )
+    shutil.copy(folder / "ca.crt", folder / "server.crt")
+    before = certificates(make_certificates)
+    done = run(make_certificates, "iot.example.org")
+    assert done.returncode == 1
+    assert done.stderr.startswith("make-certificates: ")
+    assert tried_before or "move ca.crt and server.* away" in done.stderr
+    assert certificates(make_certificates) == before
+
+
+def test_an_authority_that_was_lost_in_part_is_made_anew(make_certificates: Path) -> None:
+    run(make_certificates)
+    folder = make_certificates.parent / "certificates"
+    (folder / "ca.crt").unlink()
+    assert run(make_certificates).returncode == 0
+    openssl("verify", "-CAfile", folder / "ca.crt", folder / "server.crt")
+
+
 @pytest.mark.parametrize(
     "host", ["", "a b", "a\nb", "a,DNS:b", "host:8883", "1.2.3", "300.1.1.1", "-x", "mqtts://host", "*"]
 )
