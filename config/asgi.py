@@ -2,12 +2,15 @@
 
 import os
 
+from django.conf import settings
 from django.core.asgi import get_asgi_application
+
+from config.body_limit import BodyLimit
+from config.pulse import Pulse
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-application = get_asgi_application()
-
-from config.pulse import Pulse  # noqa: E402 -- reads the settings
+# What the admin's forms take; readings take less by far.
+application = BodyLimit(get_asgi_application(), settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
 
 Pulse("web").beat_in_a_thread()

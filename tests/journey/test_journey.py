@@ -1,6 +1,8 @@
 """From a plain MQTT client to the API, through every real part."""
 
+import contextlib
 import json
+import socket
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -110,3 +112,25 @@ def test_in_french_the_lines_of_the_older_system(system: System, device: Device)
         for name in ("bridge", "worker"):
             system.terminate(name)
             system.start(name)
+
+
+def test_a_stranger_cannot_have_a_huge_body_stored(system: System) -> None:
+    """Nobody asked for it: at a path for all, without a token."""
+    head = b"POST /healthz HTTP/1.1\r\nHost: localhost\r\n"
+    with socket.create_connection(("127.0.0.1", system.web_port), timeout=30) as connection:
+        connection.sendall(head + b"Content-Length: 99999999999\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"at most 2621440 bytes are taken" in answer
+
+    # One that does not say how long it is. It is cut off; the answer may be lost in what it still sends.
+    sent, much = 0, 200 * 2**20
+    web = ("127.0.0.1", system.web_port)
+    with socket.create_connection(web, timeout=30) as connection, contextlib.suppress(ConnectionError):
+        connection.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n")
+        while sent < much:
+            connection.sendall(b"10000\r\n" + bytes(0x10000) + b"\r\n")
+            sent += 0x10000
+    assert sent < much
+    assert system.get("/healthz", raw=True)
+    assert "Traceback" not in system.log("web")
