@@ -92,7 +92,7 @@ class Receiver:
         """Waits for Redis, becomes the owner of the bridge's name, and learns its client id."""
         settings = self.settings
         wait, gone, waited = 0.5, "", False
-        wanted = f"iot-monitor-{uuid4().hex[:12]}"
+        wanted = new = f"iot-monitor-{uuid4().hex[:12]}"
         while not self._stopping:
             try:
                 client_id = self.store.take_over(settings.name, wanted, self._token, gone)
@@ -119,6 +119,9 @@ class Receiver:
                 continue
             if waited:
                 logger.info(line(settings.language, "name is ours", settings.name))
+            # Should Redis be lost, what waits at the broker is read under this name alone.
+            session = "session new" if client_id == new else "session"
+            logger.info(line(settings.language, session, client_id, settings.name))
             if warning:
                 logger.warning("not durable: %s", warning)
             self._bridge = bridge = Bridge(settings.name, client_id, self._token, window=self.window.size)

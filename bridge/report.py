@@ -19,6 +19,8 @@ _LINES = {
         "name held": "the name BRIDGE_NAME={} belongs to another bridge (process {} on {}); waiting for "
         "its end. To run both, give each a BRIDGE_NAME of its own",
         "name is ours": "the name BRIDGE_NAME={} is free now",
+        "session": "session {} at the broker",
+        "session new": "session {} at the broker, a new one: Redis knows none of BRIDGE_NAME={}",
         "tls unknown ca": "no CA that is trusted here has signed the certificate of {} ({}): "
         "give its CA's certificate as MQTT_CA_FILE",
         "tls wrong name": "the certificate of {} is not for that name ({}): write a name that it holds into "
@@ -49,6 +51,8 @@ _LINES = {
         "name held": "le nom BRIDGE_NAME={} appartient à un autre bridge (processus {} sur {}) ; attente de "
         "sa fin. Pour avoir les deux, donner à chacun son propre BRIDGE_NAME",
         "name is ours": "le nom BRIDGE_NAME={} est libre maintenant",
+        "session": "session {} auprès du broker",
+        "session new": "session {} auprès du broker, nouvelle : Redis n'en connaît pas de BRIDGE_NAME={}",
         "tls unknown ca": "aucune autorité reconnue ici n'a signé le certificat de {} ({}) : "
         "donner le certificat de son autorité dans MQTT_CA_FILE",
         "tls wrong name": "le certificat de {} n'est pas pour ce nom ({}) : mettre dans MQTT_URL un nom "

@@ -57,7 +57,7 @@ def test_an_older_database_has_forgotten_messages(store: BatchStore, sensors: di
     found = books.read(store)
     assert (found["handed_over"], found["corrected"], found["balanced"]) == (8, 3, True)
     assert str(Correction.objects.get()) == "+3: restored the dump of 3 May"
-    assert correct() == "the books balance: nothing to correct\n"
+    assert correct() == "nothing is missing: nothing to correct\n"
     store_some(store, 2)
     assert books.read(store)["balanced"] is True
 
@@ -81,7 +81,7 @@ def test_what_is_pending_is_not_missing(
         correct()
     assert not Correction.objects.exists()
     ingest(store, batch.id)
-    assert correct() == "the books balance: nothing to correct\n"
+    assert correct() == "nothing is missing: nothing to correct\n"
 
 
 def test_what_comes_in_meanwhile_is_not_taken_for_missing(

@@ -61,3 +61,37 @@ def test_a_secrets_file_without_one_is_named(file: str, tmp_path: Path) -> None:
     code, said = read(SECRET_KEY_FILE=str(tmp_path / file))
     assert code == 1
     assert "SECRET_KEY_FILE" in said.splitlines()[-1]
+
+
+def test_behind_a_proxy_that_ends_tls() -> None:
+    """HTTPS=1: what the proxy did not get over TLS is sent back to it, and cookies go over nothing else."""
+    program = """
+import os
+os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+import django
+django.setup()
+from django.test import Client
+plain = Client(headers={"host": "iot.example.org"}).get("/admin/login/")
+print(plain.status_code, plain["Location"])
+secure = Client(headers={"host": "iot.example.org", "x-forwarded-proto": "https"}).get("/admin/login/")
+print(secure.status_code, secure.cookies["csrftoken"]["secure"], secure["Strict-Transport-Security"])
+print(Client(headers={"host": "iot.example.org"}).get("/healthz").status_code)
+"""
+    given = {
+        "HTTPS": "1",
+        "ALLOWED_HOSTS": "iot.example.org",
+        "CSRF_TRUSTED_ORIGINS": "https://iot.example.org",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=PROJECT,
+        env=os.environ | GIVEN | given,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout.splitlines() == [
+        "301 https://iot.example.org/admin/login/",
+        "200 True max-age=31536000; includeSubDomains; preload",
+        "200",
+    ], done.stderr

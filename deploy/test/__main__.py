@@ -59,6 +59,7 @@ def everything(steps: Steps, second: Installation) -> None:
     steps.start()
     steps.use()
     steps.look_from_outside()
+    steps.as_it_keeps()
     steps.start_load()
     for service in KILLED:
         steps.kill(service)
@@ -67,6 +68,7 @@ def everything(steps: Steps, second: Installation) -> None:
     steps.upgrade()
     steps.end_load()
     steps.down_and_up()
+    steps.demo_board()
     steps.restore()
     steps.tls()
     steps.second_installation(second)

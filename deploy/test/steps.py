@@ -255,6 +255,31 @@ class Steps:
             require(after["handed_over"] == books["handed_over"], "the books begin anew")
             note(f"{int(before[0][0]):,} measurements, the same passwords; healthy after {seconds:.0f} s")
 
+    def as_it_keeps(self) -> None:
+        """What Redis itself says it does with what waits in it."""
+        asked = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction", "save": ""}
+        with self.step("Redis writes before it answers, and throws nothing away") as note:
+            ask = 'REDISCLI_AUTH=$(cat /run/iot/password) exec redis-cli CONFIG GET "$@"'
+            said = self.installation.exec("redis", "sh", "-c", ask, "-", *asked, "maxmemory").splitlines()
+            found = dict(zip(said[::2], said[1::2], strict=True))
+            maxmemory = int(found.pop("maxmemory"))
+            require(found == asked, f"Redis says {found}")
+            (redis,) = self.installation.containers()["redis"]
+            limit = redis["HostConfig"]["Memory"]
+            require(0 < maxmemory < limit, f"it may hold {maxmemory} bytes, its container {limit}")
+            note(f"holds at most {maxmemory >> 20} MiB, in a container of {limit >> 20} MiB")
+
+    def demo_board(self) -> None:
+        with self.step("docker compose --profile demo: a simulated board") as note:
+            before = self.api.in_ledger()
+            self.installation.compose("--profile", "demo", "up", "-d", "simulator")
+            # Three sensors, every two seconds.
+            wait_for(lambda: self.api.in_ledger() >= before + 6, "two rounds of the simulated board")
+            self.installation.compose("--profile", "demo", "rm", "-sf", "simulator")
+            books = self.api.at_rest()
+            require(books["ledger"]["rejected"] == 0, f"rejected: {books['rejected_by_code']}")
+            note(f"{books['ledger']['messages'] - before} messages stored")
+
     def fingerprint(self) -> list[list[str]]:
         """Number and digest of all measurements."""
         return self.installation.sql(

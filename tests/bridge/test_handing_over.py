@@ -367,6 +367,10 @@ def test_the_session_is_kept_though_redis_is_emptied_while_another_waits(
     second.wait_for_line("belongs to another bridge")
     store.redis.flushdb()
     assert broker.connection(1).client_id == session
+    assert (
+        f"session {session} at the broker, a new one: Redis knows none of BRIDGE_NAME=default" in first.output
+    )
+    assert f"session {session} at the broker\n" in second.output
 
 
 def take_the_name(store: BatchStore) -> None:

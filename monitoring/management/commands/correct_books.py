@@ -11,6 +11,7 @@ from monitoring.models import Correction
 
 # Under a steady stream there is a moment of rest between two batches.
 PATIENCE_SECONDS = 10
+PAUSE_SECONDS = 0.01
 
 
 class Command(BaseCommand):
@@ -36,7 +37,7 @@ class Command(BaseCommand):
         except RedisError as error:
             raise CommandError(f"Redis does not say what was handed over (REDIS_URL: {error})") from None
         if made is None:
-            self.stdout.write("the books balance: nothing to correct")
+            self.stdout.write("nothing is missing: nothing to correct")
         elif made.messages > 0:
             self.stdout.write(
                 f"{made.messages:,} messages were handed over that the database does not know: noted"
@@ -53,3 +54,4 @@ def _correct(reason: str) -> Correction | None:
         except books.NotAtRest:
             if time.monotonic() > end:
                 raise
+            time.sleep(PAUSE_SECONDS)
