@@ -99,6 +99,10 @@ class BridgeClient(Client):
         if mid is not None:
             self._asked[mid] = topics
 
+    def give_up(self, topics: Iterable[str]) -> None:
+        """Unsubscribes; that there was no such subscription is no error."""
+        self.unsubscribe(sorted(topics))
+
     @property
     def error(self) -> OSError | None:
         """What broke the connection, where it was more than its end."""

@@ -98,6 +98,7 @@ class Receiver:
                 client_id = self.store.take_over(settings.name, wanted, self._token, gone)
                 window = settings.window if self.version == "5" else min(settings.window, WINDOW_OF_3_1_1)
                 self.window = Window(max(window, settings.window), self.store.seen(client_id))
+                ever = self.store.note_topics(settings.name, settings.topics)
                 warning = self.store.durability_warning()
             except (RedisError, OSError) as error:
                 logger.warning("waiting for Redis (REDIS_URL): %s", error)
@@ -124,6 +125,7 @@ class Receiver:
             logger.info(line(settings.language, session, client_id, settings.name))
             if warning:
                 logger.warning("not durable: %s", warning)
+            self.subscription.stale = ever - set(settings.topics)
             self._bridge = bridge = Bridge(settings.name, client_id, self._token, window=self.window.size)
             self.hand_over = HandOver(
                 self.store,
@@ -238,6 +240,9 @@ class Receiver:
     def _on_subscribed(self, answers: dict[str, str]) -> None:
         if not self.subscription.answered(answers):
             self._leaving = True
+        elif self.subscription.stale:
+            # Only now: between the two, what both match would be kept for nobody.
+            self.client.give_up(self.subscription.stale)
 
     def _on_refused(self, code: str) -> None:
         self._refused = code

@@ -10,6 +10,7 @@ bridge and the API hand over, the workers claim and finish.
     iot:receipt:<...>    which batch was handed over last, or under an idempotency key
     iot:bridge:<name>    hash: client_id, owner
     iot:bridge:<name>:claim  the owner, while it lives
+    iot:bridge:<name>:topics set: what its session was ever subscribed to
     iot:seen:<client>    what recognises a redelivery (DESIGN, identity)
 """
 
@@ -286,6 +287,12 @@ class BatchStore:
         """The token of the process that took the bridge's name last; empty where none did."""
         found = cast(bytes | None, self.redis.hget(f"iot:bridge:{name}", "owner"))
         return (found or b"").decode()
+
+    def note_topics(self, name: str, topics: Sequence[str]) -> set[str]:
+        """Notes what the bridge's session is about to be subscribed to; returns all that it ever was."""
+        key = f"iot:bridge:{name}:topics"
+        self.redis.sadd(key, *topics)
+        return {topic.decode() for topic in cast(set[bytes], self.redis.smembers(key))}
 
     def renew_claim(self, bridge: Bridge) -> None:
         """The owner lives. Raises NotOwnerError."""

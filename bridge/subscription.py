@@ -22,6 +22,8 @@ class Subscription:
         self._settings = settings
         #: What of it the broker refuses; empty where it refuses nothing. Stands until the next answer.
         self.trouble = ""
+        #: What the session may still be subscribed to from before, under other settings.
+        self.stale: set[str] = set()
         # Topics to ask for, and when at the latest.
         self._wanted: tuple[str, ...] = ()
         self._ask_at = 0.0

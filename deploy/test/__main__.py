@@ -69,6 +69,7 @@ def everything(steps: Steps, second: Installation) -> None:
     steps.end_load()
     steps.down_and_up()
     steps.demo_board()
+    steps.two_bridges()
     steps.restore()
     steps.tls()
     steps.second_installation(second)

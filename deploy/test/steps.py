@@ -269,6 +269,32 @@ class Steps:
             require(0 < maxmemory < limit, f"it may hold {maxmemory} bytes, its container {limit}")
             note(f"holds at most {maxmemory >> 20} MiB, in a container of {limit >> 20} MiB")
 
+    def two_bridges(self) -> None:
+        with self.step("docs/containers.md: two bridges by topic") as note:
+            override = self.installation.folder / "docker-compose.override.yml"
+            override.write_text(block(self.installation, PAGE, "bridge-boards", "yaml"))
+            self.installation.compose("up", "-d")
+            both = (*LASTING, "bridge-boards")
+            wait_for(lambda: self.installation.is_healthy(*both), "both bridges to be healthy", 180)
+            self.installation.sql("CREATE TABLE of_before AS SELECT id FROM monitoring_ingestbatch")
+            load = Load(self.installation, self.accounts)
+            load.start()
+            self.wait_for_more("messages through both bridges")
+            load.end()
+            self.api.at_rest()
+            outcome = load.outcome()
+            require(outcome[1:] == (0, 0, 0), f"through two bridges: {outcome}")
+            came = self.installation.sql(
+                "SELECT source, sum(messages) FROM monitoring_ingestbatch"
+                " WHERE id NOT IN (TABLE of_before) AND source LIKE 'mqtt:%' GROUP BY 1 ORDER BY 1"
+            )
+            self.installation.sql("DROP TABLE of_before")
+            require([source for source, _ in came] == ["mqtt:boards", "mqtt:default"], f"came: {came}")
+            override.unlink()
+            self.installation.compose("up", "-d", "--remove-orphans")
+            wait_for(self.installation.is_healthy, "every container to be healthy", 180)
+            note(", ".join(f"{source} {messages}" for source, messages in came))
+
     def demo_board(self) -> None:
         with self.step("docker compose --profile demo: a simulated board") as note:
             before = self.api.in_ledger()

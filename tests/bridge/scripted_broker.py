@@ -55,18 +55,21 @@ def publish_frame(
     return bytes([first]) + variable_length(len(body)) + body
 
 
-def topic_filters(body: bytes) -> list[str]:
-    """Those of a SUBSCRIBE, after its packet id and properties."""
+def topic_filters(body: bytes, options: int = 1) -> list[str]:
+    """Those of a SUBSCRIBE, after its packet id and properties; an UNSUBSCRIBE has no byte of options."""
     filters = []
     while body:
         size = int.from_bytes(body[:2])
         filters.append(body[2 : 2 + size].decode())
-        body = body[2 + size + 1 :]
+        body = body[2 + size + options :]
     return filters
 
 
 class Connection:
-    """One client's connection. `acked`: packet ids in the order of their PUBACKs; `asked`: topic filters."""
+    """One client's connection.
+
+    `acked`: packet ids in the order of their PUBACKs. `asked`, `given_up`: topic filters.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
@@ -78,6 +81,7 @@ class Connection:
         self.properties = b""
         self.topics = b""
         self.asked: list[list[str]] = []
+        self.given_up: list[str] = []
         self.acked: list[int] = []
         self.pings = 0
         self.subscribed = threading.Event()
@@ -221,6 +225,13 @@ class ScriptedBroker:
             connection.send(bytes([0x90, size]) + body[:2] + properties + codes)
             connection.subscribed.set()
             self.on_subscribed(connection)
+        elif kind == 0xA0:
+            properties = b"\0" if connection.version == 5 else b""
+            topics = topic_filters(body[2 + len(properties) :], options=0)
+            codes = bytes(len(topics)) if connection.version == 5 else b""
+            size = 2 + len(properties) + len(codes)
+            connection.send(bytes([0xB0, size]) + body[:2] + properties + codes)
+            connection.given_up += topics
         elif kind == 0xC0:
             connection.pings += 1
             connection.send(b"\xd0\0")

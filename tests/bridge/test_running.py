@@ -211,6 +211,52 @@ def test_the_embedded_broker(start: Start, store: BatchStore, tmp_path: Path) ->
         assert bridge.terminate() == 0
 
 
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+def test_it_gives_up_what_it_is_no_longer_to_subscribe_to(
+    start: Start, broker: ScriptedBroker, store: BatchStore, version: str
+) -> None:
+    """The session outlives the settings, and with it what it was subscribed to under others."""
+    url = f"{broker.url}?version={version}"
+    bridge = start(MQTT_URL=url, MQTT_TOPICS="hall/#,yard/+")
+    assert broker.connection().asked == [["hall/#", "yard/+"]]
+    assert bridge.terminate() == 0
+    assert broker.connection().given_up == []
+    start(MQTT_URL=url, MQTT_TOPICS="yard/+")
+    connection = broker.connection(1)
+    until(lambda: connection.given_up == ["hall/#"], "an UNSUBSCRIBE")
+    assert connection.asked == [["yard/+"]]
+    connection.publish(b"one", mid=1)
+    until(lambda: connection.acked == [1], "what comes after it")
+
+
+@pytest.mark.skipif(
+    os.environ.get("SERVICES_FROM") != "system", reason="wants Mosquitto: SERVICES_FROM=system"
+)
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+def test_what_it_gave_up_comes_no_more(start: Start, store: BatchStore, tmp_path: Path, version: str) -> None:
+    import paho.mqtt.publish
+
+    def come_of(*topics: str) -> list[bytes]:
+        """What the bridge hands over of a message to each topic, the last of which it subscribes to."""
+        before = len(payloads(store))
+        messages = [(topic, topic.encode(), 1, False) for topic in topics]
+        paho.mqtt.publish.multiple(messages, hostname="127.0.0.1", port=broker.port)
+        until(lambda: topics[-1].encode() in payloads(store)[before:], topics[-1])
+        return payloads(store)[before:]
+
+    with Broker(tmp_path / "broker") as broker:
+        url = f"{broker.url}?version={version}"
+        bridge = start(MQTT_URL=url, MQTT_TOPICS="hall/#,yard/+")
+        bridge.wait_for_line("MQTT connected with code: 0")
+        assert come_of("hall/1", "yard/1") == [b"hall/1", b"yard/1"]
+        assert bridge.terminate() == 0
+
+        bridge = start(MQTT_URL=url, MQTT_TOPICS="yard/+")
+        bridge.wait_for_line("MQTT connected with code: 0")
+        until(lambda: come_of("hall/2", "yard/2") == [b"yard/2"], "an end of what it gave up")
+        assert bridge.terminate() == 0
+
+
 def test_failpoints_that_are_wrong_are_named(start: Start) -> None:
     bridge = start(
         MQTT_URL="mqtt://127.0.0.1:1", REDIS_URL=os.environ["REDIS_URL"], FAILPOINTS="bridge.received=explode"
