@@ -14,6 +14,8 @@ RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin iot \
 COPY --from=packages /venv /venv
 WORKDIR /app
 COPY manage.py ./
+COPY batches batches
+COPY process process
 COPY bridge bridge
 COPY config config
 COPY monitoring monitoring

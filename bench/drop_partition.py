@@ -42,8 +42,8 @@ def measure(rows: int, rate: int) -> None:
     from django.db import connection, transaction
 
     from monitoring.models import Measurement, RetentionRun, Sensor
-    from monitoring.partitions import ensure_partitions, existing
-    from monitoring.retention import drop_partitions
+    from monitoring.upkeep.dropping import drop_partitions
+    from monitoring.upkeep.partitions import ensure_partitions, existing
 
     call_command("migrate", verbosity=0)
     Sensor.objects.register([Sensor(id=number, name=f"Sensor {number}") for number in range(1, SENSORS + 1)])

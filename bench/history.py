@@ -84,8 +84,8 @@ def compare(
 
 def _prepare(history: History) -> None:
     from monitoring.models import Sensor
-    from monitoring.partitions import MEASUREMENTS, ensure_partitions
-    from monitoring.rollups import DAYS, HOURS, MINUTES
+    from monitoring.rollups.refresh import DAYS, HOURS, MINUTES
+    from monitoring.upkeep.partitions import MEASUREMENTS, ensure_partitions
 
     if history.sensors > MOST_SENSORS:
         raise SystemExit(f"{history.sensors} sensors, but {MOST_SENSORS} is the most")

@@ -24,10 +24,10 @@ from multiprocessing.synchronize import Event
 from random import Random
 from typing import Any, NamedTuple
 
+from batches.batch import Message
 from bench import ground
 from bench.history import DAY, LEVELS, MINUTE, History, compare, fill
 from bench.stream import BATCH, TOPIC, Stream, batch_store, store_at_once
-from bridge.batch import Message
 from runner.services import Postgres, Redis
 
 TASK = "monitoring.refresh_rollups"
@@ -91,8 +91,8 @@ class Behind(NamedTuple):
 
 
 def _keep_up(rate: int, sensors: int, seconds: int) -> list[str]:
-    from monitoring.schedule import JOBS
     from monitoring.tasks import refresh_rollups
+    from monitoring.upkeep.schedule import JOBS
 
     (job,) = (job for job in JOBS if job.task == TASK)
     every = job.every

@@ -4,8 +4,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bridge.batch import Batch, Message, time_ordered_id
-from bridge.store import BatchStore, Receipt
+from batches.batch import Batch, Message, time_ordered_id
+from batches.store import BatchStore, Receipt
 
 BATCH = 100
 TOPIC = "iot/measurements"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple, TypeVar
 
-from bridge.batch import MAX_PAYLOAD_BYTES
+from batches.batch import MAX_PAYLOAD_BYTES
 
 T = TypeVar("T")
 

@@ -10,11 +10,12 @@ from typing import NamedTuple
 from celery import Celery
 from redis.exceptions import RedisError
 
-from bridge.batch import Batch
-from bridge.dispatch import send_ingest
-from bridge.failpoints import failpoint
-from bridge.heartbeat import INTERVAL_SECONDS, beat
-from bridge.store import CLAIM_SECONDS, BatchStore, Bridge, NotOwnerError, Receipt, StoreFullError
+from batches.batch import Batch
+from batches.dispatch import send_ingest
+from batches.names import CLAIM_SECONDS, Bridge, Names, NotOwnerError
+from batches.store import BatchStore, Receipt, StoreFullError
+from process.failpoints import failpoint
+from process.heartbeat import INTERVAL_SECONDS, beat
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class HandOver(threading.Thread):
     ) -> None:
         super().__init__(name="hand-over", daemon=True)
         self._store, self._celery, self._bridge, self._heartbeat = store, celery, bridge, heartbeat
+        self._names = Names(store.redis)
         self._on_durable, self._on_forgotten = on_durable, on_forgotten
         self._on_lost_ownership, self._trouble = on_lost_ownership, trouble
         self._on_failed, self._loop_turns = on_failed, loop_turns
@@ -119,7 +121,7 @@ class HandOver(threading.Thread):
     def _do(self, job: "tuple[Batch, bytes] | Forget | CountRedelivered") -> None:
         if isinstance(job, Forget):
             failpoint("bridge.before_forget")
-            self._store.forget_seen(self._bridge)
+            self._names.forget_seen(self._bridge)
             self._on_forgotten()
         elif isinstance(job, CountRedelivered):
             self._store.count_redelivered(job.messages)
@@ -139,7 +141,7 @@ class HandOver(threading.Thread):
         try:
             if now >= self._next_claim:
                 self._next_claim = now + CLAIM_SECONDS / 5
-                self._store.renew_claim(self._bridge)
+                self._names.renew_claim(self._bridge)
             trouble = self._trouble()
             if now >= self._next_beat or trouble != self._said:
                 self._next_beat, self._said = now + INTERVAL_SECONDS, trouble

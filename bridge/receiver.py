@@ -14,21 +14,23 @@ from uuid import UUID, uuid4
 
 from redis.exceptions import RedisError
 
-from bridge.backoff import HELD_SECONDS, Backoff
-from bridge.batch import Batch, Message, time_ordered_id
+from batches.batch import Batch, Message, time_ordered_id
+from batches.dispatch import celery_app
+from batches.names import Bridge, NameHeldError, Names, NotOwnerError
+from batches.store import BatchStore
 from bridge.client import BridgeClient
-from bridge.dispatch import celery_app
-from bridge.failpoints import failpoint
 from bridge.frames import MalformedFrameError
 from bridge.hand_over import CountRedelivered, Forget, HandOver
-from bridge.heartbeat import bridge_process
+from bridge.lines import line
 from bridge.owner import Owner
-from bridge.report import Report, line, readable
 from bridge.settings import BridgeSettings
-from bridge.store import BatchStore, Bridge, NameHeldError, NotOwnerError
 from bridge.subscription import Subscription
 from bridge.tls import HandshakeError, TlsFileError, explain, is_alert
 from bridge.window import Gathering, Window
+from process.backoff import HELD_SECONDS, Backoff
+from process.failpoints import failpoint
+from process.heartbeat import bridge_process
+from process.report import Report, readable
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +49,7 @@ class Receiver:
     def __init__(self, settings: BridgeSettings) -> None:
         self.settings = settings
         self.store = BatchStore.at(settings.redis_url, settings.batches_max_bytes, settings.lease_seconds)
+        self.names = Names(self.store.redis)
         self.subscription = Subscription(settings)
         self.version = settings.address.version or "5"
         self._token = str(Owner.this_process())
@@ -95,10 +98,10 @@ class Receiver:
         wanted = new = f"iot-monitor-{uuid4().hex[:12]}"
         while not self._stopping:
             try:
-                client_id = self.store.take_over(settings.name, wanted, self._token, gone)
+                client_id = self.names.take_over(settings.name, wanted, self._token, gone)
                 window = settings.window if self.version == "5" else min(settings.window, WINDOW_OF_3_1_1)
-                self.window = Window(max(window, settings.window), self.store.seen(client_id))
-                ever = self.store.note_topics(settings.name, settings.topics)
+                self.window = Window(max(window, settings.window), self.names.seen(client_id))
+                ever = self.names.note_topics(settings.name, settings.topics)
                 warning = self.store.durability_warning()
             except (RedisError, OSError) as error:
                 logger.warning("waiting for Redis (REDIS_URL): %s", error)
@@ -146,7 +149,7 @@ class Receiver:
     def _still_owner(self) -> bool:
         """Before a reconnect: two processes with one client id would throw each other out for ever."""
         try:
-            owner = self.store.owner(self.settings.name)
+            owner = self.names.owner(self.settings.name)
         except (RedisError, OSError):
             return True  # Redis will say at the next hand-over
         if owner not in ("", self._token):
@@ -178,7 +181,7 @@ class Receiver:
         self._say_goodbye()
         if not self.hand_over.is_alive():  # else it waits for a Redis that would keep us waiting too
             with contextlib.suppress(RedisError, OSError):
-                self.store.release_claim(self._bridge)
+                self.names.release_claim(self._bridge)
         if not self._exit_code:
             logger.info("bridge stopped (%s)", self._stopping)
 

@@ -6,10 +6,10 @@ from environs import EnvValidationError
 from marshmallow import ValidationError
 from marshmallow.validate import OneOf, Range, Regexp
 
-from bridge import task_broker
+from batches import task_broker
 from bridge.address import MqttAddress
-from bridge.environment import Environment, redis_address
 from bridge.tls import TlsFileError, TlsFiles
+from process.environment import Environment, redis_address
 
 
 class SettingsError(Exception):

@@ -3,9 +3,9 @@
 import logging
 import time
 
-from bridge.backoff import Backoff
-from bridge.report import line
+from bridge.lines import line
 from bridge.settings import BridgeSettings
+from process.backoff import Backoff
 
 logger = logging.getLogger(__name__)
 

@@ -107,7 +107,7 @@ def is_alert(error: OSError) -> bool:
 
 
 def explain(error: OSError) -> tuple[str, str]:
-    """Why there is no TLS: the key of a line of the log (bridge/report.py), and what OpenSSL said.
+    """Why there is no TLS: the key of a line of the log (process/report.py), and what OpenSSL said.
 
     Also for an error after the handshake: in TLS 1.3 a server refuses the client's certificate only then.
     """

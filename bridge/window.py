@@ -4,9 +4,9 @@ import hashlib
 import time
 from collections import deque
 
-from bridge.batch import Message
+from batches.batch import Message
+from batches.names import SEEN_BYTES
 from bridge.frames import Publish
-from bridge.store import SEEN_BYTES
 
 
 class Gathering:

@@ -9,8 +9,8 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection
 from django_celery_beat.schedulers import DatabaseScheduler
 
-from bridge.heartbeat import INTERVAL_SECONDS
-from config.pulse import Pulse
+from monitoring.store import pulse
+from process.heartbeat import INTERVAL_SECONDS
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.pulse = Pulse("beat")
+        self.pulse = pulse("beat")
         self._database_away = self._broker_away = False
         # One connection for all ticks; a health check finds one that the server closed.
         connection.settings_dict["CONN_MAX_AGE"] = None

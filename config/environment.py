@@ -7,7 +7,7 @@
 import os
 from pathlib import Path
 
-from bridge.environment import Environment
+from process.environment import Environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 

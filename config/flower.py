@@ -10,9 +10,9 @@ from logging import ERROR, WARNING, getLogger
 
 from tornado.ioloop import IOLoop, PeriodicCallback
 
-from bridge.heartbeat import INTERVAL_SECONDS
 from config.environment import read_environment
-from config.pulse import Pulse
+from monitoring.store import pulse
+from process.heartbeat import INTERVAL_SECONDS
 
 if password := read_environment().str("FLOWER_PASSWORD", None):
     basic_auth = [f"admin:{password}"]
@@ -35,7 +35,7 @@ def end_between_callbacks() -> None:
 
 
 IOLoop.current().add_callback(end_between_callbacks)
-pulse = Pulse("flower")
-heart = PeriodicCallback(pulse.beat, INTERVAL_SECONDS * 1000)
+own_pulse = pulse("flower")
+heart = PeriodicCallback(own_pulse.beat, INTERVAL_SECONDS * 1000)
 heart.start()
-IOLoop.current().add_callback(pulse.beat)
+IOLoop.current().add_callback(own_pulse.beat)

@@ -6,9 +6,9 @@ from django.core.exceptions import ImproperlyConfigured
 from environs.exceptions import EnvValidationError
 from marshmallow.validate import OneOf, Range, Regexp
 
-from bridge import task_broker
-from bridge.environment import redis_address
+from batches import task_broker
 from config.environment import BASE_DIR, read_environment
+from process.environment import redis_address
 
 env = read_environment()
 

@@ -13,8 +13,8 @@ from billiard.reduction import ForkingPickler
 from celery import bootsteps
 from celery.worker.consumer import Consumer as CeleryConsumer
 
-from bridge.heartbeat import INTERVAL_SECONDS
-from config.pulse import Pulse
+from monitoring.store import pulse
+from process.heartbeat import INTERVAL_SECONDS
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class Heartbeat(bootsteps.StartStopStep):
 
     def __init__(self, consumer: Any, **kwargs: Any) -> None:
         super().__init__(consumer, **kwargs)
-        self.pulse = Pulse("worker")
+        self.pulse = pulse("worker")
         self.entry: Any = None
 
     def start(self, consumer: Any) -> None:

@@ -1,6 +1,6 @@
 """Is the process of this container at its work? Exit code 0; or 1 and a line that says why not.
 
-    python -SE deploy/healthcheck.py beat worker    it renews its heartbeat in Redis (bridge/heartbeat.py)
+    python -SE deploy/healthcheck.py beat worker    it renews its heartbeat in Redis (process/heartbeat.py)
     python -SE deploy/healthcheck.py http 8000      it answers HTTP, with whatever but a server error
 
 Speaks over sockets of its own: importing a client for Redis costs six times what all of this costs, and
@@ -39,7 +39,7 @@ def beats(process: str) -> None:
 
 
 def given(name: str) -> str:
-    """A variable as bridge/environment.py reads it: the file that NAME_FILE names comes first."""
+    """A variable as process/environment.py reads it: the file that NAME_FILE names comes first."""
     file = os.environ.get(f"{name}_FILE")
     return (Path(file).read_text() if file else os.environ.get(name, "")).strip()
 

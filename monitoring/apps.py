@@ -7,6 +7,7 @@ class MonitoringConfig(AppConfig):
     verbose_name = "Monitoring"
 
     def ready(self) -> None:
-        from monitoring import checks, schedule  # noqa: F401 -- checks register themselves
+        from monitoring import checks  # noqa: F401 -- checks register themselves
+        from monitoring.upkeep import schedule
 
         post_migrate.connect(schedule.make_schedule, sender=self)

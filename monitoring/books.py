@@ -14,24 +14,20 @@ read() gives, for the API, the admin and the metrics:
 
 import time
 from datetime import UTC, datetime
-from functools import cache
 from typing import TypedDict
 
-from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Sum
 from redis import Redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
-from bridge.heartbeat import is_beating
-from bridge.store import BatchStore
+from batches.store import BatchStore
+from monitoring import locks
 from monitoring.models import Correction, IngestBatch, RejectedTally
 from monitoring.models.ledger import Sums
 from monitoring.models.rejected import Seen
+from monitoring.store import batch_store
+from process.heartbeat import is_beating
 
-# One correction at a time: pg_advisory_xact_lock.
-CORRECTION_LOCK = 0x696F7409
 PROCESSES = ("bridge", "worker", "beat", "web")
 
 
@@ -53,22 +49,9 @@ class Books(TypedDict):
     processes: dict[str, bool]
 
 
-def web_store() -> BatchStore:
-    """The batch store for whoever answers a request: one connection pool a process, few retries."""
-    return _store(settings.REDIS_URL, settings.BATCHES_MAX_BYTES)
-
-
-@cache
-def _store(url: str, max_bytes: int) -> BatchStore:
-    redis = Redis.from_url(
-        url, socket_timeout=5, socket_connect_timeout=2, socket_keepalive=True, retry=Retry(NoBackoff(), 1)
-    )
-    return BatchStore(redis, max_bytes)
-
-
 def oldest_pending(store: BatchStore | None = None) -> datetime | None:
     """When the oldest batch was handed over that is not known to be done; None where nothing is pending."""
-    oldest = (store or web_store()).figures().oldest_pending
+    oldest = (store or batch_store()).figures().oldest_pending
     return None if oldest is None else datetime.fromtimestamp(oldest, UTC)
 
 
@@ -128,7 +111,7 @@ def correct(store: BatchStore, reason: str) -> Correction | None:
     """
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [CORRECTION_LOCK])
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [locks.CORRECT])
         messages = missing(store)
         if messages is None:
             raise NotAtRest

@@ -7,8 +7,8 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
-from monitoring.partitions import MOST
-from monitoring.retention import TABLES, Kept
+from monitoring.upkeep.partitions import MOST
+from monitoring.upkeep.tables import TABLES, Kept
 
 # The shortest period of each width: the one of which a span of time needs most.
 DAYS = {"day": 1, "week": 7, "month": 28, "year": 365}

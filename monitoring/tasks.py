@@ -12,15 +12,17 @@ from celery import current_app, shared_task
 from django.conf import settings
 from kombu import Queue
 
-from bridge.dispatch import INGEST_QUEUE, INGEST_TASK
-from bridge.report import Report, line
-from bridge.store import BatchStore
-from monitoring import books, ledger, removal, retention
+from batches.dispatch import INGEST_QUEUE, INGEST_TASK
+from monitoring import books
 from monitoring.ingest import Attempt, ingest
+from monitoring.ingest.lines import line
 from monitoring.models import IngestBatch
-from monitoring.partitions import ensure_partitions
-from monitoring.pieces import TimeShare
-from monitoring.rollups import Refreshed, refresh
+from monitoring.rollups.refresh import Refreshed, refresh
+from monitoring.store import batch_store
+from monitoring.upkeep import dropping, expiring, folding, removal
+from monitoring.upkeep.partitions import ensure_partitions
+from monitoring.upkeep.pieces import TimeShare
+from process.report import Report
 
 logger = logging.getLogger(__name__)
 
@@ -29,12 +31,6 @@ RESEND_AT_ONCE = 100
 REFRESH_SECONDS = 8
 # What a run of a job that works in pieces may take of a worker; what is left waits for the next run.
 SHARE_SECONDS = 10
-
-
-@cache
-def batch_store() -> BatchStore:
-    """This process's connection to the batch store."""
-    return BatchStore.at(settings.REDIS_URL, settings.BATCHES_MAX_BYTES, settings.BATCH_LEASE_SECONDS)
 
 
 @shared_task(name=INGEST_TASK)
@@ -102,13 +98,13 @@ def refresh_rollups() -> dict[str, int]:
 @shared_task(name="monitoring.drop_partitions")
 def drop_partitions() -> list[str]:
     """Drops the partitions that have been kept long enough; returns their names."""
-    return [partition.name for partition in retention.drop_partitions()]
+    return [partition.name for partition in dropping.drop_partitions()]
 
 
 @shared_task(name="monitoring.delete_expired")
 def delete_expired() -> dict[str, int]:
     """Deletes rows that go before their partition, and old rejected messages; returns how many."""
-    return _told("expired", retention.delete_expired(TimeShare(SHARE_SECONDS)))
+    return _told("expired", expiring.delete_expired(TimeShare(SHARE_SECONDS)))
 
 
 @shared_task(name=removal.TASK)
@@ -120,7 +116,7 @@ def remove_sensors() -> dict[str, int]:
 @shared_task(name="monitoring.fold_ledger")
 def fold_ledger() -> dict[str, int]:
     """Counts the ledger's rows into totals, and deletes them after 7 days; returns how many."""
-    return ledger.fold(TimeShare(SHARE_SECONDS), books.oldest_pending(batch_store()))
+    return folding.fold(TimeShare(SHARE_SECONDS), books.oldest_pending(batch_store()))
 
 
 def _told(what: str, counts: dict[str, int]) -> dict[str, int]:

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.conf import settings
 
-from bridge.store import BatchStore
+from batches.store import BatchStore
 from monitoring.models import Sensor
-from monitoring.partitions import ensure_partitions
+from monitoring.upkeep.partitions import ensure_partitions
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from bridge.batch import Batch, Message, time_ordered_id
-from bridge.store import BatchStore, Figures, Receipt
+from batches.batch import Batch, Message, time_ordered_id
+from batches.store import BatchStore, Figures, Receipt
 from monitoring import books
 from monitoring.ingest import ingest
 from monitoring.management.commands import correct_books
@@ -42,7 +42,7 @@ def correct(reason: str = "restored the dump of 3 May") -> str:
 
 @pytest.fixture(autouse=True)
 def the_same_redis(store: BatchStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(books, "web_store", lambda: store)
+    monkeypatch.setattr(correct_books, "batch_store", lambda: store)
 
 
 def test_an_older_database_has_forgotten_messages(store: BatchStore, sensors: dict[int, Sensor]) -> None:
@@ -108,6 +108,6 @@ def test_a_reason_is_a_line(store: BatchStore, db: None, reason: str) -> None:
 
 
 def test_redis_is_away(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(books, "web_store", lambda: books._store("redis://127.0.0.1:1/0", 1))
+    monkeypatch.setattr(correct_books, "batch_store", lambda: BatchStore.at("redis://127.0.0.1:1/0", 1))
     with pytest.raises(CommandError, match=r"REDIS_URL: .*Connection refused"):
         correct()

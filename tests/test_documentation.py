@@ -27,7 +27,7 @@ CODE = sorted(
         *PROJECT.glob("*.py"),
         *(
             path
-            for folder in ("bridge", "config", "deploy", "monitoring", "runner")
+            for folder in ("batches", "bridge", "config", "deploy", "monitoring", "process", "runner")
             for path in PROJECT.glob(f"{folder}/**/*.py")
         ),
     )
@@ -60,7 +60,7 @@ DIFFERENT_IN_MAKE_RUN = {"API_PUBLIC_READ", "MQTT_LISTEN"}
 # Where a name is not written out, so that this test cannot see it: each was looked at. What they read is
 # named by a literal elsewhere.
 NAMED_ELSEWHERE = {
-    "bridge/environment.py": "NAME_FILE of every variable",
+    "process/environment.py": "NAME_FILE of every variable",
     "deploy/credentials.py": "make: password, secret, setting",
     "deploy/healthcheck.py": "given: REDIS_URL, BRIDGE_NAME",
     "deploy/test/installation.py": "what every command may inherit: PATH and the like",

@@ -8,7 +8,7 @@ from django.contrib.auth import authenticate, get_user_model
 from django.core.management import call_command
 
 from monitoring.models import Sensor
-from monitoring.partitions import existing
+from monitoring.upkeep.partitions import existing
 
 pytestmark = pytest.mark.django_db
 

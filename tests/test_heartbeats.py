@@ -8,16 +8,16 @@ import sys
 import time
 from pathlib import Path
 
-from bridge.heartbeat import is_beating, trouble
-from bridge.store import BatchStore
-from config.pulse import Pulse
+from batches.store import BatchStore
 from monitoring.books import processes
+from monitoring.store import pulse
+from process.heartbeat import is_beating, trouble
 
 PROJECT = Path(__file__).parents[1]
 
 
 def test_a_pulse_is_of_the_kind_and_of_the_process(store: BatchStore) -> None:
-    Pulse("worker").beat()
+    pulse("worker").beat()
     assert processes(store.redis) == {"bridge": False, "worker": True, "beat": False, "web": False}
     assert trouble(store.redis, "worker") == ""
     store.redis.delete("iot:heartbeat:worker")

@@ -9,11 +9,11 @@ from django.db import OperationalError
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from redis import Redis
 
-from bridge.heartbeat import is_beating
-from bridge.store import BatchStore
+from batches.store import BatchStore
 from config.beat import WAIT_SECONDS, Scheduler
 from config.celery import app
-from monitoring.schedule import JOBS, make_schedule
+from monitoring.upkeep.schedule import JOBS, make_schedule
+from process.heartbeat import is_beating
 
 pytestmark = pytest.mark.django_db
 

@@ -7,8 +7,14 @@ import pytest
 from django.db import IntegrityError, connection
 
 from monitoring.models import Measurement, Sensor
-from monitoring.partitions import Span, TooManyPartitionsError, ensure_partitions, existing, period_around
-from monitoring.rollups import MINUTES
+from monitoring.rollups.refresh import MINUTES
+from monitoring.upkeep.partitions import (
+    Span,
+    TooManyPartitionsError,
+    ensure_partitions,
+    existing,
+    period_around,
+)
 
 pytestmark = pytest.mark.django_db
 

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from monitoring.admin import ages
 from monitoring.admin.column import column, unbroken
-from monitoring.admin.reading import ReadOnlyAdmin, TimeRange, time_range
+from monitoring.admin.read_only import ReadOnlyAdmin, TimeRange, time_range
 from monitoring.models import Correction, IngestBatch
 
 

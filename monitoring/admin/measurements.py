@@ -9,7 +9,7 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
 from monitoring.admin import ages
 from monitoring.admin.column import column, unbroken
-from monitoring.admin.reading import ReadOnlyAdmin, TimeRange, time_range
+from monitoring.admin.read_only import ReadOnlyAdmin, TimeRange, time_range
 from monitoring.models import Measurement
 
 SENSOR = "sensor__id__exact"

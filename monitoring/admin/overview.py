@@ -1,22 +1,19 @@
 """The tiles of the admin's first page: is anything coming in, is anything stuck, was anything refused."""
 
 from datetime import timedelta
-from functools import cache
 from typing import Any, NamedTuple
 
-from django.conf import settings
 from django.db.models import Sum
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from redis import Redis
 from redis.exceptions import RedisError
 
-from bridge.heartbeat import is_beating
-from bridge.store import BatchStore
 from monitoring import books
 from monitoring.models import IngestBatch, RejectedTally, Sensor
+from monitoring.store import glance
+from process.heartbeat import is_beating
 
 PROCESSES = ("bridge", "worker", "beat")
 
@@ -69,9 +66,9 @@ def _from_database() -> list[Tile]:
 def _from_redis() -> list[Tile]:
     ledger = reverse("admin:monitoring_ingestbatch_changelist")
     try:
-        store = BatchStore(_redis(), settings.BATCHES_MAX_BYTES)
+        store = glance()
         figures, missing = store.figures(), books.missing(store)
-        silent = [name for name in PROCESSES if not is_beating(_redis(), name)]
+        silent = [name for name in PROCESSES if not is_beating(store.redis, name)]
     except RedisError:
         return [Tile(_("Pending"), "?", _("Redis does not answer"), ledger, True)]
     oldest = (timezone.now().timestamp() - figures.oldest_pending) if figures.oldest_pending else 0
@@ -99,9 +96,3 @@ def _missing(messages: int | None) -> Tile:
             _("handed over, not in the ledger") if messages > 0 else _("in the ledger, not counted by Redis")
         )
     return Tile(_("Missing"), f"{abs(messages):,}", note, corrections, messages != 0)
-
-
-@cache
-def _redis() -> Redis:
-    """Short timeouts: a page must not wait for it."""
-    return Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1)

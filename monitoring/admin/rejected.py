@@ -18,7 +18,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 from monitoring.admin import ages
 from monitoring.admin.column import column, fixed_width, unbroken
 from monitoring.admin.payload import as_escaped, as_hex, as_text, preview
-from monitoring.admin.reading import ReadOnlyAdmin, TimeRange, time_range
+from monitoring.admin.read_only import ReadOnlyAdmin, TimeRange, time_range
 from monitoring.decoders.codes import MEANINGS, Code
 from monitoring.models import RejectedMessage, RejectedTally
 

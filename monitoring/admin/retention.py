@@ -11,11 +11,11 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from monitoring import removal, retention
 from monitoring.admin.column import column, unbroken
-from monitoring.admin.reading import ReadOnlyAdmin, TimeRange, time_range
+from monitoring.admin.read_only import ReadOnlyAdmin, TimeRange, time_range
 from monitoring.models import RetentionRun
-from monitoring.retention import Partition, State
+from monitoring.upkeep import removal
+from monitoring.upkeep.tables import TABLES, Partition, State, partitions
 
 
 class Line(NamedTuple):
@@ -42,7 +42,7 @@ class RetentionRunAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         now = timezone.now()
-        tables = [retention.partitions(kept) for kept in retention.TABLES]
+        tables = [partitions(kept) for kept in TABLES]
         context = {
             "title": gettext("Retention"),
             "tables": [
@@ -56,7 +56,7 @@ class RetentionRunAdmin(ReadOnlyAdmin):
                     "due": sum(part.is_due(now) for part in parts),
                     "due_size": filesizeformat(sum(part.bytes for part in parts if part.is_due(now))),
                 }
-                for kept, parts in zip(retention.TABLES, tables, strict=True)
+                for kept, parts in zip(TABLES, tables, strict=True)
             ],
             "leaving": removal.requested(20),
         }

@@ -19,7 +19,7 @@ from monitoring.admin import ages
 from monitoring.admin.column import column
 from monitoring.models import Sensor
 from monitoring.models.sensor import SensorQuerySet
-from monitoring.removal import Belongings, belongings, request_removal
+from monitoring.upkeep.removal import Belongings, belongings, request_removal
 
 # Sensors that a confirmation says in detail what goes with.
 MOST_SHOWN = 50
@@ -65,7 +65,7 @@ class WithLatest(ChangeList):  # type: ignore[misc]
 
 @admin.register(Sensor)
 class SensorAdmin(ModelAdmin):  # type: ignore[misc]
-    """Deleting one says what goes with it, and leaves the work to a job (monitoring.removal)."""
+    """Deleting one says what goes with it, and leaves the work to a job (monitoring.upkeep.removal)."""
 
     list_display = ("id", "name", "kind", "unit", "location", "is_active", "last_value", "last_seen")
     list_display_links = ("id", "name")

@@ -20,7 +20,7 @@ from rest_framework.exceptions import APIException
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from bridge.store import StoreFullError
+from batches.store import StoreFullError
 
 logger = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 5

@@ -3,23 +3,14 @@
 import logging
 
 import redis
-from django.conf import settings
 from django.db import connections
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
-from bridge.store import BatchStore
 from monitoring import books
+from monitoring.store import glance
 
 logger = logging.getLogger(__name__)
 CHECK_SECONDS = 2
-
-
-def _redis() -> "redis.Redis":
-    return redis.Redis.from_url(
-        settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0)
-    )
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
@@ -33,11 +24,11 @@ def readyz(request: HttpRequest) -> JsonResponse:
     processes: dict[str, bool] = {}
     checks = {"database": _database(), "redis": "ok"}
     try:
-        with _redis() as client:
-            client.ping()
-            processes = books.processes(client)
-            if warning := BatchStore(client, settings.BATCHES_MAX_BYTES).durability_warning():
-                warnings.append(warning)
+        store = glance()
+        store.redis.ping()
+        processes = books.processes(store.redis)
+        if warning := store.durability_warning():
+            warnings.append(warning)
     except (redis.RedisError, OSError) as error:
         logger.warning("not ready: Redis: %s", error)
         checks["redis"] = f"does not answer ({type(error).__name__})"

@@ -12,13 +12,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from bridge.batch import Batch, Message, time_ordered_id
-from bridge.dispatch import send_ingest
-from bridge.store import IdempotencyKeyReusedError, Receipt
-from monitoring import books
+from batches.batch import Batch, Message, time_ordered_id
+from batches.dispatch import send_ingest
+from batches.store import IdempotencyKeyReusedError, Receipt
 from monitoring.api.errors import TooLargeError, UnprocessableError
+from monitoring.api.lists import LINK, list_measurements
 from monitoring.api.query import MeasurementsQuery
-from monitoring.api.reading import LINK, list_measurements
 from monitoring.api.serializers import (
     AcceptedSerializer,
     DetailSerializer,
@@ -26,6 +25,7 @@ from monitoring.api.serializers import (
     RefusedSerializer,
 )
 from monitoring.decoders import MAX_PAYLOAD_BYTES, Refusal, decode
+from monitoring.store import batch_store
 
 SOURCE = TOPIC = "http"
 MAX_KEY_CHARS = 255
@@ -145,7 +145,7 @@ def _hand_over(body: bytes, key: str | None, user_id: str) -> UUID:
         said = hashlib.sha256(body).hexdigest()
         receipt = Receipt(f"http:{user_id}:{digest}", said, KEY_SECONDS, once=True)
     try:
-        standing = books.web_store().hand_over(batch, receipt)
+        standing = batch_store().hand_over(batch, receipt)
     except IdempotencyKeyReusedError:
         raise UnprocessableError("This Idempotency-Key was used with another body before.") from None
     if standing == batch.id:

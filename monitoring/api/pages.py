@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from bridge.batch import to_datetime
+from batches.batch import to_datetime
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000

@@ -12,9 +12,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from monitoring.api.errors import ConflictError
+from monitoring.api.lists import LINK
 from monitoring.api.pages import Cursor, page
 from monitoring.api.query import PageQuery
-from monitoring.api.reading import LINK
 from monitoring.api.serializers import (
     DetailSerializer,
     NewSensorSerializer,
@@ -25,7 +25,7 @@ from monitoring.api.serializers import (
 from monitoring.decoders.limits import MAX_SENSOR_ID
 from monitoring.models import Sensor
 from monitoring.models.sensor import SensorQuerySet
-from monitoring.removal import belongings, request_removal
+from monitoring.upkeep.removal import belongings, request_removal
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SENSORS = {"serializer": SensorSerializer, "cursor": lambda sensor: Cursor(_EPOCH, sensor.pk)}

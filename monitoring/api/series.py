@@ -12,12 +12,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from monitoring import series
 from monitoring.api.query import SpanQuery
 from monitoring.api.serializers import DetailSerializer
 from monitoring.decoders.limits import MAX_SENSOR_ID
 from monitoring.models import Sensor
-from monitoring.partitions import Span
+from monitoring.rollups import series
+from monitoring.upkeep.partitions import Span
 
 DEFAULT_POINTS = 500
 MAX_POINTS = 2000

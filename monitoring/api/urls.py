@@ -4,13 +4,13 @@ from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from monitoring.api import schema  # noqa: F401 -- registers itself
-from monitoring.api.auth import Login, Logout, LogoutAll
 from monitoring.api.errors import unknown_path
 from monitoring.api.export import Export
+from monitoring.api.lists import LastOfSensor, MeasurementsOfSensor, Pipeline
 from monitoring.api.measurements import Measurements
-from monitoring.api.reading import LastOfSensor, MeasurementsOfSensor, Pipeline
 from monitoring.api.sensors import OneSensor, Sensors
 from monitoring.api.series import SeriesOfSensor, SeriesOfSensors
+from monitoring.api.tokens import Login, Logout, LogoutAll
 
 monitoring = [
     path("sensors/", Sensors.as_view()),

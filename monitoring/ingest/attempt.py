@@ -7,13 +7,13 @@ from uuid import UUID
 
 from django.db import connection
 
-from bridge.batch import Batch
-from bridge.failpoints import failpoint
-from bridge.store import BatchStore, Claim
+from batches.batch import Batch
+from batches.store import BatchStore, Claim
 from monitoring.ingest import known_partitions
 from monitoring.ingest.passing import is_passing
 from monitoring.ingest.ways import at_once, carefully, one_by_one
 from monitoring.models import IngestBatch
+from process.failpoints import failpoint
 
 logger = logging.getLogger(__name__)
 

@@ -3,11 +3,11 @@
 from collections.abc import Collection, Iterable
 from datetime import datetime
 
-from bridge.batch import to_datetime
+from batches.batch import to_datetime
 from monitoring.decoders import MAX_CLOCK_AHEAD, Reading
 from monitoring.ingest.progress import Progress
 from monitoring.ingest.settle import Decoded
-from monitoring.partitions import Span, ensure_partitions, existing
+from monitoring.upkeep.partitions import Span, ensure_partitions, existing
 
 
 class _Known:

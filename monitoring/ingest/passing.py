@@ -4,7 +4,7 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from django.db import Error, InterfaceError
 from redis.exceptions import RedisError
 
-from monitoring.partitions import PartitionLeavingError, TooManyPartitionsError
+from monitoring.upkeep.partitions import PartitionLeavingError, TooManyPartitionsError
 
 # Connection, rollback (deadlock), resources (disk, memory), object not in the right state (locks),
 # operator (shutdown, time-out).

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from django.conf import settings
 
-from bridge.batch import Batch, to_datetime
+from batches.batch import Batch, to_datetime
 from monitoring.decoders import Refusal
 from monitoring.models import IngestBatch, RejectedMessage
 from monitoring.models.retention import oldest_taken

@@ -5,7 +5,7 @@ from datetime import timedelta
 import msgspec
 from django.conf import settings
 
-from bridge.batch import Message, to_datetime
+from batches.batch import Message, to_datetime
 from monitoring.decoders import Code, Reading, Refusal, check
 from monitoring.decoders.reading import storable
 from monitoring.ingest.progress import Progress

@@ -5,16 +5,16 @@ from collections.abc import Callable, Iterable
 
 from django.db import Error, connection, transaction
 
-from bridge.batch import Batch, Message
-from bridge.failpoints import failpoint
-from bridge.store import BatchStore
-from monitoring.decoders import Code, Reading, Refusal, decode
+from batches.batch import Batch, Message
+from batches.store import BatchStore
+from monitoring.decoders import Code, Reading, Refusal, for_topic
 from monitoring.decoders.reading import storable
 from monitoring.ingest import known_partitions
 from monitoring.ingest.passing import BusyError, is_passing
 from monitoring.ingest.progress import Progress
 from monitoring.ingest.settle import Decoded, settle
 from monitoring.models import IngestBatch
+from process.failpoints import failpoint
 
 _CHECK_VIOLATION = "23514"
 
@@ -96,7 +96,7 @@ def carefully(store: BatchStore, batch: Batch) -> IngestBatch | None:
 
 def _decode(message: Message) -> list[Reading | Refusal]:
     failpoint("ingest.message", message.payload)
-    return decode(message.payload, message.length)
+    return for_topic(message.topic)(message.payload, message.length)
 
 
 def _failure(message: Message, error: Exception) -> Refusal:

@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 # Partitioned by time, which Django's schema editor does not know. Two B-trees a row and no more.
 # No default partition: rows in it would block making the right one. Partitions themselves are made
-# by monitoring.partitions. A sequence rather than an identity column, which PostgreSQL knows on
+# by monitoring.upkeep.partitions. A sequence rather than an identity column, which PostgreSQL knows on
 # partitioned tables from 17 on only.
 MEASUREMENT = """
 CREATE SEQUENCE monitoring_measurement_id_seq;

@@ -106,7 +106,7 @@ class IngestBatch(models.Model):
     touched_sensors = ArrayField(models.BigIntegerField(), null=True)
     touched_minutes = ArrayField(models.IntegerField(), null=True)
 
-    # Whether it stands in IngestTotal too (monitoring.ledger).
+    # Whether it stands in IngestTotal too (monitoring.upkeep.folding).
     counted = models.BooleanField(_("counted"), default=False, db_default=False, editable=False)
 
     objects = IngestBatchQuerySet.as_manager()

@@ -44,7 +44,7 @@ class MeasurementQuerySet(models.QuerySet["Measurement"]):
         In the order given: a reading whose key is free is stored; a timed one whose key holds the same
         value and unit is a duplicate, with another value or unit a conflict; one that is not timed takes
         the next free microsecond, once all the others have been settled. Whatever is stored already is
-        never changed. Partitions must be there (monitoring.partitions).
+        never changed. Partitions must be there (monitoring.upkeep.partitions).
 
         This is COPY into a temporary table and two statements, rather than two queries a reading: 104,000
         rows a second instead of 2,000 (docs/decisions/0002-sql-behind-the-queryset.md). A test holds it

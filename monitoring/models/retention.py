@@ -88,7 +88,7 @@ class GoneSpanQuerySet(models.QuerySet["GoneSpan"]):
         """Adds [start, until) to what has gone of a sensor, or of all (0).
 
         Call it in the transaction that takes the rows away, or before it, once a refresh has taken what
-        is pending there (monitoring.rollups.refresh_span) and while that keeps other refreshes out.
+        is pending there (monitoring.rollups.refresh.refresh_span) and while that keeps other refreshes out.
         """
         with connection.cursor() as cursor:
             cursor.execute(_WIDEN, [sensor_id, start, until])

@@ -13,7 +13,7 @@ class Rollup(models.Model):
 
     Its identity, and PostgreSQL's primary key, is (sensor, start); nothing needs another. Django
     knows it so too, since a single field would let save() write over another sensor's bucket. The
-    admin refuses such keys and lists none of these. Written by monitoring.rollups alone.
+    admin refuses such keys and lists none of these. Written by monitoring.rollups.refresh alone.
     """
 
     pk = models.CompositePrimaryKey("sensor", "start")
@@ -28,7 +28,7 @@ class Rollup(models.Model):
     )
     start = models.DateTimeField(_("start"))
     count = models.PositiveBigIntegerField(_("count"))
-    # Infinite or NaN where the values are beyond what can be added up: see monitoring.rollups.
+    # Infinite or NaN where the values are beyond what can be added up: see monitoring.rollups.refresh.
     sum = models.FloatField(_("sum"))
     min = models.FloatField(_("minimum"))
     max = models.FloatField(_("maximum"))
@@ -57,7 +57,7 @@ class HourRollup(Rollup):
 
 
 class DayRollup(Rollup):
-    """A day of UTC; days of other zones are put together from hours (monitoring.series)."""
+    """A day of UTC; days of other zones are put together from hours (monitoring.rollups.series)."""
 
     class Meta:
         db_table = "monitoring_rollup_day"

@@ -7,7 +7,7 @@ from enum import StrEnum
 from heapq import heappop, heappush
 
 from monitoring.decoders import Code
-from monitoring.decoders.examples import load
+from monitoring.decoders.json.examples import load
 
 from .boards import measure, probes
 

@@ -19,13 +19,13 @@ from uuid import UUID
 from django.conf import settings
 from django.db import Error, transaction
 
-from bridge.batch import time_ordered_id
+from batches.batch import time_ordered_id
 from monitoring.decoders import MAX_CLOCK_AHEAD, Code
 from monitoring.models import IngestBatch, Measurement, Sensor
 from monitoring.models.measurement_queryset import Incoming
 from monitoring.models.retention import oldest_taken
-from monitoring.partitions import ensure_partitions, existing
 from monitoring.transfer.lines_in import Fault, Row
+from monitoring.upkeep.partitions import ensure_partitions, existing
 
 SOURCE = "import"
 _ATTEMPTS = 3

@@ -9,7 +9,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from monitoring.admin import reading
+from monitoring.admin import read_only
 
 MEASUREMENTS = reverse("admin:monitoring_measurement_changelist")
 
@@ -67,7 +67,7 @@ def test_neither_the_order_nor_other_columns_can_be_asked_for(admin: Client, dat
 
 
 def test_pages_end(admin: Client, data: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "MOST_PAGES", 2)
+    monkeypatch.setattr(read_only, "MOST_PAGES", 2)
     assert "filter by time" in admin.get(MEASUREMENTS, {"p": 2}).content.decode()
     assert admin.get(MEASUREMENTS, {"p": 3}).status_code == 302
     assert len(rows(admin, {"all": ""})) == 50

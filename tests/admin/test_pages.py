@@ -11,8 +11,8 @@ from django.urls import reverse
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, PeriodicTask
 from knox.models import AuthToken
 
-from bridge.batch import Batch, Message, time_ordered_id
-from bridge.store import BatchStore, Receipt
+from batches.batch import Batch, Message, time_ordered_id
+from batches.store import BatchStore, Receipt
 from monitoring.models import Measurement, RejectedMessage, Sensor
 
 MODELS = sorted(django_admin.site._registry, key=lambda model: model._meta.label)
@@ -57,11 +57,9 @@ def test_nothing_is_shown_to_strangers(client: Client, data: datetime) -> None:
 
 
 def test_it_works_while_redis_is_away(admin: Client, data: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
-    from redis import Redis
-
     from monitoring.admin import overview
 
-    monkeypatch.setattr(overview, "_redis", lambda: Redis(port=1))
+    monkeypatch.setattr(overview, "glance", lambda: BatchStore.at("redis://127.0.0.1:1/0", 1))
     assert "Redis does not answer" in admin.get(reverse("admin:index")).content.decode()
 
 

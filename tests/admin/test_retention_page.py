@@ -6,7 +6,7 @@ from django.test import Client
 from django.urls import reverse
 
 from monitoring.models import RetentionRun, Sensor
-from monitoring.partitions import ensure_partitions, existing
+from monitoring.upkeep.partitions import ensure_partitions, existing
 
 PAGE = reverse("admin:monitoring_retentionrun_changelist")
 SENSORS = reverse("admin:monitoring_sensor_changelist")

@@ -9,8 +9,8 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from rest_framework.test import APIClient
 
-from bridge import heartbeat
-from bridge.store import BatchStore
+from batches.store import BatchStore
+from process import heartbeat
 from tests.api.conftest import API
 from tests.api.test_sending import post
 

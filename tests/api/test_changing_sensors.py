@@ -9,11 +9,11 @@ from celery import Celery
 from django.db import connection
 from rest_framework.test import APIClient
 
-from bridge.store import BatchStore
-from monitoring import removal
+from batches.store import BatchStore
 from monitoring.models import Measurement, Sensor
-from monitoring.pieces import TimeShare
-from monitoring.removal import remove_sensors
+from monitoring.upkeep import removal
+from monitoring.upkeep.pieces import TimeShare
+from monitoring.upkeep.removal import remove_sensors
 from tests.api.conftest import API
 
 SENSORS = API + "sensors/"

@@ -14,8 +14,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
+from monitoring.api.lists import newest, newest_of
 from monitoring.api.pages import Cursor
-from monitoring.api.reading import newest, newest_of
 from monitoring.models import Sensor
 from tests.api.conftest import API, NOON
 

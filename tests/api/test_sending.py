@@ -7,8 +7,8 @@ from uuid import UUID
 import pytest
 from rest_framework.test import APIClient
 
-from bridge.batch import Batch
-from bridge.store import BatchStore
+from batches.batch import Batch
+from batches.store import BatchStore
 from monitoring.api import measurements
 from tests.api.conftest import API
 

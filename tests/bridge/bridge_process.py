@@ -10,8 +10,8 @@ from uuid import UUID
 
 from scripted_broker import DEADLINE_SECONDS, until
 
-from bridge.batch import Batch, Message
-from bridge.store import BatchStore
+from batches.batch import Batch, Message
+from batches.store import BatchStore
 
 # What the tests set themselves; the rest of the environment is the tester's.
 _OURS = ("MQTT_", "BRIDGE_", "BATCHES_", "LOG_LEVEL", "LANGUAGE_CODE", "FAILPOINTS", "REDIS_URL")

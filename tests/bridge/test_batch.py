@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import bridge.batch
-from bridge.batch import Batch, Message, time_ordered_id, to_datetime
+import batches.batch
+from batches.batch import Batch, Message, time_ordered_id, to_datetime
 
 MESSAGES = st.builds(
     lambda moment, topic, payload, retained: Message(moment, topic, payload, retained),
@@ -50,7 +50,7 @@ def test_it_handles_a_body_of_another_format(body: bytes) -> None:
 
 def test_its_id_is_of_version_7_and_grows(monkeypatch: pytest.MonkeyPatch) -> None:
     moment = [1_800_000_000_000_000_000]
-    monkeypatch.setattr(bridge.batch.time, "time_ns", lambda: moment[0])
+    monkeypatch.setattr(batches.batch.time, "time_ns", lambda: moment[0])
     ids = []
     for _ in range(200):
         moment[0] += 1_000_000

@@ -5,7 +5,7 @@ from itertools import pairwise
 from bridge_process import Start, handed_over, messages, payloads
 from scripted_broker import Connection, ScriptedBroker, publish_frame, until
 
-from bridge.store import BatchStore
+from batches.store import BatchStore
 
 
 def connect(start: Start, broker: ScriptedBroker, **environment: str) -> Connection:

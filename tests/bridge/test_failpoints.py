@@ -9,8 +9,8 @@ import pytest
 from bridge_process import Start, payloads
 from scripted_broker import PersistentBroker, until
 
-from bridge.failpoints import FailpointError, arm
-from bridge.store import BatchStore
+from batches.store import BatchStore
+from process.failpoints import FailpointError, arm
 from runner.services import Broker
 
 STEPS = [

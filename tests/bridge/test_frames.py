@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted_broker import publish_frame, variable_length
 
-from bridge.batch import MAX_PAYLOAD_BYTES
+from batches.batch import MAX_PAYLOAD_BYTES
 from bridge.frames import Frames, MalformedFrameError, Publish
 
 # Content type, user properties, subscription identifier: what brokers pass on.

@@ -13,20 +13,13 @@ from redis.exceptions import ReadOnlyError
 from scripted_broker import ScriptedBroker, until
 
 import bridge.hand_over
-from bridge.batch import Batch, Message, time_ordered_id
-from bridge.dispatch import celery_app, send_ingest
+from batches.batch import Batch, Message, time_ordered_id
+from batches.dispatch import celery_app, send_ingest
+from batches.names import CLAIM_SECONDS, Bridge, NameHeldError, Names, NotOwnerError
+from batches.store import BatchStore, Receipt, StoreFullError
 from bridge.hand_over import HandOver
-from bridge.heartbeat import is_beating
 from bridge.owner import Owner, _started
-from bridge.store import (
-    CLAIM_SECONDS,
-    BatchStore,
-    Bridge,
-    NameHeldError,
-    NotOwnerError,
-    Receipt,
-    StoreFullError,
-)
+from process.heartbeat import is_beating
 from runner.services import Redis
 
 
@@ -35,40 +28,44 @@ def batch(*payloads: bytes) -> Batch:
 
 
 def test_it_counts_once_under_one_id(store: BatchStore) -> None:
-    name = Bridge("b", store.take_over("b", "client", "token"), "token", seen=b"0123456789", window=10)
+    name = Bridge(
+        "b", Names(store.redis).take_over("b", "client", "token"), "token", seen=b"0123456789", window=10
+    )
     one = batch(b"a", b"b")
     for _ in range(3):
         assert store.hand_over(one, Receipt("bridge:b", ""), name) == one.id
     figures = store.figures()
     assert (figures.handed_over, figures.pending_messages, figures.pending_batches) == (2, 2, 1)
-    assert store.seen("client") == b"0123456789"
+    assert Names(store.redis).seen("client") == b"0123456789"
 
 
 def test_it_remembers_as_many_messages_as_the_window(store: BatchStore) -> None:
-    claim = Bridge("b", store.take_over("b", "client", "token"), "token", window=10)
+    claim = Bridge("b", Names(store.redis).take_over("b", "client", "token"), "token", window=10)
     for number in range(20):
         seen = b"".join(b"%10d" % (number * 3 + place) for place in range(3))
         store.hand_over(batch(b"x"), Receipt("bridge:b", ""), claim._replace(seen=seen))
-    remembered = store.seen("client")
+    remembered = Names(store.redis).seen("client")
     assert 100 <= len(remembered) <= 120
     assert remembered.endswith(b"%10d" % 59)
-    store.forget_seen(claim)
-    assert store.seen("client") == b""
+    Names(store.redis).forget_seen(claim)
+    assert Names(store.redis).seen("client") == b""
 
 
 def test_only_the_owner_forgets(store: BatchStore) -> None:
     """One that was frozen in a new session wakes when another has handed over in it for long."""
-    frozen = Bridge("b", store.take_over("b", "client", "first"), "first")
-    owner = Bridge("b", store.take_over("b", "client", "second", gone="first"), "second", seen=b"0123456789")
+    frozen = Bridge("b", Names(store.redis).take_over("b", "client", "first"), "first")
+    owner = Bridge(
+        "b", Names(store.redis).take_over("b", "client", "second", gone="first"), "second", seen=b"0123456789"
+    )
     store.hand_over(batch(b"x"), Receipt("bridge:b", ""), owner)
     with pytest.raises(NotOwnerError):
-        store.forget_seen(frozen)
-    assert store.seen("client") == b"0123456789"
+        Names(store.redis).forget_seen(frozen)
+    assert Names(store.redis).seen("client") == b"0123456789"
 
 
 def test_only_the_owner_hands_over(store: BatchStore) -> None:
-    claim = Bridge("b", store.take_over("b", "one", "first"), "first")
-    assert store.take_over("b", "two", "second", gone="first") == "one"
+    claim = Bridge("b", Names(store.redis).take_over("b", "one", "first"), "first")
+    assert Names(store.redis).take_over("b", "two", "second", gone="first") == "one"
     with pytest.raises(NotOwnerError):
         store.hand_over(batch(b"x"), Receipt("bridge:b", ""), claim)
     assert store.figures().handed_over == 0
@@ -214,7 +211,7 @@ def test_the_heartbeat_goes_on_while_the_store_is_full(
 ) -> None:
     monkeypatch.setattr(bridge.hand_over, "INTERVAL_SECONDS", 0.05)
     store.max_bytes = 10
-    claim = Bridge("b", store.take_over("b", "client", "token"), "token")
+    claim = Bridge("b", Names(store.redis).take_over("b", "client", "token"), "token")
     thread = HandOver(
         store,
         celery_app(os.environ["REDIS_URL"]),
@@ -291,7 +288,7 @@ def test_of_a_process_elsewhere_the_claim_must_run_out(
 ) -> None:
     """Another machine's, or another container's: nobody here can see whether it lives."""
     elsewhere = str(Owner("id", "elsewhere", "boot/pid:[1]", os.getpid(), "1"))
-    store.take_over("default", "client", elsewhere)
+    Names(store.redis).take_over("default", "client", elsewhere)
     assert 5_000 < store.redis.pttl("iot:bridge:default:claim") <= 10_000
     bridge = start(MQTT_URL=broker.url)
     bridge.wait_for_line(f"(process {os.getpid()} on elsewhere)")
@@ -303,13 +300,13 @@ def test_of_a_process_elsewhere_the_claim_must_run_out(
 
 @pytest.mark.parametrize("left", [3_600_000, None])
 def test_a_clock_that_was_set_back_does_not_make_a_claim_last(store: BatchStore, left: int | None) -> None:
-    store.take_over("b", "client", "dead")
+    Names(store.redis).take_over("b", "client", "dead")
     if left is None:
         store.redis.persist("iot:bridge:b:claim")
     else:
         store.redis.pexpire("iot:bridge:b:claim", left)
     with pytest.raises(NameHeldError):
-        store.take_over("b", "client", "living")
+        Names(store.redis).take_over("b", "client", "living")
     assert 0 < store.redis.pttl("iot:bridge:b:claim") <= CLAIM_SECONDS * 1000
 
 
@@ -376,7 +373,7 @@ def test_the_session_is_kept_though_redis_is_emptied_while_another_waits(
 def take_the_name(store: BatchStore) -> None:
     """As another bridge does once the claim has run out, say because this one was frozen."""
     holder = store.redis.get("iot:bridge:default:claim").decode()
-    store.take_over("default", "other", "another", gone=holder)
+    Names(store.redis).take_over("default", "other", "another", gone=holder)
 
 
 def test_one_whose_name_was_taken_stops_before_it_hands_over(
@@ -484,10 +481,12 @@ def test_a_task_that_cannot_be_sent_costs_no_time(caplog: pytest.LogCaptureFixtu
 
 
 def test_an_emptied_redis_costs_the_bridge_neither_its_name_nor_its_client_id(store: BatchStore) -> None:
-    client_id = store.take_over("default", "iot-monitor-1", "token")
+    client_id = Names(store.redis).take_over("default", "iot-monitor-1", "token")
     store.redis.flushdb()
     batch = Batch(time_ordered_id(), "mqtt:default", [Message(1, "t", b"x")])
     store.hand_over(batch, Receipt("bridge:default", ""), Bridge("default", client_id, "token"))
-    assert store.take_over("default", "iot-monitor-2", "another") == "iot-monitor-1"  # no claim is left
+    assert (
+        Names(store.redis).take_over("default", "iot-monitor-2", "another") == "iot-monitor-1"
+    )  # no claim is left
     with pytest.raises(NotOwnerError):
         store.hand_over(batch, Receipt("bridge:default", ""), Bridge("default", client_id, "token"))

@@ -10,8 +10,8 @@ import pytest
 from bridge_process import Start
 from scripted_broker import ScriptedBroker, until
 
-from bridge.heartbeat import beat, bridge_process, is_beating, own_key, trouble
-from bridge.store import BatchStore
+from batches.store import BatchStore
+from process.heartbeat import beat, bridge_process, is_beating, own_key, trouble
 
 
 def check(process: str, **environment: str) -> tuple[int, str]:

@@ -4,7 +4,7 @@ import pytest
 from bridge_process import Start, payloads
 from scripted_broker import ScriptedBroker, until
 
-from bridge.store import BatchStore
+from batches.store import BatchStore
 from runner.services import Redis
 
 

@@ -9,12 +9,13 @@ import pytest
 from bridge_process import Start, payloads
 from scripted_broker import ScriptedBroker, until
 
-from bridge import heartbeat
+from batches.store import BatchStore
 from bridge.address import MqttAddress
-from bridge.backoff import Backoff
-from bridge.report import Report, line, readable
+from bridge.lines import line
 from bridge.settings import BridgeSettings, SettingsError
-from bridge.store import BatchStore
+from process import heartbeat
+from process.backoff import Backoff
+from process.report import Report, readable
 from runner.services import Broker
 
 

@@ -13,10 +13,10 @@ from marshmallow import ValidationError
 from redis import Redis as Client
 from redis import RedisError
 
-from bridge import dispatch, task_broker
-from bridge.backoff import Backoff
-from bridge.batch import Batch, Message, time_ordered_id
-from bridge.dispatch import INGEST_QUEUE, celery_app, send_ingest
+from batches import dispatch, task_broker
+from batches.batch import Batch, Message, time_ordered_id
+from batches.dispatch import INGEST_QUEUE, celery_app, send_ingest
+from process.backoff import Backoff
 from runner.ports import choose
 from runner.services import Redis
 
@@ -109,7 +109,7 @@ def test_a_broker_that_is_silent_is_left_alone_for_a_while(
 
 
 def test_a_broker_that_comes_back_is_sent_to_at_once(master: Redis, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "bridge.dispatch")
+    caplog.set_level(logging.INFO, "batches.dispatch")
     app = celery_app(master.url)
     master.stop()
     for _ in range(3):

@@ -20,10 +20,10 @@ from django.core.management import call_command
 from scripted_broker import ScriptedBroker, publish_frame, until
 from tls_broker import TlsBroker
 
+from batches.store import BatchStore
 from bridge.frames import FrameSocket
-from bridge.report import line
+from bridge.lines import line
 from bridge.settings import BridgeSettings, SettingsError
-from bridge.store import BatchStore
 from bridge.tls import HandshakeError, TlsFiles, explain
 from runner.services import Binaries, Broker
 from tests.certificates import Authority, openssl, serving

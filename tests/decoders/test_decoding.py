@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from monitoring.decoders import MAX_PAYLOAD_BYTES, MEANINGS, Code, Reading, Refusal, check, decode
-from monitoring.decoders.careful import decode_carefully
-from monitoring.decoders.examples import Example, ExpectedRefusal, load
+from monitoring.decoders.json.careful import decode_carefully
+from monitoring.decoders.json.examples import Example, ExpectedRefusal, load
 
 EXAMPLES = load()
 NOT_OF_A_PAYLOAD = {Code.CONFLICT, Code.FAILED, Code.CRASHED_WORKER}

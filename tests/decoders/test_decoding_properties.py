@@ -8,8 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from monitoring.decoders import Code, Reading, Refusal, decode
-from monitoring.decoders.careful import decode_carefully
-from monitoring.decoders.examples import load
+from monitoring.decoders.json.careful import decode_carefully
+from monitoring.decoders.json.examples import load
 
 EXAMPLES = [e.payload for e in load() if len(e.payload) < 1_000]
 TOKENS = [

@@ -13,11 +13,11 @@ from typing import NamedTuple
 import pytest
 
 from monitoring.decoders import Reading, check, decode
-from monitoring.decoders.examples import load
+from monitoring.decoders.json.examples import load
 from monitoring.management.commands.first_run import Command
 from monitoring.models import Measurement, Sensor
 from monitoring.models.measurement_queryset import Incoming
-from monitoring.partitions import ensure_partitions
+from monitoring.upkeep.partitions import ensure_partitions
 
 PROJECT = Path(__file__).parents[2]
 SKETCH = PROJECT / "firmware" / "arduino"

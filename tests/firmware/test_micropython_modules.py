@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from monitoring.decoders import Reading, check, decode
-from monitoring.decoders.examples import ExampleSensor, load
+from monitoring.decoders.json.examples import ExampleSensor, load
 from monitoring.simulator.boards import probes
 from tests.firmware.board import FIRMWARE, MICROPYTHON, STUBS, Board, environment, run_script
 from tests.firmware.pipeline import seconds

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bridge.batch import Batch, Message, time_ordered_id
-from bridge.store import BatchStore, Receipt
+from batches.batch import Batch, Message, time_ordered_id
+from batches.store import BatchStore, Receipt
 
 MakeBatch = Callable[..., Batch]
 

@@ -10,6 +10,6 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
 django.setup()
 
 from monitoring.ingest import ingest  # noqa: E402
-from monitoring.tasks import batch_store  # noqa: E402
+from monitoring.store import batch_store  # noqa: E402
 
 print(ingest(batch_store(), UUID(sys.argv[1])).end.value)

@@ -12,8 +12,8 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from bridge.batch import Batch
-from bridge.store import BatchStore
+from batches.batch import Batch
+from batches.store import BatchStore
 from monitoring.ingest import End, ingest
 from monitoring.models import IngestBatch, Measurement, RejectedMessage, Sensor
 

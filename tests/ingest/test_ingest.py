@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import OperationalError, connection
 
-from bridge.batch import Batch, Message, time_ordered_id, to_datetime
-from bridge.store import BatchStore, Receipt
-from monitoring.decoders.examples import Example, load
+from batches.batch import Batch, Message, time_ordered_id, to_datetime
+from batches.store import BatchStore, Receipt
+from monitoring.decoders.json.examples import Example, load
 from monitoring.ingest import End, ingest
 from monitoring.ingest.progress import Progress
 from monitoring.models import IngestBatch, Measurement, RejectedMessage, RejectedTally, Sensor
@@ -204,7 +204,7 @@ def test_a_late_message_gets_its_partition(
 def test_what_is_older_than_retention_makes_no_partition(
     store: BatchStore, sensors: dict[int, Sensor], hand_over: HandOver
 ) -> None:
-    from monitoring.partitions import existing
+    from monitoring.upkeep.partitions import existing
 
     before = existing()
     ingest(store, hand_over(payload(ts=0), payload(ts=datetime.now(UTC).timestamp() + 4e6)).id)

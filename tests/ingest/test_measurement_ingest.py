@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from monitoring.models import Measurement
 from monitoring.models.measurement_queryset import Incoming, Outcome
-from monitoring.partitions import ensure_partitions
+from monitoring.upkeep.partitions import ensure_partitions
 
 pytestmark = pytest.mark.django_db
 

@@ -16,8 +16,8 @@ import paho.mqtt.client as mqtt
 import psycopg2
 from paho.mqtt.enums import CallbackAPIVersion
 
+from batches.store import BatchStore
 from bridge.address import MqttAddress
-from bridge.store import BatchStore
 from runner.services import Broker, Postgres, Redis
 
 PROJECT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from monitoring.decoders.examples import load
+from monitoring.decoders.json.examples import load
 from tests.journey.system import Device, System, wait_for
 
 pytestmark = [pytest.mark.xdist_group("journey"), pytest.mark.timeout(240)]

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 
 from monitoring.models import IngestBatch, Measurement, Sensor
-from monitoring.partitions import ensure_partitions
+from monitoring.upkeep.partitions import ensure_partitions
 from tests.ingest.conftest import hand_over  # noqa: F401 -- a fixture
 
 # Before the edge of 730 days by more than a month.

@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from monitoring import pieces, removal, retention
+from monitoring import locks
 from monitoring.models import Measurement, RejectedMessage, RejectedTally, RetentionRun, Sensor
-from monitoring.pieces import TimeShare
-from monitoring.removal import belongings, remove_sensors
-from monitoring.retention import delete_expired, expired
+from monitoring.upkeep import expiring, pieces, removal
+from monitoring.upkeep.expiring import delete_expired, expired
+from monitoring.upkeep.pieces import TimeShare
+from monitoring.upkeep.removal import belongings, remove_sensors
 from tests.locks import held_until_wanted
 
 pytestmark = pytest.mark.django_db
@@ -18,7 +19,7 @@ NOW = datetime.now(UTC)
 
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (pieces, retention, removal):
+    for module in (pieces, expiring, removal):
         monkeypatch.setattr(module, "PIECE", 10)
 
 
@@ -81,7 +82,7 @@ def test_it_handles_a_death_between_pieces(
 ) -> None:
     Sensor.objects.filter(pk=1).update(retention_days=5)
     measure(1, NOW - timedelta(days=20), 35)
-    delete, calls = retention._delete_measurements, []
+    delete, calls = expiring._delete_measurements, []
 
     def dying(*args: object) -> object:
         calls.append(args)
@@ -91,7 +92,7 @@ def test_it_handles_a_death_between_pieces(
         return done
 
     with monkeypatch.context() as patched:
-        patched.setattr(retention, "_delete_measurements", dying)
+        patched.setattr(expiring, "_delete_measurements", dying)
         with pytest.raises(RuntimeError, match="killed"):
             delete_expired(TimeShare(), NOW)
     assert Measurement.objects.count() == 15
@@ -123,7 +124,7 @@ def test_a_sensor_goes_with_all_that_is_its(
 def test_a_run_without_an_end_waits_for_another(transactional_db: None) -> None:
     """`manage.py retention` would say that nothing went, because beat's job was at a piece just then."""
     reject(NOW - timedelta(days=91))
-    with held_until_wanted(retention.DELETE_LOCK):
+    with held_until_wanted(locks.EXPIRE):
         assert delete_expired(TimeShare(60), NOW)["rejected"] == 0
         assert delete_expired(TimeShare(), NOW)["rejected"] == 1
 

@@ -10,15 +10,17 @@ import pytest
 from django.db import connection, connections, transaction
 from django.db.utils import OperationalError
 
-from bridge.batch import Batch
-from bridge.store import BatchStore
-from monitoring import retention
+from batches.batch import Batch
+from batches.store import BatchStore
+from monitoring import locks
 from monitoring.ingest import End, ingest
 from monitoring.models import IngestBatch, Measurement, RejectedMessage, RetentionRun
 from monitoring.models.measurement_queryset import Incoming
-from monitoring.partitions import MEASUREMENTS, PartitionLeavingError, ensure_partitions, existing
-from monitoring.pieces import alone
-from monitoring.retention import DROP_LOCK, Kept, State, drop_partitions
+from monitoring.upkeep import dropping
+from monitoring.upkeep.dropping import drop_partitions
+from monitoring.upkeep.partitions import MEASUREMENTS, PartitionLeavingError, ensure_partitions, existing
+from monitoring.upkeep.pieces import alone
+from monitoring.upkeep.tables import Kept, State, mark_of
 from tests.retention.conftest import OLD
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -27,13 +29,13 @@ KEPT = Kept(MEASUREMENTS, "RETENTION_DAYS")
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention, "PAUSE_SECONDS", 0.05)
-    monkeypatch.setattr(retention, "LOCK_TIMEOUT", 200)
-    monkeypatch.setattr(retention, "PATIENT_LOCK_TIMEOUT", 300)
+    monkeypatch.setattr(dropping, "PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(dropping, "LOCK_TIMEOUT", 200)
+    monkeypatch.setattr(dropping, "PATIENT_LOCK_TIMEOUT", 300)
 
 
 def state_of(name: str) -> State | None:
-    found = retention._find(KEPT, name)
+    found = dropping._find(KEPT, name)
     return found and found.state
 
 
@@ -159,12 +161,12 @@ def test_it_handles_a_death_at_any_step(partitions: str, monkeypatch: pytest.Mon
     def die(*args: object) -> None:
         raise Death
 
-    run = retention._run
+    run = dropping._run
     with monkeypatch.context() as patched:
         if step == "DETACH":
-            patched.setattr(retention, "_run", lambda sql, *a: die() if step in sql else run(sql, *a))
+            patched.setattr(dropping, "_run", lambda sql, *a: die() if step in sql else run(sql, *a))
         else:
-            patched.setattr(retention, "_drop" if step == "drop" else step, die)
+            patched.setattr(dropping, "_drop" if step == "drop" else step, die)
         with pytest.raises(Death):
             drop_partitions()
     assert state_of(partitions) is (State.DETACHED if step == "drop" else State.ATTACHED)
@@ -174,7 +176,7 @@ def test_it_handles_a_death_at_any_step(partitions: str, monkeypatch: pytest.Mon
 
 def test_it_handles_one_left_half_detached(partitions: str) -> None:
     with reading([]), connection.cursor() as cursor:
-        cursor.execute(f"COMMENT ON TABLE {partitions} IS '{retention._mark(KEPT, existing()[partitions])}'")
+        cursor.execute(f"COMMENT ON TABLE {partitions} IS '{mark_of(KEPT, existing()[partitions])}'")
         cursor.execute("SET lock_timeout = 100")
         with pytest.raises(OperationalError, match="lock timeout"):
             cursor.execute(f"ALTER TABLE monitoring_measurement DETACH PARTITION {partitions} CONCURRENTLY")
@@ -210,7 +212,7 @@ def test_two_at_once_are_one(partitions: str) -> None:
     held = threading.Event()
 
     def hold(over: threading.Event) -> None:
-        with alone(DROP_LOCK) as is_alone:
+        with alone(locks.DROP) as is_alone:
             assert is_alone
             held.set()
             over.wait(10)

@@ -9,10 +9,10 @@ import pytest
 from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 
-from monitoring import ledger, pieces
-from monitoring.ledger import fold
 from monitoring.models import IngestBatch, IngestTotal, RetentionRun
-from monitoring.pieces import TimeShare
+from monitoring.upkeep import folding, pieces
+from monitoring.upkeep.folding import fold
+from monitoring.upkeep.pieces import TimeShare
 
 NOW = datetime.now(UTC)
 
@@ -41,7 +41,7 @@ def enter(count: int, ingested_at: datetime, source: str = "mqtt:main", taken: b
 
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (ledger, pieces):
+    for module in (folding, pieces):
         monkeypatch.setattr(module, "PIECE", 10)
 
 

@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 
-from monitoring import retention, rollups, series
 from monitoring.models import GoneSpan, HourRollup, MinuteRollup, Sensor
-from monitoring.partitions import Span, ensure_partitions
-from monitoring.pieces import TimeShare
-from monitoring.removal import remove_sensors
-from monitoring.retention import delete_expired, drop_partitions
+from monitoring.rollups import refresh as rollups
+from monitoring.rollups import series
+from monitoring.upkeep import expiring
+from monitoring.upkeep.dropping import drop_partitions
+from monitoring.upkeep.expiring import delete_expired
+from monitoring.upkeep.partitions import Span, ensure_partitions
+from monitoring.upkeep.pieces import TimeShare
+from monitoring.upkeep.removal import remove_sensors
 from tests.retention.conftest import OLD
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -82,7 +85,7 @@ def test_rows_that_come_just_before_they_go_are_rolled_up(
     old = NOW - timedelta(days=20)
     pending(old)
     Sensor.objects.filter(pk=1).update(retention_days=5)
-    refresh_span, calls = retention.refresh_span, []
+    refresh_span, calls = expiring.refresh_span, []
 
     def and_then_more(*span: datetime) -> Any:
         done = refresh_span(*span)
@@ -91,7 +94,7 @@ def test_rows_that_come_just_before_they_go_are_rolled_up(
         calls.append(span)
         return done
 
-    monkeypatch.setattr(retention, "refresh_span", and_then_more)
+    monkeypatch.setattr(expiring, "refresh_span", and_then_more)
     assert delete_expired(TimeShare())["sensor_rows"] == 14
     rollups.refresh()
     assert minutes() == {old: 14}
@@ -124,6 +127,6 @@ def test_the_sensor_that_waits_longest_is_first(
     used = iter([False, False, False, True])
     monkeypatch.setattr(TimeShare, "is_used", property(lambda share: next(used, True)))
     delete_expired(TimeShare(1))
-    left = {one.target for one in retention.expired()}
+    left = {one.target for one in expiring.expired()}
     assert "2" not in left
     assert "1" in left

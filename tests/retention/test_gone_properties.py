@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from monitoring import pieces, retention
 from monitoring.models import GoneSpan, Measurement, Sensor
-from monitoring.pieces import TimeShare
-from monitoring.retention import delete_expired
-from monitoring.rollups import Refreshed, refresh
+from monitoring.rollups.refresh import Refreshed, refresh
+from monitoring.upkeep import expiring, pieces
+from monitoring.upkeep.expiring import delete_expired
+from monitoring.upkeep.pieces import TimeShare
 from tests.rollups.rows import DAY, MINUTE, Row, buckets, expected, store
 
 pytestmark = pytest.mark.django_db
@@ -45,7 +45,7 @@ _steps = st.lists(
 def test_every_row_is_counted_that_came_in_time(
     sensors: dict[int, Sensor], monkeypatch: pytest.MonkeyPatch, steps: list[tuple[str, Any]]
 ) -> None:
-    for module in (pieces, retention):
+    for module in (pieces, expiring):
         monkeypatch.setattr(module, "PIECE", 2)
     counted: set[Row] = set()
     there: set[datetime] = set()

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from bridge.store import BatchStore
+from batches.store import BatchStore
 from monitoring import tasks
 from monitoring.models import IngestBatch, IngestTotal, Measurement, Sensor
-from monitoring.partitions import existing
+from monitoring.upkeep.partitions import existing
 from tests.retention.conftest import OLD
 
 pytestmark = pytest.mark.django_db(transaction=True)

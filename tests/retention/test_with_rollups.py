@@ -5,12 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from monitoring import rollups
 from monitoring.models import Sensor
-from monitoring.partitions import existing
-from monitoring.pieces import TimeShare
-from monitoring.removal import belongings, remove_sensors
-from monitoring.retention import delete_expired, drop_partitions
+from monitoring.rollups import refresh as rollups
+from monitoring.upkeep.dropping import drop_partitions
+from monitoring.upkeep.expiring import delete_expired
+from monitoring.upkeep.partitions import existing
+from monitoring.upkeep.pieces import TimeShare
+from monitoring.upkeep.removal import belongings, remove_sensors
 from tests.retention.conftest import OLD
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from monitoring.models import Sensor
-from monitoring.partitions import ensure_partitions
+from monitoring.upkeep.partitions import ensure_partitions
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bridge.batch import time_ordered_id
+from batches.batch import time_ordered_id
 from monitoring.models import DayRollup, HourRollup, IngestBatch, Measurement, MinuteRollup
 from monitoring.models.measurement_queryset import Incoming
 

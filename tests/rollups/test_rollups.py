@@ -9,11 +9,12 @@ from django.db import connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from monitoring import rollups, tasks
+from monitoring import locks, tasks
 from monitoring.models import GoneSpan, HourRollup, IngestBatch, Measurement, MinuteRollup, Sensor
-from monitoring.partitions import existing
-from monitoring.rollups import Refreshed, recompute, refresh, refresh_span
+from monitoring.rollups import refresh as rollups
+from monitoring.rollups.refresh import Refreshed, recompute, refresh, refresh_span
 from monitoring.tasks import refresh_rollups
+from monitoring.upkeep.partitions import existing
 from tests.locks import held_until_wanted
 from tests.rollups.rows import DAY, HOUR, MINUTE, buckets, expected, store, untaken
 
@@ -202,7 +203,7 @@ def test_one_refresh_at_a_time(years: dict[int, Sensor]) -> None:
 def test_a_refresh_has_its_turn_between_pieces_of_retention(years: dict[int, Sensor]) -> None:
     """Each holds the lock for some tens of milliseconds, one right after the other, for hours."""
     store([(3, START, 1.0)])
-    with held_until_wanted(rollups.REFRESH_LOCK):
+    with held_until_wanted(locks.REFRESH):
         assert refresh() == Refreshed(batches=1, minutes=1)
 
 

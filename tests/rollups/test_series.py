@@ -14,10 +14,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
-from monitoring import series
 from monitoring.models import HourRollup, Measurement, MinuteRollup, Sensor
-from monitoring.partitions import Span, ensure_partitions
-from monitoring.rollups import DAYS, HOURS, MINUTES, refresh
+from monitoring.rollups import series
+from monitoring.rollups.refresh import DAYS, HOURS, MINUTES, refresh
+from monitoring.upkeep.partitions import Span, ensure_partitions
 from tests.rollups.rows import DAY, HOUR, MINUTE, Row, store
 
 START = datetime(2026, 3, 1, tzinfo=UTC)

@@ -17,12 +17,12 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from bridge.store import BatchStore
+from batches.store import BatchStore
 from monitoring import books
 from monitoring.models import IngestBatch, Measurement, RejectedMessage, Sensor
-from monitoring.partitions import MARK, ensure_partitions, existing
 from monitoring.transfer import file_out
 from monitoring.transfer.rows_out import chunks
+from monitoring.upkeep.partitions import MARK, ensure_partitions, existing
 
 NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=2)
 PROJECT = Path(__file__).parents[2]

@@ -8,6 +8,7 @@ from redis.exceptions import RedisError
 
 from monitoring import books
 from monitoring.models import Correction
+from monitoring.store import batch_store
 
 # Under a steady stream there is a moment of rest between two batches.
 PATIENCE_SECONDS = 10
@@ -50,7 +51,7 @@ def _correct(reason: str) -> Correction | None:
     end = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
-            return books.correct(books.web_store(), reason)
+            return books.correct(batch_store(), reason)
         except books.NotAtRest:
             if time.monotonic() > end:
                 raise

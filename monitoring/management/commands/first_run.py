@@ -12,13 +12,12 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, transaction
 
+from monitoring import locks
 from monitoring.models import Sensor
-from monitoring.partitions import TooManyPartitionsError, ensure_partitions
+from monitoring.upkeep.partitions import TooManyPartitionsError, ensure_partitions
 
 # What nobody mistakes for another when reading it from a screen.
 LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
-# Two first runs at once wait for each other: pg_advisory_xact_lock.
-LOCK = 0x696F7402
 
 
 class Command(BaseCommand):
@@ -36,7 +35,7 @@ class Command(BaseCommand):
         self.stdout.write(f"partitions: {len(made)} made" if made else "partitions: there")
         with transaction.atomic():
             with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+                cursor.execute("SELECT pg_advisory_xact_lock(%s)", [locks.FIRST_RUN])
             self.make_sensors()
             self.make_admin()
 

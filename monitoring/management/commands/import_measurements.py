@@ -12,11 +12,11 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error
 
 from monitoring.management.progress import Progress
-from monitoring.partitions import PartitionLeavingError, TooManyPartitionsError
 from monitoring.transfer.file_in import Counts, FileIn, How
 from monitoring.transfer.formats import Format
 from monitoring.transfer.lines_in import Fault, FileError
 from monitoring.transfer.rows_in import Conflict
+from monitoring.upkeep.partitions import PartitionLeavingError, TooManyPartitionsError
 
 MOST_SHOWN = 20
 MAX_BATCH = 50_000

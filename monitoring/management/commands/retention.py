@@ -7,9 +7,13 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.template.defaultfilters import filesizeformat
 from redis.exceptions import RedisError
 
-from monitoring import books, ledger, removal, retention
+from monitoring import books
 from monitoring.models import RetentionRun
-from monitoring.pieces import TimeShare
+from monitoring.upkeep import folding, removal
+from monitoring.upkeep.dropping import drop_partitions
+from monitoring.upkeep.expiring import delete_expired, expired
+from monitoring.upkeep.pieces import TimeShare
+from monitoring.upkeep.tables import TABLES, due
 
 HEAD = ("what", "of", "rows", "bytes", "from", "to")
 Row = tuple[str, str, str, str, str, str]
@@ -27,12 +31,12 @@ class Command(BaseCommand):
             self.stdout.write("~ by PostgreSQL's statistics; rows in pieces give no bytes back")
             return
         before = datetime.now(UTC)
-        retention.drop_partitions()
-        retention.delete_expired(TimeShare())
+        drop_partitions()
+        delete_expired(TimeShare())
         removal.remove_sensors(TimeShare())
         problem = _fold()
         self._print([_row(run) for run in RetentionRun.objects.filter(last_at__gte=before)], "nothing went")
-        waiting = [part.name for kept in retention.TABLES for part in retention.due(kept)]
+        waiting = [part.name for kept in TABLES for part in due(kept)]
         if waiting:
             why = "still being read, or in the hands of another run, so they go with a later one"
             self.stdout.write(f"{why}: {', '.join(waiting)}")
@@ -59,17 +63,17 @@ def _fold() -> str:
         oldest_pending = books.oldest_pending()
     except RedisError as error:
         return f"Redis does not say what is pending (REDIS_URL: {error}), so the ledger was not folded"
-    ledger.fold(TimeShare(), oldest_pending)
+    folding.fold(TimeShare(), oldest_pending)
     return ""
 
 
 def _due() -> list[Row]:
     rows = [
         _cells(RetentionRun.Kind.PARTITION, part.name, part.rows, part.bytes, part.span.start, part.span.end)
-        for kept in retention.TABLES
-        for part in retention.due(kept)
+        for kept in TABLES
+        for part in due(kept)
     ]
-    rows += [_cells(one.kind, one.target, one.rows, None, one.first, one.last) for one in retention.expired()]
+    rows += [_cells(one.kind, one.target, one.rows, None, one.first, one.last) for one in expired()]
     for sensor, going in removal.requested():
         rows.append(
             _cells(RetentionRun.Kind.SENSOR, sensor.pk, going.measurements, None, going.first, going.last)

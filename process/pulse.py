@@ -4,20 +4,21 @@ import logging
 import threading
 import time
 
-from django.conf import settings
 from redis import Redis
 from redis.exceptions import RedisError
 
-from bridge import heartbeat
+from process import heartbeat
 
 logger = logging.getLogger(__name__)
 
 
 class Pulse:
-    def __init__(self, process: str) -> None:
+    """`redis` must answer soon, or not at all (batches.connect)."""
+
+    def __init__(self, redis: Redis, process: str) -> None:
         self.process = process
         self.missed = False
-        self._redis = Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1)
+        self._redis = redis
 
     def beat(self) -> None:
         """Says so once where Redis is away, and once where it is back; raises nothing."""

@@ -1,19 +1,14 @@
-"""What bridge and worker say of the messages that pass: each while they are few, one line a second else."""
+"""The lines of the bridge's log, in the languages that it speaks."""
 
-import logging
-import time
-from collections.abc import Callable, Iterable
+from functools import partial
 
-FEW_A_SECOND = 10
+from process.report import say
+
 _LINES = {
     "en": {
         "connected": "MQTT connected with code: {}",
         "received": "Message received: {}",
         "received many": "{} messages received in {:.1f} s",
-        "stored": "Measurement stored",
-        "stored many": "{} measurements stored, {} duplicates, {} rejected in {:.1f} s",
-        "duplicate": "Measurement stored before",
-        "rejected": "Rejected: {} (batch {}); the rejected messages say why",
         "subscription refused": "the broker at {} refuses the subscription to {} ({}): "
         "allow it to this user in the broker's access list, or change MQTT_TOPICS",
         "name held": "the name BRIDGE_NAME={} belongs to another bridge (process {} on {}); waiting for "
@@ -42,10 +37,6 @@ _LINES = {
         "connected": "MQTT connecté avec le code : {}",
         "received": "Message reçu : {}",
         "received many": "{} messages reçus en {:.1f} s",
-        "stored": "Mesure enregistrée",
-        "stored many": "{} mesures enregistrées, {} doublons, {} rejets en {:.1f} s",
-        "duplicate": "Mesure déjà enregistrée",
-        "rejected": "Rejeté : {} (lot {}) ; les messages rejetés disent pourquoi",
         "subscription refused": "le broker {} refuse l'abonnement à {} ({}) : "
         "l'autoriser à cet utilisateur dans les droits du broker, ou changer MQTT_TOPICS",
         "name held": "le nom BRIDGE_NAME={} appartient à un autre bridge (processus {} sur {}) ; attente de "
@@ -73,53 +64,4 @@ _LINES = {
     },
 }
 
-
-def line(language: str, key: str, *values: object) -> str:
-    """A line of the log in the language asked for; English where it is not known."""
-    return _LINES.get(language, _LINES["en"])[key].format(*values)
-
-
-def readable(payload: bytes) -> str:
-    """A payload as a log can show it: one line, no control characters, not long."""
-    text = payload[:200].decode(errors="replace")
-    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-    return shown + ("…" if len(payload) > 200 else "")
-
-
-class Report:
-    """Lets few lines through as they are, and counts the rest for a line a second."""
-
-    def __init__(
-        self,
-        logger: logging.Logger,
-        summarize: Callable[[list[int], float], str],
-        counts: int,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        """`summarize(counts, seconds)` makes the line of a second in which there were many."""
-        self._logger, self._summarize, self._clock = logger, summarize, clock
-        self._since = clock()
-        self._said = 0
-        self._counts = [0] * counts
-
-    def tell(self, lines: Iterable[Callable[[], str]], counts: list[int]) -> None:
-        """`lines` are made only where they are said; `counts` go to the summary where they are not."""
-        self.tick()
-        lines = list(lines)
-        if self._said + len(lines) <= FEW_A_SECOND:
-            self._said += len(lines)
-            for make in lines:
-                self._logger.info(make())
-        else:
-            self._said = FEW_A_SECOND
-            self._counts = [old + new for old, new in zip(self._counts, counts, strict=True)]
-
-    def tick(self) -> None:
-        """Says the summary of a second that is over."""
-        now = self._clock()
-        if now - self._since < 1:
-            return
-        if any(self._counts):
-            self._logger.info(self._summarize(self._counts, now - self._since))
-            self._counts = [0] * len(self._counts)
-        self._since, self._said = now, 0
+line = partial(say, _LINES)

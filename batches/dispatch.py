@@ -5,9 +5,9 @@ import time
 
 from celery import Celery
 
-from bridge import task_broker
-from bridge.backoff import Backoff
-from bridge.batch import Batch
+from batches import task_broker
+from batches.batch import Batch
+from process.backoff import Backoff
 
 logger = logging.getLogger(__name__)
 

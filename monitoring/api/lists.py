@@ -23,6 +23,7 @@ from monitoring.api.serializers import (
 )
 from monitoring.decoders.limits import MAX_SENSOR_ID
 from monitoring.models import Measurement, Sensor
+from monitoring.store import batch_store
 
 LINK = OpenApiParameter(
     "Link", str, OpenApiParameter.HEADER, response=[200], description='`<address>; rel="next"`, if any.'
@@ -102,4 +103,4 @@ class Pipeline(APIView):
         responses={200: BooksSerializer, 503: DetailSerializer},
     )
     def get(self, request: Request) -> Response:
-        return Response(books.read(books.web_store()))
+        return Response(books.read(batch_store()))

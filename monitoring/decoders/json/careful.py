@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Any
 
 from monitoring.decoders.codes import Code
+from monitoring.decoders.json.syntax import Element, NotFinite, NotJson, parse
 from monitoring.decoders.limits import MAX_SENSOR_ID, MAX_TYPE_CHARS, MAX_UNIT_CHARS
 from monitoring.decoders.reading import Reading, Refusal, storable
-from monitoring.decoders.syntax import Element, NotFinite, NotJson, parse
 from monitoring.decoders.timestamp import moment
 
 _FIELDS = ("sensor_id", "value", "type", "unit", "ts")

@@ -10,8 +10,9 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from monitoring.decoders.careful import decode_carefully
 from monitoring.decoders.codes import Code
+from monitoring.decoders.json.careful import decode_carefully
+from monitoring.decoders.json.syntax import nesting
 from monitoring.decoders.limits import (
     MAX_NESTING,
     MAX_PAYLOAD_BYTES,
@@ -20,7 +21,6 @@ from monitoring.decoders.limits import (
     MAX_UNIT_CHARS,
 )
 from monitoring.decoders.reading import Reading, Refusal
-from monitoring.decoders.syntax import nesting
 from monitoring.decoders.timestamp import moment
 
 

@@ -12,11 +12,11 @@ from datetime import UTC, datetime, timedelta
 from django.conf import settings
 from django.db import connection, transaction
 
+from monitoring import locks
+
 # Planning looks at every partition: 24 cost 0.3 ms a query, 730 cost 23 ms.
 MOST = 120
-# One key for all that changes the set of partitions: pg_advisory_xact_lock.
-UPKEEP_LOCK = 0x696F7401
-# How the comment begins of a partition that retention is taking away (monitoring.retention).
+# How the comment begins of a partition that retention is taking away (monitoring.upkeep.dropping).
 MARK = "past its retention, to be dropped: "
 
 
@@ -91,12 +91,12 @@ def ensure_partitions(first: datetime, last: datetime, table: PartitionedTable =
 
     Call it outside a transaction that has touched the table. Returns the names of those made.
     Raises TooManyPartitionsError rather than let there be more than MOST, and PartitionLeavingError where
-    the span is one that retention is just dropping (monitoring.retention). Partitions of another width,
-    made before the setting changed, keep their span; the new ones fill the gaps between them.
+    the span is one that retention is just dropping (monitoring.upkeep.dropping). Partitions of another
+    width, made before the setting changed, keep their span; the new ones fill the gaps between them.
     """
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [UPKEEP_LOCK])
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [locks.PARTITIONS])
         there = existing(table)
         missing = _missing(first, last, list(there.values()), table.width)
         if len(there) + len(missing) > MOST:

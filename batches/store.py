@@ -8,56 +8,29 @@ bridge and the API hand over, the workers claim and finish.
     iot:batches:since    sorted set: when it was handed over
     iot:books            hash: handed_over, pending_messages, pending_bytes, redelivered
     iot:receipt:<...>    which batch was handed over last, or under an idempotency key
-    iot:bridge:<name>    hash: client_id, owner
-    iot:bridge:<name>:claim  the owner, while it lives
-    iot:bridge:<name>:topics set: what its session was ever subscribed to
-    iot:seen:<client>    what recognises a redelivery (DESIGN, identity)
 """
 
 import time
-from collections.abc import Sequence
-from importlib.resources import files
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from redis import Redis
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
-from redis.retry import Retry
+from redis.exceptions import OutOfMemoryError, ResponseError
 
-from bridge.batch import Batch
-
-if TYPE_CHECKING:
-    from redis.commands.core import Script
+from batches.batch import Batch
+from batches.connect import connect
+from batches.names import SEEN_BYTES, Bridge, NotOwnerError
+from batches.scripts import run
 
 # A batch that is not done by then has its task sent again (BATCH_LEASE_SECONDS).
 LEASE_SECONDS = 30.0
 LONGEST_DELAY_SECONDS = 60.0
 # From this many deaths on, a worker notes every position before it touches it.
 DEATHS_BEFORE_CARE = 3
-SEEN_BYTES = 10  # packet id, 2 bytes; digest, 8
-# How long a bridge's name stays its own after it was last heard of (decision 0005).
-CLAIM_SECONDS = 10.0
 
 
 class StoreFullError(Exception):
     """What is pending has reached BATCHES_MAX_BYTES, or Redis its maxmemory: try again later."""
-
-
-class NotOwnerError(Exception):
-    """Another bridge process has taken over this bridge's name."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"another process runs the bridge {name!r} now")
-
-
-class NameHeldError(Exception):
-    """Another bridge process lives under this name; `holder` is its token, `client_id` its session's."""
-
-    def __init__(self, holder: str, client_id: str) -> None:
-        super().__init__(holder)
-        self.holder, self.client_id = holder, client_id
 
 
 class IdempotencyKeyReusedError(Exception):
@@ -75,16 +48,6 @@ class Receipt(NamedTuple):
     value: str
     seconds: int = 0
     once: bool = False
-
-
-class Bridge(NamedTuple):
-    """A bridge process's claim to its name, and what it remembers of what it handed over."""
-
-    name: str
-    client_id: str
-    token: str
-    seen: bytes = b""
-    window: int = 1
 
 
 class Claim(NamedTuple):
@@ -121,32 +84,7 @@ class BatchStore:
     @classmethod
     def at(cls, url: str, max_bytes: int, lease_seconds: float = LEASE_SECONDS) -> "BatchStore":
         """A store at a redis:// URL, with the timeouts that a frozen Redis makes necessary."""
-        redis = Redis.from_url(
-            url,
-            socket_timeout=5,
-            socket_connect_timeout=5,
-            socket_keepalive=True,
-            health_check_interval=25,
-            # At once on a connection that a restart had closed; whoever calls decides what to do after that.
-            retry=Retry(NoBackoff(), 1, (RedisConnectionError,)),
-        )
-        return cls(redis, max_bytes, lease_seconds)
-
-    def _script(self, name: str) -> "Script":
-        script = _scripts.get(name)
-        if script is None:
-            source = files("bridge").joinpath("lua", f"{name}.lua").read_text()
-            script = _scripts[name] = self.redis.register_script(source)
-        return script
-
-    def _run(self, name: str, keys: list[str], args: Sequence[Any] = ()) -> Any:
-        """One of bridge/lua, done whole or not at all."""
-        try:
-            return self._script(name)(keys, args, client=self.redis)
-        except ReadOnlyError:
-            # After a failover its name leads to another server; an open connection stays with this one.
-            self.redis.connection_pool.disconnect()
-            raise
+        return cls(connect(url), max_bytes, lease_seconds)
 
     def hand_over(self, batch: Batch, receipt: Receipt, bridge: Bridge | None = None) -> UUID:
         """Makes the batch durable, whole or not at all; repeatable. Returns the id that stands.
@@ -187,7 +125,7 @@ class BatchStore:
             client,
         ]
         try:
-            answer = cast(bytes, self._run("hand_over", keys, args)).decode()
+            answer = cast(bytes, run(self.redis, "hand_over", keys, args)).decode()
         except OutOfMemoryError as error:
             raise StoreFullError(f"Redis has reached its maxmemory ({error})") from error
         except ResponseError as error:
@@ -209,7 +147,8 @@ class BatchStore:
 
     def claim(self, batch_id: UUID) -> Claim | None:
         """Counts an attempt and gives the batch, or None where it is done already."""
-        answer = self._run(
+        answer = run(
+            self.redis,
             "claim",
             [f"iot:batch:{batch_id}", "iot:batches:due"],
             [str(batch_id), time.time() + self.lease_seconds],
@@ -222,11 +161,12 @@ class BatchStore:
     def done(self, batch_id: UUID) -> bool:
         """Forgets a batch whose rows are committed. False where it was forgotten before."""
         keys = [f"iot:batch:{batch_id}", "iot:batches:due", "iot:batches:since", "iot:books"]
-        return bool(self._run("done", keys, [str(batch_id)]))
+        return bool(run(self.redis, "done", keys, [str(batch_id)]))
 
     def postpone(self, batch_id: UUID) -> float:
         """Takes the attempt back and moves the due time on: 1 s, 2 s, 4 s, at most 60 s, which it returns."""
-        answer = self._run(
+        answer = run(
+            self.redis,
             "postpone",
             [f"iot:batch:{batch_id}", "iot:batches:due"],
             [str(batch_id), time.time(), LONGEST_DELAY_SECONDS],
@@ -252,74 +192,15 @@ class BatchStore:
     def take_overdue(self, limit: int) -> list[UUID]:
         """Batches whose task must be sent again; their due time moves on."""
         now = time.time()
-        ids = self._run("take_overdue", ["iot:batches:due"], [now, now + self.lease_seconds, limit])
+        ids = run(self.redis, "take_overdue", ["iot:batches:due"], [now, now + self.lease_seconds, limit])
         return [UUID(one.decode()) for one in cast(list[bytes], ids)]
 
     def figures(self) -> Figures:
         """Handed over and pending, as of one moment."""
-        answer = self._run("figures", ["iot:books", "iot:batches:since"])
+        answer = run(self.redis, "figures", ["iot:books", "iot:batches:since"])
         *numbers, oldest = cast(list[bytes], answer)
         handed_over, redelivered, messages, size, batches = map(int, numbers)
         return Figures(handed_over, redelivered, messages, batches, size, float(oldest) if oldest else None)
-
-    # --- the bridge's end ------------------------------------------------------------------------
-
-    def take_over(self, name: str, client_id: str, token: str, gone: str = "") -> str:
-        """Makes the process with this token the owner of a bridge's name; returns its client id.
-
-        The client id given is kept if the name has none yet: it lasts as long as the broker's
-        session that it names. Raises NameHeldError while another process lives under the name;
-        `gone` is the token of one that is known to have ended.
-        """
-        client, *holder = cast(
-            list[bytes],
-            self._run(
-                "take_over",
-                [f"iot:bridge:{name}", f"iot:bridge:{name}:claim"],
-                [token, client_id, int(CLAIM_SECONDS * 1000), gone],
-            ),
-        )
-        if holder:
-            raise NameHeldError(*(word.decode() for word in holder))
-        return client.decode()
-
-    def owner(self, name: str) -> str:
-        """The token of the process that took the bridge's name last; empty where none did."""
-        found = cast(bytes | None, self.redis.hget(f"iot:bridge:{name}", "owner"))
-        return (found or b"").decode()
-
-    def note_topics(self, name: str, topics: Sequence[str]) -> set[str]:
-        """Notes what the bridge's session is about to be subscribed to; returns all that it ever was."""
-        key = f"iot:bridge:{name}:topics"
-        self.redis.sadd(key, *topics)
-        return {topic.decode() for topic in cast(set[bytes], self.redis.smembers(key))}
-
-    def renew_claim(self, bridge: Bridge) -> None:
-        """The owner lives. Raises NotOwnerError."""
-        if not self._run(
-            "renew_claim",
-            [f"iot:bridge:{bridge.name}", f"iot:bridge:{bridge.name}:claim"],
-            [bridge.token, int(CLAIM_SECONDS * 1000), bridge.client_id],
-        ):
-            raise NotOwnerError(bridge.name)
-
-    def release_claim(self, bridge: Bridge) -> None:
-        """The owner ends: whoever waits for the name may have it at once."""
-        self._run("release_claim", [f"iot:bridge:{bridge.name}:claim"], [bridge.token])
-
-    def seen(self, client_id: str) -> bytes:
-        """What this client handed over last: SEEN_BYTES a message, oldest first."""
-        return b"".join(cast(list[bytes], self.redis.lrange(f"iot:seen:{client_id}", 0, -1)))
-
-    def forget_seen(self, bridge: Bridge) -> None:
-        """The broker has forgotten the session: what it sends from now on is new. Raises NotOwnerError."""
-        client = bridge.client_id
-        if not self._run(
-            "forget_seen",
-            [f"iot:bridge:{bridge.name}", f"iot:seen:{client}", f"iot:seen:{client}:count"],
-            [bridge.token],
-        ):
-            raise NotOwnerError(bridge.name)
 
     def count_redelivered(self, messages: int) -> None:
         """Messages that the broker sent again and that had been handed over before."""
@@ -341,6 +222,3 @@ class BatchStore:
         if settings.get("maxmemory-policy") != "noeviction":
             return "Redis may evict batches: set maxmemory-policy noeviction"
         return None
-
-
-_scripts: "dict[str, Script]" = {}

@@ -14,13 +14,13 @@ from datetime import UTC, datetime, timedelta
 
 from django.db import connection
 
+from monitoring import locks
 from monitoring.models import RetentionRun
-from monitoring.pieces import PIECE, TimeShare, delete_oldest, in_pieces
+from monitoring.upkeep.pieces import PIECE, TimeShare, delete_oldest, in_pieces
 
 COUNT_AFTER = timedelta(minutes=2)
 KEEP = timedelta(days=7)
 KEEP_MINUTES = timedelta(days=31)
-LOCK = 0x696F7403
 
 
 def fold(share: TimeShare, oldest_pending: datetime | None = None) -> dict[str, int]:
@@ -32,9 +32,9 @@ def fold(share: TimeShare, oldest_pending: datetime | None = None) -> dict[str, 
     now = datetime.now(UTC)
     before = now - KEEP if oldest_pending is None else min(now - KEEP, oldest_pending)
     return {
-        "counted": in_pieces(LOCK, lambda: _count(now - COUNT_AFTER), share),
-        "deleted": in_pieces(LOCK, lambda: _delete(before), share),
-        "added_up": in_pieces(LOCK, lambda: _add_up(now - KEEP_MINUTES), share),
+        "counted": in_pieces(locks.FOLD, lambda: _count(now - COUNT_AFTER), share),
+        "deleted": in_pieces(locks.FOLD, lambda: _delete(before), share),
+        "added_up": in_pieces(locks.FOLD, lambda: _add_up(now - KEEP_MINUTES), share),
     }
 
 

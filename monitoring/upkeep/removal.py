@@ -16,18 +16,17 @@ from celery import current_app
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
+from monitoring import locks
 from monitoring.models import GoneSpan, Measurement, RetentionRun, Sensor
 from monitoring.models.sensor import SensorQuerySet
-from monitoring.partitions import MEASUREMENTS
-from monitoring.pieces import PIECE, TimeShare, in_pieces
-from monitoring.retention import TABLES, rows_of_sensor
-from monitoring.rollups import REFRESH_LOCK
+from monitoring.upkeep.expiring import rows_of_sensor
+from monitoring.upkeep.partitions import MEASUREMENTS
+from monitoring.upkeep.pieces import PIECE, TimeShare, in_pieces
+from monitoring.upkeep.tables import TABLES
 
 logger = logging.getLogger(__name__)
 TASK = "monitoring.remove_sensors"
 COUNTED = 10_000
-# Its own: a large removal, at work in each minute, would keep retention from its turn every time.
-REMOVE_LOCK = 0x696F7406
 _END = datetime.max.replace(tzinfo=UTC)
 
 
@@ -91,9 +90,9 @@ def remove_sensors(share: TimeShare) -> dict[str, int]:
     rows = sensors = 0
     for sensor in _leaving():
         piece = rows_of_sensor(sensor.pk, _END, RetentionRun.Kind.SENSOR)
-        rows += in_pieces(REMOVE_LOCK, piece, share)
+        rows += in_pieces(locks.REMOVE, piece, share)
         for table, column in _rollups():
-            rows += in_pieces(REMOVE_LOCK, partial(_piece, table, column, sensor.pk), share)
+            rows += in_pieces(locks.REMOVE, partial(_piece, table, column, sensor.pk), share)
         if share.is_used:
             break
         sensors += _delete(sensor)
@@ -118,7 +117,7 @@ def _delete(sensor: Sensor) -> bool:
     """False where something is left: a batch that had begun before has stored it meanwhile."""
     with transaction.atomic(), connection.cursor() as cursor:
         # A refresh that has read its rows commits its rollups first; the next one finds no rows.
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [REFRESH_LOCK])
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [locks.REFRESH])
         # Against the lock that ingest takes: who was storing has committed, who comes finds no sensor.
         cursor.execute("SELECT 1 FROM monitoring_sensor WHERE id = %s FOR UPDATE", [sensor.pk])
         for table, _ in [(MEASUREMENTS.name, ""), *_rollups()]:

@@ -23,7 +23,9 @@ from typing import NamedTuple, TypeVar
 from django.db import OperationalError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 
-from monitoring.partitions import PartitionedTable, Span, ensure_partitions, existing
+from monitoring import locks
+from monitoring.models import GoneSpan
+from monitoring.upkeep.partitions import PartitionedTable, Span, ensure_partitions, existing
 
 MINUTES = PartitionedTable("monitoring_rollup_minute", "start", "month")
 HOURS = PartitionedTable("monitoring_rollup_hour", "start", "year")
@@ -32,8 +34,6 @@ DAYS = PartitionedTable("monitoring_rollup_day", "start", "year")
 _Done = TypeVar("_Done")
 _LOCK_NOT_AVAILABLE = "55P03"
 
-# One refresh at a time: pg_advisory_xact_lock.
-REFRESH_LOCK = 0x696F7410
 # How long a refresh waits for its turn, in ms. Retention holds the lock for a piece at a time.
 TURN_TIMEOUT = 1_000
 # What one piece takes at most: ledger entries, and of those no more than pass so many pairs.
@@ -79,13 +79,20 @@ def refresh_span(start: datetime, end: datetime) -> Refreshed:
     """
 
     def piece(cursor: CursorWrapper) -> Refreshed:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [REFRESH_LOCK])
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [locks.REFRESH])
         return _take_and_compute(cursor, BATCHES, Span(start, end))
 
     done = Refreshed()
     while (latest := _with_partitions(piece)).batches:
         done = done.plus(latest)
     return done
+
+
+def freeze(sensor_id: int, span: Span) -> None:
+    """For the last time, what is pending is refreshed. Call it in a transaction: until that ends no other
+    refresh begins, and from then on each leaves the span as it is."""
+    refresh_span(span.start, span.end)
+    GoneSpan.objects.widen(sensor_id, span.start, span.end)
 
 
 def recompute(sensor_id: int, start: datetime, end: datetime) -> Refreshed:
@@ -96,7 +103,7 @@ def recompute(sensor_id: int, start: datetime, end: datetime) -> Refreshed:
     """
 
     def piece(cursor: CursorWrapper) -> Refreshed:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [REFRESH_LOCK])
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [locks.REFRESH])
         cursor.execute(_TOUCHED)
         cursor.execute("DELETE FROM touched_minute")
         cursor.execute(_TOUCH_SPAN, {"sensor": sensor_id, "start": start, "end": end})
@@ -125,7 +132,7 @@ def _has_its_turn(cursor: CursorWrapper) -> bool:
     try:
         with transaction.atomic():
             cursor.execute(f"SET LOCAL lock_timeout = {TURN_TIMEOUT}")
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [REFRESH_LOCK])
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [locks.REFRESH])
     except OperationalError as error:
         if getattr(error.__cause__, "pgcode", None) != _LOCK_NOT_AVAILABLE:
             raise

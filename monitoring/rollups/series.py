@@ -21,7 +21,7 @@ from django.conf import settings
 from django.db import connection
 
 from monitoring.models import Sensor
-from monitoring.partitions import Span
+from monitoring.upkeep.partitions import Span
 
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

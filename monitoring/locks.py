@@ -1,0 +1,21 @@
+"""The numbers of all our advisory locks, in order: each keeps one kind of work to one worker at a time.
+
+Beside them stand those of batches that a worker goes through carefully: the last 63 bits of the batch's id.
+"""
+
+# The set of partitions is changed.
+PARTITIONS = 0x696F7401
+# A database is set up (manage.py first_run).
+FIRST_RUN = 0x696F7402
+# The ledger is counted into totals.
+FOLD = 0x696F7403
+# Partitions that were kept long enough are dropped.
+DROP = 0x696F7404
+# Rows that were kept long enough are deleted.
+EXPIRE = 0x696F7405
+# Sensors are removed, with all that was theirs.
+REMOVE = 0x696F7406
+# The books are corrected.
+CORRECT = 0x696F7409
+# The rollups are refreshed.
+REFRESH = 0x696F7410
