@@ -4,13 +4,14 @@ FIND_PYTHON = for p in python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && echo $$p && exit; done; echo python3
 PYTHON ?= $(shell $(FIND_PYTHON))
 
-.PHONY: help run test docker-test check bench bench-queries bench-rollups bench-drop bench-firmware locks dev clean
+.PHONY: help run test docker-test check bench bench-queries bench-rollups bench-drop bench-firmware locks dev prove clean
 
 help:
 	@echo "make run     everything: PostgreSQL, Redis, an MQTT broker, the processes, one simulated board"
 	@echo "make test    all tests, on services that they start themselves"
 	@echo "make docker-test  the containers, brought up for real: used, hurt, scaled, upgraded, restored (wants Docker)"
 	@echo "make check   ruff, hadolint, mypy, import-linter, migrations, Django's own checks"
+	@echo "make prove   nothing lost, nothing doubled, whatever is killed: two minutes (ARGS=\"--kills 300 --seconds 1800\")"
 	@echo "make bench   how fast a burst is stored, against a pipe that only copies (wants Debian's mosquitto)"
 	@echo "make bench-queries   queries on 52 million rows against one million (8 minutes, 20 GB; KEEP=folder keeps them)"
 	@echo "make bench-rollups   what keeping the rollups up to date costs, and that they are right after late rows"
@@ -45,6 +46,9 @@ check: dev
 	.venv/bin/lint-imports
 	env $(PRODUCTION) .venv/bin/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	env $(PRODUCTION) .venv/bin/python manage.py check --deploy --fail-level WARNING
+
+prove: dev
+	@.venv/bin/python -m prove $(ARGS)
 
 bench: dev
 	.venv/bin/python -m bench.ingest
