@@ -21,9 +21,20 @@ def store() -> Iterator[BatchStore]:
 
 
 @pytest.fixture
-def sensors(db: None) -> dict[int, Sensor]:
+def now() -> datetime:
+    """When the test began."""
+    return datetime.now(UTC)
+
+
+@pytest.fixture
+def noon(now: datetime) -> datetime:
+    """Of the day before yesterday: in the past, and far from a change of the day."""
+    return now.replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=2)
+
+
+@pytest.fixture
+def sensors(db: None, now: datetime) -> dict[int, Sensor]:
     """Sensors 1 to 3 as `make run` makes them, and partitions around now."""
-    now = datetime.now(UTC)
     ensure_partitions(now - timedelta(days=40), now + timedelta(days=1))
     Sensor.objects.register(
         [

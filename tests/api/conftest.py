@@ -1,7 +1,7 @@
 """Clients of the API, and rows to read."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +12,6 @@ from rest_framework.test import APIClient
 from batches.store import BatchStore
 from monitoring.models import Measurement, Sensor
 
-NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=2)
 API = "/api/monitoring/"
 
 
@@ -37,11 +36,11 @@ def sender(user: User, store: BatchStore) -> Iterator[APIClient]:
 
 
 @pytest.fixture
-def measure(sensors: dict[int, Sensor]) -> Callable[..., None]:
-    """measure(3, seconds, ...): a row of sensor 3 at each of these seconds after NOON."""
+def measure(sensors: dict[int, Sensor], noon: datetime) -> Callable[..., None]:
+    """measure(3, seconds, ...): a row of sensor 3 at each of these seconds after noon."""
 
     def measure(sensor_id: int, *seconds: float) -> None:
-        moments = [NOON + timedelta(seconds=second) for second in seconds]
+        moments = [noon + timedelta(seconds=second) for second in seconds]
         Measurement.objects.bulk_create(
             Measurement(sensor_id=sensor_id, created_at=at, received_at=at, value=2.57, unit="V")
             for at in moments

@@ -3,7 +3,7 @@
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,28 +17,28 @@ from rest_framework.test import APIClient
 from monitoring.api.lists import newest, newest_of
 from monitoring.api.pages import Cursor
 from monitoring.models import Sensor
-from tests.api.conftest import API, NOON
+from tests.api.conftest import API
 
 pytestmark = pytest.mark.django_db
 Measure = Callable[..., None]
 
 
-def test_it_works(client: APIClient, measure: Measure) -> None:
+def test_it_works(client: APIClient, measure: Measure, noon: datetime) -> None:
     measure(3, 0, 1.25)
     answer = client.get(API + "measurements/")
 
     assert answer.status_code == 200
     assert [row["created_at"] for row in answer.json()] == [
-        f"{NOON:%Y-%m-%dT12:00:01.250000Z}",
-        f"{NOON:%Y-%m-%dT12:00:00Z}",
+        f"{noon:%Y-%m-%dT12:00:01.250000Z}",
+        f"{noon:%Y-%m-%dT12:00:00Z}",
     ]
     assert list(answer.json()[0]) == ["id", "sensor", "value", "unit", "created_at"]
     assert "Link" not in answer
 
 
-def test_shapes(client: APIClient, measure: Measure) -> None:
+def test_shapes(client: APIClient, measure: Measure, noon: datetime) -> None:
     measure(3, 0)
-    at = f"{NOON:%Y-%m-%dT12:00:00Z}"
+    at = f"{noon:%Y-%m-%dT12:00:00Z}"
     assert client.get(API + "sensors/3/last/").json() == {
         "sensor": 3,
         "value": 2.57,
@@ -95,21 +95,23 @@ def test_sensors_come_in_pages(client: APIClient, sensors: dict[int, Sensor]) ->
     assert [[row["id"] for row in page] for page in follow(client, API + "sensors/?limit=2")] == [[1, 2], [3]]
 
 
-def test_the_next_page_keeps_the_other_parameters(client: APIClient, measure: Measure) -> None:
+def test_the_next_page_keeps_the_other_parameters(
+    client: APIClient, measure: Measure, noon: datetime
+) -> None:
     measure(3, *range(10))
     measure(2, *range(10))
-    query = urlencode({"sensor": 3, "from": (NOON + timedelta(seconds=2)).isoformat(), "limit": 3})
+    query = urlencode({"sensor": 3, "from": (noon + timedelta(seconds=2)).isoformat(), "limit": 3})
     pages = follow(client, f"{API}measurements/?{query}")
     assert [len(page) for page in pages] == [3, 3, 2]
     assert {row["sensor"] for page in pages for row in page} == {3}
 
 
-def test_from_is_included_and_to_is_not(client: APIClient, measure: Measure) -> None:
+def test_from_is_included_and_to_is_not(client: APIClient, measure: Measure, noon: datetime) -> None:
     measure(3, 0, 1, 2)
-    start = int(NOON.timestamp())
+    start = int(noon.timestamp())
     assert len(client.get(f"{API}measurements/?from={start}&to={start + 2}").json()) == 2
     # A bare + stands for a space in a query.
-    assert len(client.get(f"{API}measurements/?from={NOON:%Y-%m-%dT12:00:01}+00:00").json()) == 2
+    assert len(client.get(f"{API}measurements/?from={noon:%Y-%m-%dT12:00:01}+00:00").json()) == 2
 
 
 @pytest.mark.parametrize(
@@ -124,9 +126,9 @@ def test_an_answer_costs_one_query(
         assert client.get(API + route).status_code == 200
 
 
-def test_pages_are_read_from_the_index(measure: Measure) -> None:
+def test_pages_are_read_from_the_index(measure: Measure, noon: datetime) -> None:
     measure(3, *range(2000))
-    cursor = Cursor(NOON + timedelta(seconds=1000), 10**6)
+    cursor = Cursor(noon + timedelta(seconds=1000), 10**6)
     with connection.cursor() as sql:
         sql.execute("ANALYZE monitoring_measurement")
     for rows in (newest({"limit": 10, "cursor": cursor}), newest_of(3, {"limit": 10, "cursor": cursor})):

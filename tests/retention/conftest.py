@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -12,16 +12,18 @@ from monitoring.models import IngestBatch, Measurement, Sensor
 from monitoring.upkeep.partitions import ensure_partitions
 from tests.ingest.conftest import hand_over  # noqa: F401 -- a fixture
 
-# Before the edge of 730 days by more than a month.
-OLD = datetime.now(UTC) - timedelta(days=800)
+
+@pytest.fixture
+def old(now: datetime) -> datetime:
+    """Before the edge of 730 days by more than a month."""
+    return now - timedelta(days=800)
 
 
 @pytest.fixture
-def partitions(transactional_db: None) -> Iterator[str]:
+def partitions(transactional_db: None, now: datetime, old: datetime) -> Iterator[str]:
     """Partitions around now, and one past its retention, whose name it is."""
-    now = datetime.now(UTC)
     ensure_partitions(now - timedelta(days=40), now + timedelta(days=1))
-    (old,) = ensure_partitions(OLD, OLD)
+    (old,) = ensure_partitions(old, old)
     Sensor.objects.register([Sensor(id=1, name="one"), Sensor(id=2, name="two"), Sensor(id=3, name="three")])
     yield old
     with connection.cursor() as cursor:

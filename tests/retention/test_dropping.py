@@ -21,7 +21,6 @@ from monitoring.upkeep.dropping import drop_partitions
 from monitoring.upkeep.partitions import MEASUREMENTS, PartitionLeavingError, ensure_partitions, existing
 from monitoring.upkeep.pieces import alone
 from monitoring.upkeep.tables import Kept, State, mark_of
-from tests.retention.conftest import OLD
 
 pytestmark = pytest.mark.django_db(transaction=True)
 KEPT = Kept(MEASUREMENTS, "RETENTION_DAYS")
@@ -81,8 +80,8 @@ def reading(seen: list[int], isolation: str = "READ COMMITTED") -> Iterator[None
         yield
 
 
-def test_it_works(partitions: str, measure: Callable[..., None]) -> None:
-    measure(1, OLD, 10)
+def test_it_works(partitions: str, measure: Callable[..., None], old: datetime) -> None:
+    measure(1, old, 10)
     measure(1, datetime.now(UTC), 5)
     with connection.cursor() as cursor:
         cursor.execute(f"ANALYZE {partitions}")
@@ -108,9 +107,9 @@ def test_what_is_within_retention_stays(partitions: str, settings: object) -> No
 
 @pytest.mark.parametrize("isolation", ["READ COMMITTED", "REPEATABLE READ"])
 def test_an_open_reader_and_ingest_go_on(
-    partitions: str, measure: Callable[..., None], isolation: str
+    partitions: str, measure: Callable[..., None], isolation: str, old: datetime
 ) -> None:
-    measure(1, OLD, 10)
+    measure(1, old, 10)
     stored: list[datetime] = []
     made: list[datetime] = []
     start = datetime.now(UTC)
@@ -224,16 +223,16 @@ def test_two_at_once_are_one(partitions: str) -> None:
 
 
 def test_a_late_message_for_it_waits(
-    partitions: str, store: BatchStore, hand_over: Callable[..., Batch], settings: object
+    partitions: str, store: BatchStore, hand_over: Callable[..., Batch], settings: object, old: datetime
 ) -> None:
     """Only a worker that believes in a longer retention can have one."""
-    message = b'{"sensor_id": 1, "value": 1, "ts": %d}' % OLD.timestamp()
+    message = b'{"sensor_id": 1, "value": 1, "ts": %d}' % old.timestamp()
     with reading([]):
         assert drop_partitions() == []
         settings.RETENTION_DAYS = 2000  # type: ignore[attr-defined]
         batch = hand_over(message, b'{"sensor_id": 1, "value": 2}')
         with pytest.raises(PartitionLeavingError):
-            ensure_partitions(OLD, OLD)
+            ensure_partitions(old, old)
         assert ingest(store, batch.id).end is End.POSTPONED
         assert not IngestBatch.objects.exists()
     drop_partitions()

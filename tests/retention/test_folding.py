@@ -2,7 +2,7 @@
 
 import threading
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -13,8 +13,6 @@ from monitoring.models import IngestBatch, IngestTotal, RetentionRun
 from monitoring.upkeep import folding, pieces
 from monitoring.upkeep.folding import fold
 from monitoring.upkeep.pieces import TimeShare
-
-NOW = datetime.now(UTC)
 
 
 def enter(count: int, ingested_at: datetime, source: str = "mqtt:main", taken: bool = True) -> None:
@@ -46,13 +44,13 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.django_db
-def test_it_works() -> None:
-    minute = (NOW - timedelta(days=8)).replace(second=0, microsecond=0)
+def test_it_works(now: datetime) -> None:
+    minute = (now - timedelta(days=8)).replace(second=0, microsecond=0)
     enter(25, minute + timedelta(seconds=59))
     enter(3, minute, "http")
     enter(4, minute, taken=False)
-    enter(5, NOW - timedelta(hours=1))
-    enter(6, NOW)
+    enter(5, now - timedelta(hours=1))
+    enter(6, now)
     before = IngestBatch.objects.sums()
     assert before == {
         "batches": 43,
@@ -72,8 +70,8 @@ def test_it_works() -> None:
 
 
 @pytest.mark.django_db
-def test_after_a_month_minutes_become_a_day() -> None:
-    midnight = (NOW - timedelta(days=40)).replace(hour=0, minute=0, second=0, microsecond=0)
+def test_after_a_month_minutes_become_a_day(now: datetime) -> None:
+    midnight = (now - timedelta(days=40)).replace(hour=0, minute=0, second=0, microsecond=0)
     for minutes in (0, 1, 700, 1439, 1440, 1500):
         enter(2, midnight + timedelta(minutes=minutes))
     before = IngestBatch.objects.sums()
@@ -90,16 +88,16 @@ def test_after_a_month_minutes_become_a_day() -> None:
 
 
 @pytest.mark.django_db
-def test_the_row_of_a_batch_that_may_come_again_stays() -> None:
-    enter(2, NOW - timedelta(days=9))
-    enter(2, NOW - timedelta(days=20))
-    assert fold(TimeShare(), NOW - timedelta(days=10))["deleted"] == 2
+def test_the_row_of_a_batch_that_may_come_again_stays(now: datetime) -> None:
+    enter(2, now - timedelta(days=9))
+    enter(2, now - timedelta(days=20))
+    assert fold(TimeShare(), now - timedelta(days=10))["deleted"] == 2
     assert IngestBatch.objects.count() == 2
 
 
 @pytest.mark.django_db
-def test_it_handles_a_death_in_a_piece(monkeypatch: pytest.MonkeyPatch) -> None:
-    enter(25, NOW - timedelta(days=8))
+def test_it_handles_a_death_in_a_piece(monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:
+    enter(25, now - timedelta(days=8))
     before = IngestBatch.objects.sums()
     with monkeypatch.context() as patched:
         patched.setattr(RetentionRun.objects, "note", None)
@@ -111,8 +109,8 @@ def test_it_handles_a_death_in_a_piece(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.django_db
-def test_the_sums_read_what_is_not_counted_by_its_index() -> None:
-    enter(20, NOW - timedelta(hours=1))
+def test_the_sums_read_what_is_not_counted_by_its_index(now: datetime) -> None:
+    enter(20, now - timedelta(hours=1))
     fold(TimeShare())
     with CaptureQueriesContext(connection) as queries:
         IngestBatch.objects.sums()
@@ -124,9 +122,9 @@ def test_the_sums_read_what_is_not_counted_by_its_index() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_sums_never_change_while_it_is_folded_and_ingested() -> None:
+def test_the_sums_never_change_while_it_is_folded_and_ingested(now: datetime) -> None:
     """Every sum that anybody reads is one that was true at some moment: what a batch adds, once."""
-    enter(300, NOW - timedelta(days=8))
+    enter(300, now - timedelta(days=8))
     over, seen, failures = threading.Event(), [], []
 
     def run(work: object) -> None:
@@ -139,7 +137,7 @@ def test_the_sums_never_change_while_it_is_folded_and_ingested() -> None:
             connections.close_all()
 
     def ingest() -> None:
-        enter(1, NOW - timedelta(days=8))
+        enter(1, now - timedelta(days=8))
         time.sleep(0.002)
 
     works = [ingest, lambda: seen.append(IngestBatch.objects.sums()), lambda: fold(TimeShare())]

@@ -1,7 +1,7 @@
 """Where rows have gone, the buckets made of them stay as they are, whatever the settings say later."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,11 +15,15 @@ from monitoring.upkeep.expiring import delete_expired
 from monitoring.upkeep.partitions import Span, ensure_partitions
 from monitoring.upkeep.pieces import TimeShare
 from monitoring.upkeep.removal import remove_sensors
-from tests.retention.conftest import OLD
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MINUTE = timedelta(minutes=1)
-NOW = datetime.now(UTC).replace(second=0, microsecond=0)
+
+
+@pytest.fixture
+def now(now: datetime) -> datetime:
+    """On a whole minute."""
+    return now.replace(second=0, microsecond=0)
 
 
 def minutes() -> dict[datetime, int]:
@@ -30,9 +34,9 @@ def hours() -> list[int]:
     return list(HourRollup.objects.order_by("start").values_list("count", flat=True))
 
 
-def test_it_works(partitions: str, pending: Callable[..., None]) -> None:
+def test_it_works(partitions: str, pending: Callable[..., None], now: datetime) -> None:
     """A sensor's rows went after 5 days; then it is kept for as long as the rest, and late ones come."""
-    old = NOW - timedelta(days=20)
+    old = now - timedelta(days=20)
     pending(old)
     Sensor.objects.filter(pk=1).update(retention_days=5)
     assert delete_expired(TimeShare())["sensor_rows"] == 10
@@ -42,30 +46,30 @@ def test_it_works(partitions: str, pending: Callable[..., None]) -> None:
     assert minutes() == {old: 10}
     # What is older than all that ever went, or newer, is computed.
     pending(old - timedelta(days=2), 2)
-    pending(NOW - timedelta(days=1), 3)
+    pending(now - timedelta(days=1), 3)
     rollups.refresh()
     assert sorted(minutes().values()) == [2, 3, 10]
 
 
 def test_a_dropped_partition_leaves_its_buckets_for_good(
-    partitions: str, pending: Callable[..., None], settings: Any
+    partitions: str, pending: Callable[..., None], settings: Any, old: datetime
 ) -> None:
     settings.ROLLUP_MINUTE_RETENTION_DAYS = settings.RETENTION_DAYS
-    moment = OLD.replace(minute=0, second=0, microsecond=0)
+    moment = old.replace(minute=0, second=0, microsecond=0)
     pending(moment)
     drop_partitions()
     assert hours() == [10]
     settings.RETENTION_DAYS = settings.ROLLUP_MINUTE_RETENTION_DAYS = 2000
-    ensure_partitions(OLD, OLD)
+    ensure_partitions(old, old)
     pending(moment + 2 * MINUTE, 1)
     assert rollups.refresh() == rollups.Refreshed(batches=1, minutes=1, frozen=1)
     assert hours() == [10]
 
 
 def test_a_series_shows_the_buckets_where_the_rows_have_gone(
-    partitions: str, pending: Callable[..., None]
+    partitions: str, pending: Callable[..., None], now: datetime
 ) -> None:
-    old = NOW - timedelta(days=20)
+    old = now - timedelta(days=20)
     pending(old)
     Sensor.objects.filter(pk=1).update(retention_days=5)
     delete_expired(TimeShare())
@@ -79,10 +83,10 @@ def test_a_series_shows_the_buckets_where_the_rows_have_gone(
 
 
 def test_rows_that_come_just_before_they_go_are_rolled_up(
-    partitions: str, pending: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    partitions: str, pending: Callable[..., None], monkeypatch: pytest.MonkeyPatch, now: datetime
 ) -> None:
     """A batch that took the sensor for one that is kept longer commits between two steps."""
-    old = NOW - timedelta(days=20)
+    old = now - timedelta(days=20)
     pending(old)
     Sensor.objects.filter(pk=1).update(retention_days=5)
     refresh_span, calls = expiring.refresh_span, []
@@ -100,8 +104,8 @@ def test_rows_that_come_just_before_they_go_are_rolled_up(
     assert minutes() == {old: 14}
 
 
-def test_it_goes_with_the_sensor(partitions: str, pending: Callable[..., None]) -> None:
-    pending(NOW - timedelta(days=20))
+def test_it_goes_with_the_sensor(partitions: str, pending: Callable[..., None], now: datetime) -> None:
+    pending(now - timedelta(days=20))
     Sensor.objects.filter(pk=1).update(retention_days=5)
     delete_expired(TimeShare())
     assert GoneSpan.objects.get().sensor_id == 1
@@ -110,20 +114,22 @@ def test_it_goes_with_the_sensor(partitions: str, pending: Callable[..., None]) 
     assert not GoneSpan.objects.exists()
 
 
-def test_any_number_of_days_stops_no_refresh(partitions: str, pending: Callable[..., None]) -> None:
+def test_any_number_of_days_stops_no_refresh(
+    partitions: str, pending: Callable[..., None], now: datetime
+) -> None:
     Sensor.objects.filter(pk=1).update(retention_days=2**31 - 1)
-    pending(NOW - timedelta(days=1), 2)
+    pending(now - timedelta(days=1), 2)
     rollups.refresh()
     assert hours() == [2]
 
 
 def test_the_sensor_that_waits_longest_is_first(
-    partitions: str, measure: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    partitions: str, measure: Callable[..., None], monkeypatch: pytest.MonkeyPatch, now: datetime
 ) -> None:
     """Where the time is too short for all, none is passed over for ever."""
     Sensor.objects.update(retention_days=5)
     for sensor, days in ((1, 6), (2, 30), (3, 10)):
-        measure(sensor, NOW - timedelta(days=days), 2)
+        measure(sensor, now - timedelta(days=days), 2)
     used = iter([False, False, False, True])
     monkeypatch.setattr(TimeShare, "is_used", property(lambda share: next(used, True)))
     delete_expired(TimeShare(1))

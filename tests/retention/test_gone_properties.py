@@ -1,6 +1,6 @@
 """Whatever comes in whatever order, a bucket counts every row that came before its rows went."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,18 +17,17 @@ from monitoring.upkeep.pieces import TimeShare
 from tests.rollups.rows import DAY, MINUTE, Row, buckets, expected, store
 
 pytestmark = pytest.mark.django_db
-NOW = datetime.now(UTC).replace(second=30, microsecond=0)
 
-# Within some minutes of where the edge lies after so many days.
-_moments = st.builds(
-    lambda days, minutes, seconds: NOW - days * DAY + minutes * MINUTE + timedelta(seconds=seconds),
+# How long ago: within some minutes of where the edge lies after so many days.
+_ages = st.builds(
+    lambda days, minutes, seconds: days * DAY - minutes * MINUTE - timedelta(seconds=seconds),
     st.sampled_from([5, 10, 20]),
     st.integers(-3, 3),
     st.integers(0, 59),
 )
 _steps = st.lists(
     st.one_of(
-        st.tuples(st.just("store"), st.lists(_moments, min_size=1, max_size=5)),
+        st.tuples(st.just("store"), st.lists(_ages, min_size=1, max_size=5)),
         st.tuples(st.just("keep"), st.sampled_from([5, 10, 20, None])),
         st.tuples(st.just("delete"), st.none()),
         st.tuples(st.just("refresh"), st.none()),
@@ -43,10 +42,14 @@ _steps = st.lists(
 )
 @given(steps=_steps)
 def test_every_row_is_counted_that_came_in_time(
-    sensors: dict[int, Sensor], monkeypatch: pytest.MonkeyPatch, steps: list[tuple[str, Any]]
+    sensors: dict[int, Sensor],
+    monkeypatch: pytest.MonkeyPatch,
+    now: datetime,
+    steps: list[tuple[str, Any]],
 ) -> None:
     for module in (pieces, expiring):
         monkeypatch.setattr(module, "PIECE", 2)
+    now = now.replace(second=30, microsecond=0)
     counted: set[Row] = set()
     there: set[datetime] = set()
     kept: int | None = None
@@ -54,7 +57,7 @@ def test_every_row_is_counted_that_came_in_time(
     with transaction.atomic():
         for name, what in steps:
             if name == "store":
-                rows = [(3, moment, 1.0) for moment in what]
+                rows = [(3, now - age, 1.0) for age in what]
                 store(rows)
                 for row in rows:
                     minute = row[1].replace(second=0)
@@ -68,8 +71,8 @@ def test_every_row_is_counted_that_came_in_time(
             elif name == "refresh":
                 refresh()
             else:
-                delete_expired(TimeShare(), NOW)
-                edge = NOW - kept * DAY if kept else None
+                delete_expired(TimeShare(), now)
+                edge = now - kept * DAY if kept else None
                 if edge and (gone := {moment for moment in there if moment < edge}):
                     there -= gone
                     first = min(gone) if first is None else min(first, *gone)

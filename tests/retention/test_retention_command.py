@@ -12,7 +12,6 @@ from batches.store import BatchStore
 from monitoring import tasks
 from monitoring.models import IngestBatch, IngestTotal, Measurement, Sensor
 from monitoring.upkeep.partitions import existing
-from tests.retention.conftest import OLD
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -23,14 +22,14 @@ def said(*arguments: str) -> str:
     return out.getvalue()
 
 
-def test_it_works(partitions: str, measure: Callable[..., None], store: BatchStore) -> None:
+def test_it_works(partitions: str, measure: Callable[..., None], store: BatchStore, old: datetime) -> None:
     assert "nothing" not in said("--dry-run")
     Sensor.objects.filter(pk=1).update(retention_days=5)
     Sensor.objects.filter(pk=2).request_removal()
     now = datetime.now(UTC)
     measure(1, now - timedelta(days=20), 12)
     measure(2, now, 3)
-    measure(3, OLD, 4)
+    measure(3, old, 4)
     measure(3, now, 5)
 
     would = said("--dry-run")

@@ -1,7 +1,7 @@
 """What retention and the rollups owe each other."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -12,10 +12,14 @@ from monitoring.upkeep.expiring import delete_expired
 from monitoring.upkeep.partitions import existing
 from monitoring.upkeep.pieces import TimeShare
 from monitoring.upkeep.removal import belongings, remove_sensors
-from tests.retention.conftest import OLD
 
 pytestmark = pytest.mark.django_db(transaction=True)
-NOW = datetime.now(UTC).replace(second=0, microsecond=0)
+
+
+@pytest.fixture
+def now(now: datetime) -> datetime:
+    """On a whole minute."""
+    return now.replace(second=0, microsecond=0)
 
 
 def hours() -> list[int]:
@@ -24,8 +28,8 @@ def hours() -> list[int]:
     return list(HourRollup.objects.order_by("start").values_list("count", flat=True))
 
 
-def test_it_works(partitions: str, pending: Callable[..., None]) -> None:
-    pending(OLD.replace(second=0))
+def test_it_works(partitions: str, pending: Callable[..., None], old: datetime) -> None:
+    pending(old.replace(second=0))
     dropped = [partition.name for partition in drop_partitions()]
     assert partitions in dropped
     # The minutes are kept as long as the rows, and went with them; the hours are kept for longer.
@@ -37,20 +41,22 @@ def test_it_works(partitions: str, pending: Callable[..., None]) -> None:
     assert hours() == [10]
 
 
-def test_rows_of_a_sensor_are_rolled_up_before_they_go(partitions: str, pending: Callable[..., None]) -> None:
+def test_rows_of_a_sensor_are_rolled_up_before_they_go(
+    partitions: str, pending: Callable[..., None], now: datetime
+) -> None:
     Sensor.objects.filter(pk=1).update(retention_days=5)
-    pending(NOW - timedelta(days=20))
+    pending(now - timedelta(days=20))
     assert delete_expired(TimeShare())["sensor_rows"] == 10
     assert hours() == [10]
     rollups.refresh()
     assert hours() == [10]
 
 
-def test_a_sensor_goes_with_its_rollups(partitions: str, pending: Callable[..., None]) -> None:
+def test_a_sensor_goes_with_its_rollups(partitions: str, pending: Callable[..., None], now: datetime) -> None:
     for days in (20, 10):
-        pending(NOW - timedelta(days=days))
+        pending(now - timedelta(days=days))
     rollups.refresh()
-    pending(NOW - timedelta(days=1))
+    pending(now - timedelta(days=1))
     assert belongings(1)[:2] == (30, 6)
     Sensor.objects.filter(pk=1).request_removal()
     assert remove_sensors(TimeShare()) == {"rows": 36, "sensors": 1}

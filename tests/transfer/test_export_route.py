@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Coroutine
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,6 @@ from monitoring.transfer.formats import Format
 from monitoring.transfer.lines_in import Line, Reader, Row
 from monitoring.transfer.rows_out import Selection, chunks
 
-NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=2)
 ROUTE = "/api/monitoring/sensors/3/measurements/export/"
 PROJECT = Path(__file__).parents[2]
 COMMITTED = pytest.mark.django_db(transaction=True)
@@ -40,24 +39,32 @@ def public(settings: Any) -> None:
     settings.API_PUBLIC_READ = True
 
 
-def measure(*values: float, unit: str = "V") -> None:
-    Measurement.objects.bulk_create(
-        Measurement(sensor_id=3, created_at=at, received_at=at + timedelta(seconds=1), value=value, unit=unit)
-        for place, value in enumerate(values)
-        for at in [NOON + timedelta(seconds=place)]
-    )
+@pytest.fixture
+def measure(noon: datetime) -> Callable[..., None]:
+    """measure(1.5, 2): rows of sensor 3 with these values, a second apart."""
+
+    def measure(*values: float, unit: str = "V") -> None:
+        Measurement.objects.bulk_create(
+            Measurement(
+                sensor_id=3, created_at=at, received_at=at + timedelta(seconds=1), value=value, unit=unit
+            )
+            for place, value in enumerate(values)
+            for at in [noon + timedelta(seconds=place)]
+        )
+
+    return measure
 
 
 @pytest.mark.django_db
-def test_it_works(sensors: dict[int, Sensor]) -> None:
+def test_it_works(sensors: dict[int, Sensor], noon: datetime, measure: Callable[..., None]) -> None:
     measure(2.57, 1e-5)
-    span = {"from": f"{NOON:%Y-%m-%d}T00:00:00Z", "to": f"{NOON + timedelta(days=1):%Y-%m-%d}T00:00:00Z"}
+    span = {"from": f"{noon:%Y-%m-%d}T00:00:00Z", "to": f"{noon + timedelta(days=1):%Y-%m-%d}T00:00:00Z"}
     answer = APIClient().get(ROUTE, span)
-    day, minute = f"{NOON:%Y-%m-%d}", f"{NOON:%Y-%m-%dT%H:%M}"
+    day, minute = f"{noon:%Y-%m-%d}", f"{noon:%Y-%m-%dT%H:%M}"
     assert answer.status_code == 200
     assert answer["Content-Type"] == "text/csv; charset=utf-8; header=present"
     assert answer["X-Accel-Buffering"] == "no"
-    name = f"sensor-3-{day}-{NOON + timedelta(days=1):%Y-%m-%d}.csv"
+    name = f"sensor-3-{day}-{noon + timedelta(days=1):%Y-%m-%d}.csv"
     assert answer["Content-Disposition"] == f'attachment; filename="{name}"'
     assert b"".join(answer).decode().splitlines() == [
         "sensor,created_at,received_at,value,unit",
@@ -65,7 +72,7 @@ def test_it_works(sensors: dict[int, Sensor]) -> None:
         f"3,{minute}:01Z,{minute}:02Z,1e-05,V",
     ]
 
-    answer = APIClient().get(ROUTE, {"format": "ndjson", "from": NOON.timestamp() + 1})
+    answer = APIClient().get(ROUTE, {"format": "ndjson", "from": noon.timestamp() + 1})
     assert answer["Content-Type"] == "application/x-ndjson"
     assert f'filename="sensor-3-from-{day}.ndjson"' in answer["Content-Disposition"]
     assert [json.loads(line) for line in b"".join(answer).splitlines()] == [
@@ -96,14 +103,16 @@ def test_it_answers_before_the_stream_what_cannot_be(sensors: dict[int, Sensor],
 
 
 @pytest.mark.django_db
-def test_a_chunk_begins_behind_the_one_before(sensors: dict[int, Sensor]) -> None:
+def test_a_chunk_begins_behind_the_one_before(
+    sensors: dict[int, Sensor], noon: datetime, measure: Callable[..., None]
+) -> None:
     measure(*range(7))
     found = list(chunks(Selection(3), Format.NDJSON, rows=3))
     assert [chunk.rows for chunk in found] == [3, 3, 1]
     values = [json.loads(line)["value"] for chunk in found for line in chunk.text.splitlines()]
     assert values == list(range(7))
     assert list(chunks(Selection(3), Format.CSV, after=found[-1].last)) == []
-    assert len(list(chunks(Selection(3, NOON, NOON + timedelta(seconds=2)), Format.CSV, rows=2))) == 1
+    assert len(list(chunks(Selection(3, noon, noon + timedelta(seconds=2)), Format.CSV, rows=2))) == 1
 
 
 # The row is made through the ORM, whose literal -0.0 is PostgreSQL's numeric 0: the sign is lost before us.
@@ -120,14 +129,19 @@ units = st.one_of(
 )
 @given(value=numbers, unit=units, form=st.sampled_from(Format))
 def test_value_and_unit_come_back_as_they_were(
-    sensors: dict[int, Sensor], value: float, unit: str, form: Format
+    sensors: dict[int, Sensor],
+    value: float,
+    unit: str,
+    form: Format,
+    noon: datetime,
+    measure: Callable[..., None],
 ) -> None:
     Measurement.objects.filter(sensor_id=3).delete()
     measure(value, unit=unit)
     (chunk,) = chunks(Selection(3), form)
     row = Reader("", form.header, form).read(Line(2, 0, chunk.text[:-1], True))
     assert isinstance(row, Row), row
-    assert (repr(row.value), row.unit, row.created_at) == (repr(value), unit, NOON)
+    assert (repr(row.value), row.unit, row.created_at) == (repr(value), unit, noon)
     if form is Format.CSV:
         (fields,) = csv.reader(io.StringIO(chunk.text.decode()))
         assert not fields[4].startswith(("=", "+", "-", "@"))
@@ -169,7 +183,7 @@ def run(journey: Callable[[], Coroutine[Any, Any, None]], monkeypatch: pytest.Mo
 
 @COMMITTED
 def test_a_client_that_goes_away_leaves_no_connection(
-    sensors: dict[int, Sensor], monkeypatch: pytest.MonkeyPatch
+    sensors: dict[int, Sensor], monkeypatch: pytest.MonkeyPatch, measure: Callable[..., None]
 ) -> None:
     measure(*range(40))
     monkeypatch.setattr("monitoring.api.export.chunks", lambda *args: chunks(*args, rows=10))
@@ -208,12 +222,12 @@ def test_so_many_at_once_and_no_more(sensors: dict[int, Sensor], monkeypatch: py
 
 
 @COMMITTED
-def test_memory_stays_flat(sensors: dict[int, Sensor], tmp_path: Path) -> None:
+def test_memory_stays_flat(sensors: dict[int, Sensor], tmp_path: Path, noon: datetime) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO monitoring_measurement (sensor_id, created_at, received_at, value, unit)"
             " SELECT 3, at, at, random(), 'V' FROM generate_series(%s, %s, interval '10 s') AS at",
-            [NOON - timedelta(days=30), NOON],
+            [noon - timedelta(days=30), noon],
         )
     rows = 30 * 24 * 360 + 1
     url = os.environ["DATABASE_URL"].rpartition("/")[0] + f"/{connection.settings_dict['NAME']}"
@@ -244,7 +258,7 @@ def test_memory_stays_flat(sensors: dict[int, Sensor], tmp_path: Path) -> None:
             with urllib.request.urlopen(address + query, timeout=30) as answer:
                 return sum(1 for _ in answer)
 
-        assert fetch(f"?from={int(NOON.timestamp()) - 86_400}") > 8_000
+        assert fetch(f"?from={int(noon.timestamp()) - 86_400}") > 8_000
         before = most()
         assert fetch("") == rows + 1
         assert most() - before < 12  # the file has 17 MB

@@ -24,7 +24,6 @@ from monitoring.transfer import file_out
 from monitoring.transfer.rows_out import chunks
 from monitoring.upkeep.partitions import MARK, ensure_partitions, existing
 
-NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=2)
 PROJECT = Path(__file__).parents[2]
 FIELDS = ("sensor_id", "created_at", "received_at", "value", "unit")
 HEADER = "sensor,created_at,received_at,value,unit\n"
@@ -57,13 +56,13 @@ def wipe() -> None:
 
 
 @pytest.fixture
-def measured(sensors: dict[int, Sensor]) -> list[Any]:
+def measured(sensors: dict[int, Sensor], noon: datetime) -> list[Any]:
     """The rows, of three sensors."""
     Measurement.objects.bulk_create(
         Measurement(
             sensor_id=1 + place % 3,
-            created_at=NOON - timedelta(hours=place, microseconds=place),
-            received_at=NOON + timedelta(seconds=place),
+            created_at=noon - timedelta(hours=place, microseconds=place),
+            received_at=noon + timedelta(seconds=place),
             value=(0.1 + 0.2) * 10 ** (place % 40 - 20) * (-1) ** place,
             unit=("V", "", "°C", '"', "a,b", "=1+1", "'", "'=x", " x ", "\\N")[place % 10],
         )
@@ -85,9 +84,9 @@ def test_it_works(measured: list[Any], tmp_path: Path, name: str) -> None:
     assert [one.name for one in tmp_path.iterdir()] == [name]
 
 
-def test_some_of_it(measured: list[Any], tmp_path: Path) -> None:
+def test_some_of_it(measured: list[Any], tmp_path: Path, noon: datetime) -> None:
     file = tmp_path / "some.txt"
-    start, end = (NOON - timedelta(hours=90)).isoformat(), NOON.isoformat()
+    start, end = (noon - timedelta(hours=90)).isoformat(), noon.isoformat()
     export("--sensor", "3", "--sensor", "2", "--from", start, "--to", end, "--output", str(file))
     sensors = [line.split(",")[0] for line in file.read_text().splitlines()]
     assert sensors == ["sensor"] + ["2"] * 30 + ["3"] * 30
@@ -118,11 +117,11 @@ def test_the_rollups_and_the_books_learn_of_it(
     assert (found["handed_over"], found["ledger"]["messages"], found["balanced"]) == (0, 0, True)
 
 
-def test_it_says_what_it_refused(sensors: dict[int, Sensor], tmp_path: Path) -> None:
+def test_it_says_what_it_refused(sensors: dict[int, Sensor], tmp_path: Path, noon: datetime) -> None:
     Sensor.objects.filter(pk=2).delete()
     file = tmp_path / "a.csv"
-    at = f"{NOON:%Y-%m-%dT%H:%M:%SZ}"
-    later = f"{NOON:%Y-%m-%dT%H:%M:59Z}"
+    at = f"{noon:%Y-%m-%dT%H:%M:%SZ}"
+    later = f"{noon:%Y-%m-%dT%H:%M:59Z}"
     file.write_text(
         HEADER + f"3,{at},,1.5,V\n" + f"3,{at},,1.5,V\n" + f"3,{at},,2.5,V\n" + f"3,{later[:-1]},,1,V\n"
         f"2,{at},,1,V\n" + "3,2001-01-01T00:00:00Z,,1,V\n" + "3,2999-01-01T00:00:00Z,,1,V\n"
@@ -146,19 +145,23 @@ def test_it_says_what_it_refused(sensors: dict[int, Sensor], tmp_path: Path) -> 
     assert len(said_less.splitlines()) == 2
     assert refused.read_text().splitlines()[0] == "file,line,reason,detail"
     assert len(refused.read_text().splitlines()) == 5
-    assert conflicts.read_text().splitlines()[1] == f"{file},4,3,{NOON.isoformat()},2.5,V,1.5,V"
+    assert conflicts.read_text().splitlines()[1] == f"{file},4,3,{noon.isoformat()},2.5,V,1.5,V"
     assert Sensor.objects.get(pk=2).unit == "V"
 
 
-def test_a_sensor_that_keeps_less_takes_less(sensors: dict[int, Sensor], tmp_path: Path) -> None:
+def test_a_sensor_that_keeps_less_takes_less(
+    sensors: dict[int, Sensor], tmp_path: Path, noon: datetime
+) -> None:
     Sensor.objects.filter(pk=3).update(retention_days=2)
-    (tmp_path / "a.csv").write_text(f"sensor,created_at,value\n3,{NOON.timestamp():.0f},1\n")
+    (tmp_path / "a.csv").write_text(f"sensor,created_at,value\n3,{noon.timestamp():.0f},1\n")
     assert "1 refused (too_old 1)" in load(str(tmp_path / "a.csv"))
 
 
-def test_a_sensor_that_is_being_removed_takes_nothing(sensors: dict[int, Sensor], tmp_path: Path) -> None:
+def test_a_sensor_that_is_being_removed_takes_nothing(
+    sensors: dict[int, Sensor], tmp_path: Path, noon: datetime
+) -> None:
     """It would be counted as stored, and go with the sensor."""
-    (tmp_path / "a.csv").write_text(HEADER + "".join(f"{n},{NOON.isoformat()},,1,\n" for n in (1, 3)))
+    (tmp_path / "a.csv").write_text(HEADER + "".join(f"{n},{noon.isoformat()},,1,\n" for n in (1, 3)))
     Sensor.objects.filter(pk=3).request_removal()
     said = load(str(tmp_path / "a.csv"))
     assert "1 stored" in said
@@ -166,14 +169,18 @@ def test_a_sensor_that_is_being_removed_takes_nothing(sensors: dict[int, Sensor]
     assert Measurement.objects.get().sensor_id == 1
 
 
-def test_any_number_of_days_is_none_too_many(sensors: dict[int, Sensor], tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text(f"{HEADER}1,{NOON.isoformat()},,1,\n")
+def test_any_number_of_days_is_none_too_many(
+    sensors: dict[int, Sensor], tmp_path: Path, noon: datetime
+) -> None:
+    (tmp_path / "a.csv").write_text(f"{HEADER}1,{noon.isoformat()},,1,\n")
     Sensor.objects.update(retention_days=2**31 - 1)
     assert "1 stored" in load(str(tmp_path / "a.csv"))
 
 
-def test_a_partition_that_is_leaving_is_no_traceback(sensors: dict[int, Sensor], tmp_path: Path) -> None:
-    old = NOON - timedelta(days=300)
+def test_a_partition_that_is_leaving_is_no_traceback(
+    sensors: dict[int, Sensor], tmp_path: Path, noon: datetime
+) -> None:
+    old = noon - timedelta(days=300)
     (name,) = ensure_partitions(old, old)
     with connection.cursor() as cursor:
         cursor.execute(f"ALTER TABLE monitoring_measurement DETACH PARTITION {name}")
@@ -201,10 +208,10 @@ def test_many_of_a_kind_are_counted(sensors: dict[int, Sensor], tmp_path: Path) 
 
 
 def test_a_file_that_cannot_be_read_is_no_end_of_the_others(
-    sensors: dict[int, Sensor], tmp_path: Path
+    sensors: dict[int, Sensor], tmp_path: Path, noon: datetime
 ) -> None:
     good, header, cut = tmp_path / "good.csv", tmp_path / "header.csv", tmp_path / "cut.csv.gz"
-    good.write_text(f"sensor,created_at,value\n3,{NOON.timestamp():.0f},1\n")
+    good.write_text(f"sensor,created_at,value\n3,{noon.timestamp():.0f},1\n")
     header.write_text("time;value\n")
     cut.write_bytes(gzip.compress(good.read_bytes())[:-9])
     said = load(str(header), str(cut), str(tmp_path / "none.csv"), str(tmp_path), str(good))
@@ -264,10 +271,10 @@ def start() -> Callable[..., subprocess.Popen[str]]:
 
 @pytest.mark.django_db(transaction=True)
 def test_an_import_that_is_killed_goes_on(
-    sensors: dict[int, Sensor], start: Callable[..., subprocess.Popen[str]], tmp_path: Path
+    sensors: dict[int, Sensor], start: Callable[..., subprocess.Popen[str]], tmp_path: Path, noon: datetime
 ) -> None:
     file, bookmark = tmp_path / "a.csv", tmp_path / "a.csv.progress"
-    begin = NOON.timestamp() - 40_000
+    begin = noon.timestamp() - 40_000
     file.write_text(
         HEADER + "garbage\n" + "".join(f"3,{begin + second:.0f},,{second},V\n" for second in range(30_000))
     )
@@ -288,14 +295,14 @@ def test_an_import_that_is_killed_goes_on(
     assert "1 refused (not_csv 1)" in said  # by the run that was killed
     assert not bookmark.exists()
     assert Measurement.objects.count() == 30_000
-    assert Measurement.objects.filter(value=29_999, created_at__lt=NOON).exists()
+    assert Measurement.objects.filter(value=29_999, created_at__lt=noon).exists()
 
 
 def test_a_bookmark_of_another_database_or_another_file_is_none(
-    sensors: dict[int, Sensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sensors: dict[int, Sensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noon: datetime
 ) -> None:
     file = tmp_path / "a.csv"
-    begin = NOON.timestamp()
+    begin = noon.timestamp()
     file.write_text(HEADER + "".join(f"3,{begin + second:.0f},,1,V\n" for second in range(20)))
     monkeypatch.setattr("monitoring.transfer.bookmark.Bookmark.remove", lambda self: None)
     assert "20 stored" in load(str(file), "--batch", "8")
