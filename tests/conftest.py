@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -9,6 +10,7 @@ from django.conf import settings
 from batches.store import BatchStore
 from monitoring.models import Sensor
 from monitoring.upkeep.partitions import ensure_partitions
+from runner.services import Redis
 
 
 @pytest.fixture
@@ -18,6 +20,14 @@ def store() -> Iterator[BatchStore]:
     store.redis.flushdb()
     yield store
     store.redis.close()
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[Redis]:
+    """A Redis that the test may kill."""
+    redis = Redis(tmp_path / "redis").start()
+    yield redis
+    redis.stop()
 
 
 @pytest.fixture

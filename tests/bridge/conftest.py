@@ -8,8 +8,6 @@ import pytest
 from bridge_process import BridgeProcess, Start
 from scripted_broker import PersistentBroker, ScriptedBroker
 
-from runner.services import Redis
-
 
 @pytest.fixture
 def broker() -> Iterator[ScriptedBroker]:
@@ -36,11 +34,3 @@ def start(tmp_path: Path) -> Iterator[Start]:
     yield start
     for process in running:
         process.close()
-
-
-@pytest.fixture
-def own_redis(tmp_path: Path) -> Iterator[Redis]:
-    """A Redis that the test may kill."""
-    redis = Redis(tmp_path / "redis").start()
-    yield redis
-    redis.stop()

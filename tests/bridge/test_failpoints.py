@@ -1,7 +1,6 @@
 """The bridge is killed at each step, the broker sends again what was not acknowledged: all is there once."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import paho.mqtt.publish
@@ -10,7 +9,6 @@ from bridge_process import Start, payloads
 from scripted_broker import PersistentBroker, until
 
 from batches.store import BatchStore
-from process.failpoints import FailpointError, arm
 from runner.services import Broker
 
 STEPS = [
@@ -78,26 +76,6 @@ def test_an_exception_that_nobody_expects_ends_the_process(
     start(MQTT_URL=persistent_broker.url)
     until(lambda: not persistent_broker.unacknowledged, "the acknowledgement")
     assert payloads(store) == [b"one"]
-
-
-def test_unset_it_does_nothing() -> None:
-    arm("")("bridge.received")
-
-
-@pytest.mark.parametrize("spec", ["x", "x=explode", "x=kill@", "=kill"])
-def test_it_handles_a_spec_that_it_does_not_understand(spec: str) -> None:
-    with pytest.raises(ValueError, match="FAILPOINTS"):
-        arm(spec)
-
-
-def test_it_waits_for_its_turn_and_its_text() -> None:
-    failpoint: Callable[..., None] = arm("a=raise@2, b=raise?poison")
-    failpoint("a")
-    failpoint("b", b"milk")
-    with pytest.raises(FailpointError):
-        failpoint("a")
-    with pytest.raises(FailpointError):
-        failpoint("b", b"a poisonous one")
 
 
 @pytest.fixture

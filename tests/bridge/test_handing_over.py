@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 from bridge_process import Start, payloads
-from redis.exceptions import ReadOnlyError
 from scripted_broker import ScriptedBroker, until
 
 import bridge.hand_over
 from batches.batch import Batch, Message, time_ordered_id
-from batches.dispatch import celery_app, send_ingest
-from batches.names import CLAIM_SECONDS, Bridge, NameHeldError, Names, NotOwnerError
-from batches.store import BatchStore, Receipt, StoreFullError
+from batches.dispatch import celery_app
+from batches.names import Bridge, Names
+from batches.store import BatchStore, Receipt
 from bridge.hand_over import HandOver
 from bridge.owner import Owner, _started
 from process.heartbeat import is_beating
@@ -25,95 +24,6 @@ from runner.services import Redis
 
 def batch(*payloads: bytes) -> Batch:
     return Batch(time_ordered_id(), "test", [Message(place, "t", one) for place, one in enumerate(payloads)])
-
-
-def test_it_counts_once_under_one_id(store: BatchStore) -> None:
-    name = Bridge(
-        "b", Names(store.redis).take_over("b", "client", "token"), "token", seen=b"0123456789", window=10
-    )
-    one = batch(b"a", b"b")
-    for _ in range(3):
-        assert store.hand_over(one, Receipt("bridge:b", ""), name) == one.id
-    figures = store.figures()
-    assert (figures.handed_over, figures.pending_messages, figures.pending_batches) == (2, 2, 1)
-    assert Names(store.redis).seen("client") == b"0123456789"
-
-
-def test_it_remembers_as_many_messages_as_the_window(store: BatchStore) -> None:
-    claim = Bridge("b", Names(store.redis).take_over("b", "client", "token"), "token", window=10)
-    for number in range(20):
-        seen = b"".join(b"%10d" % (number * 3 + place) for place in range(3))
-        store.hand_over(batch(b"x"), Receipt("bridge:b", ""), claim._replace(seen=seen))
-    remembered = Names(store.redis).seen("client")
-    assert 100 <= len(remembered) <= 120
-    assert remembered.endswith(b"%10d" % 59)
-    Names(store.redis).forget_seen(claim)
-    assert Names(store.redis).seen("client") == b""
-
-
-def test_only_the_owner_forgets(store: BatchStore) -> None:
-    """One that was frozen in a new session wakes when another has handed over in it for long."""
-    frozen = Bridge("b", Names(store.redis).take_over("b", "client", "first"), "first")
-    owner = Bridge(
-        "b", Names(store.redis).take_over("b", "client", "second", gone="first"), "second", seen=b"0123456789"
-    )
-    store.hand_over(batch(b"x"), Receipt("bridge:b", ""), owner)
-    with pytest.raises(NotOwnerError):
-        Names(store.redis).forget_seen(frozen)
-    assert Names(store.redis).seen("client") == b"0123456789"
-
-
-def test_only_the_owner_hands_over(store: BatchStore) -> None:
-    claim = Bridge("b", Names(store.redis).take_over("b", "one", "first"), "first")
-    assert Names(store.redis).take_over("b", "two", "second", gone="first") == "one"
-    with pytest.raises(NotOwnerError):
-        store.hand_over(batch(b"x"), Receipt("bridge:b", ""), claim)
-    assert store.figures().handed_over == 0
-
-
-def test_it_refuses_what_is_over_the_bound(store: BatchStore) -> None:
-    store.max_bytes = 1000
-    first = batch(b"x" * 600)
-    store.hand_over(first, Receipt("r", ""))
-    with pytest.raises(StoreFullError, match="BATCHES_MAX_BYTES"):
-        store.hand_over(batch(b"x" * 600), Receipt("r", ""))
-    assert store.figures().handed_over == 1
-    store.done(first.id)
-    store.hand_over(batch(b"x" * 600), Receipt("r", ""))
-    assert store.figures().pending_messages == 1
-
-
-def test_a_redis_that_is_full_holds_nothing_of_a_batch(own_redis: Redis) -> None:
-    store = BatchStore.at(own_redis.url, 2**30)
-    store.hand_over(batch(b"first"), Receipt("r", ""))
-    store.redis.config_set("maxmemory", "1mb")
-    with pytest.raises(StoreFullError, match="maxmemory"):
-        store.hand_over(batch(b"x" * 100_000), Receipt("r", ""))
-    assert store.figures().handed_over == 1
-    assert len(store.redis.keys("iot:batch:*")) == 1
-
-
-def test_a_master_that_became_a_replica_is_left(own_redis: Redis) -> None:
-    """After a failover its name leads elsewhere, but the connection that is open does not."""
-    store = BatchStore.at(own_redis.url, 2**30)
-    store.hand_over(batch(b"first"), Receipt("r", ""))
-    connection = store.redis.client_id()
-    store.redis.execute_command("REPLICAOF", "127.0.0.1", "1")
-    with pytest.raises(ReadOnlyError):
-        store.hand_over(batch(b"second"), Receipt("r", ""))
-    assert store.redis.client_id() != connection
-
-
-def test_durability_is_judged(own_redis: Redis) -> None:
-    store = BatchStore.at(own_redis.url, 2**30)
-    assert store.durability_warning() is None
-    for name, value, word in [
-        ("maxmemory-policy", "allkeys-lru", "noeviction"),
-        ("appendfsync", "everysec", "appendfsync"),
-        ("appendonly", "no", "appendonly"),
-    ]:
-        store.redis.config_set(name, value)
-        assert word in (store.durability_warning() or "")
 
 
 def test_redis_killed_in_mid_flight(start: Start, broker: ScriptedBroker, own_redis: Redis) -> None:
@@ -298,18 +208,6 @@ def test_of_a_process_elsewhere_the_claim_must_run_out(
     bridge.wait_for_line("is free now")
 
 
-@pytest.mark.parametrize("left", [3_600_000, None])
-def test_a_clock_that_was_set_back_does_not_make_a_claim_last(store: BatchStore, left: int | None) -> None:
-    Names(store.redis).take_over("b", "client", "dead")
-    if left is None:
-        store.redis.persist("iot:bridge:b:claim")
-    else:
-        store.redis.pexpire("iot:bridge:b:claim", left)
-    with pytest.raises(NameHeldError):
-        Names(store.redis).take_over("b", "client", "living")
-    assert 0 < store.redis.pttl("iot:bridge:b:claim") <= CLAIM_SECONDS * 1000
-
-
 def test_an_owner_is_gone_only_where_that_is_certain() -> None:
     this = Owner.this_process()
     assert Owner.parse(str(this)) == this
@@ -470,23 +368,3 @@ def test_sigterm_before_redis_was_ever_there(start: Start) -> None:
     bridge = start(MQTT_URL="mqtt://127.0.0.1:1", REDIS_URL="redis://127.0.0.1:1/0")
     bridge.wait_for_line("REDIS_URL")
     assert bridge.terminate() == 0
-
-
-def test_a_task_that_cannot_be_sent_costs_no_time(caplog: pytest.LogCaptureFixture) -> None:
-    """The next batch waits behind it."""
-    began = time.monotonic()
-    send_ingest(celery_app("redis://127.0.0.1:1/0"), batch(b"x"))
-    assert time.monotonic() - began < 2
-    assert "it will be sent again" in caplog.text
-
-
-def test_an_emptied_redis_costs_the_bridge_neither_its_name_nor_its_client_id(store: BatchStore) -> None:
-    client_id = Names(store.redis).take_over("default", "iot-monitor-1", "token")
-    store.redis.flushdb()
-    batch = Batch(time_ordered_id(), "mqtt:default", [Message(1, "t", b"x")])
-    store.hand_over(batch, Receipt("bridge:default", ""), Bridge("default", client_id, "token"))
-    assert (
-        Names(store.redis).take_over("default", "iot-monitor-2", "another") == "iot-monitor-1"
-    )  # no claim is left
-    with pytest.raises(NotOwnerError):
-        store.hand_over(batch, Receipt("bridge:default", ""), Bridge("default", client_id, "token"))

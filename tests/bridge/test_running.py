@@ -14,8 +14,6 @@ from bridge.address import MqttAddress
 from bridge.lines import line
 from bridge.settings import BridgeSettings, SettingsError
 from process import heartbeat
-from process.backoff import Backoff
-from process.report import Report, readable
 from runner.services import Broker
 
 
@@ -119,27 +117,6 @@ def test_many_messages_are_summed_up(start: Start, broker: ScriptedBroker, store
     bridge.wait_for_line("messages received in")
     assert bridge.output.count("Message received:") <= 10
     assert line("fr", "received many", 3, 1.04) == "3 messages reçus en 1.0 s"
-
-
-def test_few_lines_are_said_and_the_rest_counted() -> None:
-    said: list[str] = []
-
-    class Log:
-        info = staticmethod(said.append)
-
-    now = [0.0]
-    report = Report(Log(), lambda counts, seconds: f"{counts} in {seconds}", 1, clock=lambda: now[0])  # type: ignore[arg-type]
-    for number in range(25):
-        report.tell([lambda number=number: f"line {number}"], [1])
-    assert said == [f"line {number}" for number in range(10)]
-    now[0] = 1.0
-    report.tick()
-    assert said[10:] == ["[15] in 1.0"]
-
-
-@pytest.mark.parametrize("payload", [b"", b"\xff\xfe", "é\u202e".encode(), b"\n" * 300])
-def test_readable_is_one_printable_line(payload: bytes) -> None:
-    assert readable(payload).isprintable()
 
 
 def test_it_comes_to_a_broker_that_starts_late(start: Start, store: BatchStore) -> None:
@@ -290,15 +267,6 @@ def test_a_file_that_cannot_be_read_is_named(name: str, file: str, start: Start,
 
 
 # --- a broker that takes us, and yet no messages come ---------------------------------------------
-
-
-def test_waits_grow_until_a_connection_has_held() -> None:
-    backoff = Backoff(longest=10)
-    waits = [backoff.next() for _ in range(7)]
-    for wait, wanted in zip(waits, [0.5, 1, 2, 4, 8, 10, 10], strict=True):
-        assert 0.8 * wanted <= wait <= 1.2 * wanted
-    backoff.reset()
-    assert backoff.next() <= 0.6
 
 
 def test_a_broker_that_drops_what_it_accepted_is_left_alone_longer_and_longer(

@@ -4,6 +4,7 @@ import json
 import logging
 import socket
 import subprocess
+import time
 from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
@@ -118,3 +119,11 @@ def test_a_broker_that_comes_back_is_sent_to_at_once(master: Redis, caplog: pyte
     send_ingest(app, a_batch())
     assert Client.from_url(master.url).llen(INGEST_QUEUE) == 1
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
+def test_a_task_that_cannot_be_sent_costs_no_time(caplog: pytest.LogCaptureFixture) -> None:
+    """The next batch waits behind it."""
+    began = time.monotonic()
+    send_ingest(celery_app("redis://127.0.0.1:1/0"), a_batch())
+    assert time.monotonic() - began < 2
+    assert "it will be sent again" in caplog.text
