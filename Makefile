@@ -8,7 +8,7 @@ PYTHON ?= $(shell $(FIND_PYTHON))
 
 help:
 	@echo "make run     everything: PostgreSQL, Redis, an MQTT broker, the processes, one simulated board"
-	@echo "make test    all tests, on services that they start themselves"
+	@echo "make test    all tests, on services that they start themselves (firmware's if changed; FIRMWARE_TESTS=always)"
 	@echo "make docker-test  the containers, brought up for real: used, hurt, scaled, upgraded, restored (wants Docker)"
 	@echo "make check   ruff, hadolint, mypy, import-linter, migrations, Django's own checks"
 	@echo "make prove   nothing lost, nothing doubled, whatever is killed: two minutes (ARGS=\"--kills 300 --seconds 1800\")"
@@ -27,8 +27,11 @@ run:
 dev:
 	@$(PYTHON) runner/bootstrap.py dev
 
+# More than two cores can do: many tests wait for a process of ours, or for a backoff. Byte code is kept, though
+# the environment may say otherwise: each process would have to compile all of ours, and pytest all tests.
+test: export PYTHONDONTWRITEBYTECODE =
 test: dev
-	@.venv/bin/python -m pytest -q -n 2 --dist loadgroup
+	@.venv/bin/python -m pytest -q -n 3
 
 docker-test: dev
 	@.venv/bin/python -m deploy.test

@@ -3,6 +3,8 @@
 Loaded with `-p tests.plugin` rather than as a conftest, which would come after pytest-django has read
 the settings. One server of each serves all of pytest-xdist's workers: each has a database and a
 Redis database of its own. Tests that kill servers start their own (tests/journey).
+
+It also says which tests are left out, and which go to one worker together.
 """
 
 import os
@@ -11,8 +13,11 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
 
 from runner.services import Postgres, Redis
+from tests import firmware_changed
+from tests.distribution import Distribution
 
 _started: list[Postgres | Redis] = []
 _folder: Path | None = None
@@ -44,6 +49,36 @@ if "TEST_SERVICES" not in os.environ:
 elif (worker := os.environ.get("PYTEST_XDIST_WORKER")) is not None:
     # redis://…/0 → the worker's own: gw0 → 1, gw1 → 2
     os.environ["REDIS_URL"] = os.environ["REDIS_URL"].rpartition("/")[0] + f"/{int(worker[2:]) + 1}"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Distribution:
+    return Distribution(config, log)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Decided once: pytest-xdist's workers find it in their environment.
+    if "TEST_FIRMWARE" in os.environ:
+        return
+    try:
+        wanted = any("firmware" in one for one in config.args) or firmware_changed.are_wanted(config.rootpath)
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from None
+    os.environ["TEST_FIRMWARE"] = "wanted" if wanted else "left out"
+
+
+def _firmware_is_left_out() -> bool:
+    return os.environ["TEST_FIRMWARE"] == "left out"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    is_firmware = collection_path == config.rootpath / "tests" / "firmware"
+    return True if is_firmware and _firmware_is_left_out() else None
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _firmware_is_left_out():
+        terminalreporter.write_line(firmware_changed.LEFT_OUT)
 
 
 @pytest.hookimpl(trylast=True)

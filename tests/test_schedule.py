@@ -7,8 +7,8 @@ from celery import Celery
 from django.core.checks import run_checks
 from django.db import OperationalError
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
-from redis import Redis
 
+from batches.connect import connect
 from batches.store import BatchStore
 from config.beat import WAIT_SECONDS, Scheduler
 from config.celery import app
@@ -81,7 +81,7 @@ def test_it_handles_a_database_that_is_away(
 
 
 def test_it_handles_a_redis_that_is_away(scheduler: Scheduler, caplog: pytest.LogCaptureFixture) -> None:
-    scheduler.pulse._redis = Redis(port=1)
+    scheduler.pulse._redis = connect("redis://127.0.0.1:1/0")
     scheduler.tick()
     scheduler.tick()
     assert caplog.text.count("does not take the heartbeat") == 1

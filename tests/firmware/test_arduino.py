@@ -30,7 +30,6 @@ NOON = 1769612875250  # 2026-01-28T15:07:55.250Z
 DAY = 86_400_000
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\n" + "MIID" * 20 + "\n-----END CERTIFICATE-----"
 
-pytestmark = pytest.mark.xdist_group("firmware")
 if COMPILER is None:
     pytest.skip(
         "no C++ compiler: with g++ (apt install g++) the Arduino sketch is tested", allow_module_level=True

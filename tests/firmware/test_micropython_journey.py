@@ -13,7 +13,7 @@ from tests.firmware.pipeline import restart_broker, seconds, stored
 from tests.firmware.wire import Wire
 from tests.journey.system import System, wait_for
 
-pytestmark = [pytest.mark.xdist_group("firmware"), pytest.mark.timeout(240)]
+pytestmark = pytest.mark.timeout(240)
 
 
 def end(board: Board) -> list[Reading]:

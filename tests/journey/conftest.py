@@ -5,9 +5,9 @@ import pytest
 from tests.journey.system import Device, System
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """One system for a module."""
+    """One for all journeys: half a dozen processes, ten seconds of work to start."""
     system = System(tmp_path_factory.mktemp("system"))
     try:
         for name in ("web", "bridge", "worker", "beat"):

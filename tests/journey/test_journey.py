@@ -11,7 +11,7 @@ import pytest
 from monitoring.decoders.json.examples import load
 from tests.journey.system import Device, System, wait_for
 
-pytestmark = [pytest.mark.xdist_group("journey"), pytest.mark.timeout(240)]
+pytestmark = pytest.mark.timeout(240)
 
 
 def test_it_works(system: System, device: Device) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.journey.system import Device, System, wait_for
 
-pytestmark = [pytest.mark.xdist_group("restarts"), pytest.mark.timeout(240)]
+pytestmark = pytest.mark.timeout(240)
 
 
 class Stream(threading.Thread):
