@@ -37,9 +37,18 @@ _READING = {
     "properties": {
         "sensor_id": {"type": "integer", "minimum": 1},
         "value": {"type": "number"},
-        "type": {"type": "string", "description": "Must equal the sensor's kind where that is set."},
-        "unit": {"type": "string", "description": "Must equal the sensor's unit where that is set."},
+        "type": {
+            "type": "string",
+            "nullable": True,
+            "description": "Must equal the sensor's kind where that is set.",
+        },
+        "unit": {
+            "type": "string",
+            "nullable": True,
+            "description": "Must equal the sensor's unit where that is set.",
+        },
         "ts": {
+            "nullable": True,
             "oneOf": [{"type": "number"}, {"type": "string", "format": "date-time"}],
             "description": "When it was measured: Unix seconds, or RFC 3339 with an offset. Makes it"
             " exactly-once.",

@@ -17,7 +17,7 @@ from monitoring.decoders.timestamp import moment
 
 _NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
 # In a query a "+" stands for a space, and hardly anybody writes %2B.
-_LOST_PLUS = re.compile(r"(?<=[0-9]) (?=[0-9]{2}:[0-9]{2}\Z)")
+_LOST_PLUS = re.compile(r"(?<=[0-9]) (?=[0-9]{2}(?::?[0-9]{2})?\Z)")
 
 
 @extend_schema_field({"type": "string", "example": "2026-01-28T15:00:00Z"})

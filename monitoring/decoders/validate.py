@@ -68,9 +68,14 @@ def _fault(
         return Code.INACTIVE_SENSOR, f"sensor {reading.sensor_id} is switched off"
     if reading.kind is not None and sensor.kind and reading.kind != sensor.kind:
         return Code.TYPE_MISMATCH, _mismatch("type", reading.kind, reading.sensor_id, sensor.kind)
-    if reading.unit is not None and sensor.unit and reading.unit != sensor.unit:
+    if reading.unit is not None and sensor.unit and not _same_unit(reading.unit, sensor.unit):
         return Code.UNIT_MISMATCH, _mismatch("unit", reading.unit, reading.sensor_id, sensor.unit)
     return None
+
+
+def _same_unit(one: str, other: str) -> bool:
+    """Spellings of one unit: µ (micro) and μ (mu), ℃ and °C, Ω (ohm) and Ω (omega)."""
+    return one == other or unicodedata.normalize("NFKC", one) == unicodedata.normalize("NFKC", other)
 
 
 def _mismatch(field: str, found: str, sensor_id: int, expected: str) -> str:

@@ -56,7 +56,7 @@ def settle(progress: Progress, decoded: list[Decoded]) -> None:
                     created_at,
                     received_at,
                     item.value,
-                    sensor.unit if item.unit is None else item.unit,
+                    sensor.unit or item.unit or "",  # one spelling, where the sensor has one
                     item.ts is not None,
                 )
             )

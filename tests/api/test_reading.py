@@ -111,7 +111,8 @@ def test_from_is_included_and_to_is_not(client: APIClient, measure: Measure, noo
     start = int(noon.timestamp())
     assert len(client.get(f"{API}measurements/?from={start}&to={start + 2}").json()) == 2
     # A bare + stands for a space in a query.
-    assert len(client.get(f"{API}measurements/?from={noon:%Y-%m-%dT12:00:01}+00:00").json()) == 2
+    for offset in ("+00:00", "+0000", "+00"):
+        assert len(client.get(f"{API}measurements/?from={noon:%Y-%m-%dT12:00:01}{offset}").json()) == 2
 
 
 @pytest.mark.parametrize(

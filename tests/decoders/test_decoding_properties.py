@@ -47,8 +47,15 @@ numbers = st.one_of(
     st.floats(-7e10, 3e11),
     st.decimals(allow_nan=False, allow_infinity=False, places=7, min_value=0, max_value=10**10).map(float),
 )
+in_quotes = st.from_regex(r"[ ]?[0-9]{9,11}([.,][0-9]{1,7})?[ \n]?", fullmatch=True)
+times = st.builds(
+    lambda moment, between, offset: f"{moment.isoformat(between)}{offset}",
+    st.datetimes(),
+    st.sampled_from("T t"),
+    st.sampled_from(["Z", " Z", "UTC", " UTC", "+01:00", "+0100", " -0530", "+01", "+1", " CET", "", "+24"]),
+)
 scalars = st.one_of(
-    st.none(), st.booleans(), numbers, st.text(), st.datetimes().map(lambda d: f"{d.isoformat()}Z")
+    st.none(), st.booleans(), numbers, st.text(), st.datetimes().map(lambda d: f"{d.isoformat()}Z"), in_quotes
 )
 anything = st.recursive(
     scalars,
@@ -60,7 +67,7 @@ readings = st.fixed_dictionaries(
     optional={
         "type": st.text(max_size=70) | anything,
         "unit": st.text(max_size=40) | anything,
-        "ts": numbers | st.datetimes().map(lambda d: f"{d.isoformat()}+01:00") | anything,
+        "ts": numbers | times | in_quotes | anything,
         "note": anything,
     },
 )

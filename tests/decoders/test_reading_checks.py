@@ -62,13 +62,36 @@ def test_what_is_not_sent_is_not_checked() -> None:
     assert check(reading(kind=None, unit=None), Light(), NOW, retained=False, oldest=OLDEST) is None
 
 
-def test_the_detail_of_a_look_alike_shows_the_difference() -> None:
-    fault = check(reading(unit="℃"), Light(unit="°C"), NOW, retained=False, oldest=OLDEST)
+@pytest.mark.parametrize(
+    ("sent", "known"),
+    [
+        ("\u2103", "\u00b0C"),
+        ("\u00b5g/m\u00b3", "\u03bcg/m\u00b3"),
+        ("k\u2126", "k\u03a9"),
+        ("m2", "m\u00b2"),
+    ],
+)
+def test_spellings_of_one_unit_are_the_same(sent: str, known: str) -> None:
+    for reading_unit, sensor_unit in ((sent, known), (known, sent)):
+        subject, sensor = reading(unit=reading_unit), Light(unit=sensor_unit)
+
+        assert check(subject, sensor, NOW, retained=False, oldest=OLDEST) is None
+
+
+@pytest.mark.parametrize("sent", ["mV", "v", "", "V "])
+def test_units_that_differ_still_do(sent: str) -> None:
+    fault = check(reading(unit=sent), Light(), NOW, retained=False, oldest=OLDEST)
 
     assert fault is not None
     assert fault[0] is Code.UNIT_MISMATCH
-    assert r"\u2103" in fault[1]
-    assert r"\xb0C" in fault[1]
+
+
+def test_the_detail_of_a_look_alike_shows_the_difference() -> None:
+    fault = check(reading(kind="lig\ufb01t"), Light(kind="ligfit"), NOW, retained=False, oldest=OLDEST)
+
+    assert fault is not None
+    assert fault[0] is Code.TYPE_MISMATCH
+    assert r"\ufb01" in fault[1]
 
 
 def test_the_fast_expression_and_the_detailed_walk_agree() -> None:

@@ -289,3 +289,11 @@ def test_a_batch_of_a_format_to_come_waits(store: BatchStore, db: None) -> None:
     store_before = store.figures().pending_batches
     assert ingest(store, batch_id).end is End.POSTPONED
     assert store.figures().pending_batches == store_before
+
+
+def test_another_spelling_of_the_unit_is_stored_as_the_sensor_has_it(
+    store: BatchStore, sensors: dict[int, Sensor], hand_over: HandOver
+) -> None:
+    ingest(store, hand_over(payload(1, unit="\u2103")).id)
+
+    assert [one.unit for one in Measurement.objects.all()] == ["°C"]

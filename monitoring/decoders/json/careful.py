@@ -84,7 +84,7 @@ def _reading(element: Element, index: int | None) -> Reading:
         value=_value(fields["value"]),
         kind=_label(fields, "type", MAX_TYPE_CHARS),
         unit=_label(fields, "unit", MAX_UNIT_CHARS),
-        ts=_ts(fields["ts"]) if "ts" in fields else None,
+        ts=_ts(fields.get("ts")),
         index=index,
     )
 
@@ -111,9 +111,9 @@ def _value(found: Any) -> float:
 
 
 def _label(fields: dict[str, Any], name: str, longest: int) -> str | None:
-    if name not in fields:
+    found = fields.get(name)
+    if found is None:
         return None
-    found = fields[name]
     if not isinstance(found, str):
         raise _Refused(Code.BAD_TYPE, f'"{name}" must be a string or left out, found {_shown(found)}')
     if len(found) > longest:
@@ -128,7 +128,9 @@ def _label(fields: dict[str, Any], name: str, longest: int) -> str | None:
     return found
 
 
-def _ts(found: Any) -> datetime:
+def _ts(found: Any) -> datetime | None:
+    if found is None:
+        return None
     if isinstance(found, NotFinite):
         raise _Refused(Code.BAD_TS, f'"ts" must be a finite number of seconds, found {_shown(found)}')
     if type(found) not in (int, float, str):

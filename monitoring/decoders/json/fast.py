@@ -8,7 +8,7 @@ decoder, which alone judges what is wrong; a property test holds the two togethe
 from typing import Annotated
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import Meta
 
 from monitoring.decoders.codes import Code
 from monitoring.decoders.json.careful import decode_carefully
@@ -27,9 +27,9 @@ from monitoring.decoders.timestamp import moment
 class _Wire(msgspec.Struct, gc=False):
     sensor_id: Annotated[int, Meta(ge=1, le=MAX_SENSOR_ID)]
     value: float
-    type: Annotated[str, Meta(max_length=MAX_TYPE_CHARS)] | UnsetType = UNSET
-    unit: Annotated[str, Meta(max_length=MAX_UNIT_CHARS)] | UnsetType = UNSET
-    ts: int | float | str | UnsetType = UNSET
+    type: Annotated[str, Meta(max_length=MAX_TYPE_CHARS)] | None = None
+    unit: Annotated[str, Meta(max_length=MAX_UNIT_CHARS)] | None = None
+    ts: int | float | str | None = None
 
 
 _decode_one = msgspec.json.Decoder(_Wire).decode
@@ -62,15 +62,8 @@ def decode(payload: bytes, length: int | None = None) -> list[Reading | Refusal]
 
 def _reading(wire: _Wire, index: int | None) -> Reading:
     """Raises ValueError where the careful way has to look."""
-    kind = unit = ts = None
-    if wire.type is not UNSET:
-        kind = wire.type
-        if not kind.isprintable():
-            raise ValueError
-    if wire.unit is not UNSET:
-        unit = wire.unit
-        if not unit.isprintable():
-            raise ValueError
-    if wire.ts is not UNSET:
-        ts = moment(wire.ts)
+    kind, unit = wire.type, wire.unit
+    if not (kind is None or kind.isprintable()) or not (unit is None or unit.isprintable()):
+        raise ValueError
+    ts = None if wire.ts is None else moment(wire.ts)
     return Reading(wire.sensor_id, wire.value, kind, unit, ts, index)
