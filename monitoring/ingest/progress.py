@@ -23,6 +23,8 @@ class Progress:
     duplicates: int = 0
     rejected: list[RejectedMessage] = field(default_factory=list)
     touched: set[tuple[int, int]] = field(default_factory=set)
+    #: Sensors of which something stood there already, under a key of the batch's.
+    repeated: set[int] = field(default_factory=set)
 
     @classmethod
     def begin(cls, batch: Batch) -> "Progress":
@@ -66,6 +68,16 @@ class Progress:
     def complete(self) -> IngestBatch:
         """Keeps what was rejected and completes the row. Holds the tallies' rows until the transaction
         ends: call it last."""
+        entry = self._whole_entry()
+        IngestBatch.objects.complete(entry)
+        return entry
+
+    def enter_whole(self) -> IngestBatch | None:
+        """The same for a row that was not entered before; None where somebody else has entered it."""
+        entry = self._whole_entry()
+        return entry if IngestBatch.objects.enter_whole(entry) else None
+
+    def _whole_entry(self) -> IngestBatch:
         RejectedMessage.objects.keep(self.rejected, settings.REJECTED_MAX_BYTES_PER_HOUR)
         entry = self.entry()
         entry.readings = self.readings
@@ -76,5 +88,4 @@ class Progress:
             pairs = sorted(self.touched)
             entry.touched_sensors = [sensor for sensor, _ in pairs]
             entry.touched_minutes = [minute for _, minute in pairs]
-        IngestBatch.objects.complete(entry)
         return entry

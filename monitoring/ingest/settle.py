@@ -1,5 +1,6 @@
 """Readings held against their sensors and stored, and what was refused on the way."""
 
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 import msgspec
@@ -19,13 +20,28 @@ _MICROSECOND = timedelta(microseconds=1)
 Decoded = tuple[int, list[Reading | Refusal]]
 
 
-def settle(progress: Progress, decoded: list[Decoded]) -> None:
-    """Stores what can be stored of some of a batch's messages, and says what came of each reading."""
+# What a reading says of its sensor: kind and unit.
+Named = tuple[str | None, str | None]
+
+
+def named_by(decoded: Iterable[Decoded]) -> dict[int, Named]:
+    """The sensors that decoded messages name, and what the last of each one's readings says of it."""
+    return {
+        item.sensor_id: (item.kind, item.unit)
+        for _, items in decoded
+        for item in items
+        if isinstance(item, Reading)
+    }
+
+
+def settle(progress: Progress, decoded: list[Decoded], sensors: dict[int, Expectation] | None = None) -> None:
+    """Stores what can be stored of some of a batch's messages, and says what came of each reading.
+
+    `sensors`: those that the readings name, where the caller has locked them already.
+    """
     batch = progress.batch
-    readings = [
-        (position, item) for position, items in decoded for item in items if isinstance(item, Reading)
-    ]
-    sensors = _sensors(readings)
+    if sensors is None:
+        sensors = lock_sensors(named_by(decoded))
     incoming: list[Incoming] = []
     origins: list[tuple[int, Reading]] = []
     refused: list[tuple[int, Refusal]] = []
@@ -73,6 +89,8 @@ def settle(progress: Progress, decoded: list[Decoded]) -> None:
     for position, refusal in refused:
         progress.reject(position, refusal)
     progress.readings += sum(len(items) for _, items in decoded)
+    for place in (*outcome.duplicates, *outcome.conflicts, *outcome.moved):
+        progress.repeated.add(incoming[place].sensor_id)
     progress.stored += len(outcome.stored)
     progress.duplicates += len(outcome.duplicates)
     for place in outcome.stored:
@@ -80,20 +98,19 @@ def settle(progress: Progress, decoded: list[Decoded]) -> None:
         progress.touched.add((incoming[place].sensor_id, int(created_at.timestamp()) // 60))
 
 
-def _sensors(readings: list[tuple[int, Reading]]) -> dict[int, Expectation]:
-    named = {reading.sensor_id: reading for _, reading in readings}
+def lock_sensors(named: Mapping[int, Named]) -> dict[int, Expectation]:
+    """What these sensors expect; locked until the transaction ends, and made where that is asked for.
+
+    Those that are not there are left out. `named`: what the readings say of each.
+    """
     sensors = Sensor.objects.lock_for_ingest(named)
     unknown = named.keys() - sensors.keys()
     if unknown and settings.AUTO_REGISTER_SENSORS:
         Sensor.objects.register(
             [
-                Sensor(
-                    id=number,
-                    name=f"Sensor {number}",
-                    kind=named[number].kind or "",
-                    unit=named[number].unit or "",
-                )
-                for number in unknown
+                Sensor(id=number, name=f"Sensor {number}", kind=kind or "", unit=unit or "")
+                for number, (kind, unit) in named.items()
+                if number in unknown
             ]
         )
         sensors |= Sensor.objects.lock_for_ingest(unknown)

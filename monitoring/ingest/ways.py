@@ -1,7 +1,8 @@
 """Three ways through a batch: whole, message by message, and carefully. Each returns the ledger's entry, or
 None where the batch was done before."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 
 from django.db import Error, connection, transaction
 
@@ -9,10 +10,10 @@ from batches.batch import Batch, Message
 from batches.store import BatchStore
 from monitoring.decoders import Code, Reading, Refusal, for_topic
 from monitoring.decoders.reading import storable
-from monitoring.ingest import known_partitions
+from monitoring.ingest import columns, known_partitions
 from monitoring.ingest.passing import BusyError, is_passing
 from monitoring.ingest.progress import Progress
-from monitoring.ingest.settle import Decoded, settle
+from monitoring.ingest.settle import Decoded, lock_sensors, named_by, settle
 from monitoring.models import IngestBatch
 from process.failpoints import failpoint
 
@@ -20,31 +21,52 @@ _CHECK_VIOLATION = "23514"
 
 
 def at_once(batch: Batch) -> IngestBatch | None:
-    progress = Progress.begin(batch)
-    decoded = [(position, _decode(message)) for position, message in enumerate(batch.messages)]
-    known_partitions.ensure_for(progress, decoded)
+    plain, others = columns.read(batch.messages)
+    decoded = [(position, decode_message(batch.messages[position])) for position in others]
+    if columns.meet(plain, batch.messages, decoded):
+        decoded = _decoded(batch, (row[2] for row in plain), decoded)
+        plain = []
     try:
-        return _in_one_transaction(progress, decoded)
+        return _in_one_transaction(batch, plain, decoded)
     except Error as error:
         if getattr(error.__cause__, "pgcode", None) != _CHECK_VIOLATION:
             raise
         # "No partition found for row": retention has dropped one that we knew.
         known_partitions.forget()
-        progress = Progress.begin(batch)
-        known_partitions.ensure_for(progress, decoded)
-        return _in_one_transaction(progress, decoded)
+        return _in_one_transaction(batch, plain, decoded)
 
 
-def _in_one_transaction(progress: Progress, decoded: list[Decoded]) -> IngestBatch | None:
-    with transaction.atomic():
-        if not IngestBatch.objects.enter(progress.entry()):
-            return None
-        failpoint("ingest.entered")
-        settle(progress, decoded)
-        failpoint("ingest.stored")
-        entry = progress.complete()
-        failpoint("ingest.before_commit")
+def _in_one_transaction(
+    batch: Batch, plain: Sequence[columns.Plain], decoded: list[Decoded]
+) -> IngestBatch | None:
+    progress = Progress.begin(batch)
+    known_partitions.ensure_for(progress, decoded, list(columns.moments(plain)))
+    try:
+        with transaction.atomic():
+            sensors = lock_sensors(named_by(decoded) | columns.named_by(plain))
+            left = columns.store(progress, plain, sensors)
+            failpoint("ingest.copied")
+            settle(progress, _decoded(batch, left, decoded), sensors)
+            failpoint("ingest.stored")
+            entry = progress.enter_whole()
+            if entry is None:
+                raise _DoneBeforeError
+            failpoint("ingest.entered")
+            failpoint("ingest.before_commit")
+    except _DoneBeforeError:
+        return None
+    columns.note_doubles(progress.repeated)
     return entry
+
+
+def _decoded(batch: Batch, positions: Iterable[int], decoded: list[Decoded]) -> list[Decoded]:
+    """With the messages at these positions, all in the order in which they came."""
+    more = [(position, decode_message(batch.messages[position])) for position in positions]
+    return sorted(decoded + more, key=itemgetter(0)) if more else decoded
+
+
+class _DoneBeforeError(Exception):
+    """The ledger has the batch: nothing of this transaction is to be kept."""
 
 
 def one_by_one(
@@ -96,6 +118,10 @@ def carefully(store: BatchStore, batch: Batch) -> IngestBatch | None:
 
 def _decode(message: Message) -> list[Reading | Refusal]:
     failpoint("ingest.message", message.payload)
+    return decode_message(message)
+
+
+def decode_message(message: Message) -> list[Reading | Refusal]:
     return for_topic(message.topic)(message.payload, message.length)
 
 

@@ -6,6 +6,8 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import connection, models
 from django.utils.translation import gettext_lazy as _
 
+from monitoring.models.arrays import as_literal
+
 
 class Sums(TypedDict):
     batches: int
@@ -37,6 +39,35 @@ class IngestBatchQuerySet(models.QuerySet["IngestBatch"]):
             )
             return bool(cursor.rowcount)
 
+    def enter_whole(self, entry: "IngestBatch") -> bool:
+        """Inserts the entry with all that came of its batch; False where it is there already.
+
+        At the end of the transaction that stores the batch: half of what `enter` and `complete` write. Waits
+        as `enter` does. Where it returns False, this transaction must not be committed.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO monitoring_ingestbatch (id, source, messages, readings, stored, duplicates,"
+                " rejected, first_received_at, last_received_at, ingested_at, touched_sensors,"
+                " touched_minutes)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, now(), %s::bigint[], %s::integer[])"
+                " ON CONFLICT (id) DO NOTHING",
+                [
+                    str(entry.id),
+                    entry.source,
+                    entry.messages,
+                    entry.readings,
+                    entry.stored,
+                    entry.duplicates,
+                    entry.rejected,
+                    entry.first_received_at,
+                    entry.last_received_at,
+                    as_literal(entry.touched_sensors),
+                    as_literal(entry.touched_minutes),
+                ],
+            )
+            return bool(cursor.rowcount)
+
     def sums(self) -> Sums:
         """The ledger's side of the books: the totals, and the rows that are not counted into them yet.
 
@@ -55,7 +86,6 @@ class IngestBatchQuerySet(models.QuerySet["IngestBatch"]):
     def complete(self, entry: "IngestBatch") -> None:
         """Writes what came of the batch into its entry."""
         with connection.cursor() as cursor:
-            # Plain lists: ArrayField would prepare each of a thousand elements by itself.
             cursor.execute(
                 "UPDATE monitoring_ingestbatch"
                 " SET readings = %s, stored = %s, duplicates = %s, rejected = %s,"
@@ -65,8 +95,8 @@ class IngestBatchQuerySet(models.QuerySet["IngestBatch"]):
                     entry.stored,
                     entry.duplicates,
                     entry.rejected,
-                    entry.touched_sensors,
-                    entry.touched_minutes,
+                    as_literal(entry.touched_sensors),
+                    as_literal(entry.touched_minutes),
                     str(entry.id),
                 ],
             )

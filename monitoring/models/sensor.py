@@ -9,6 +9,8 @@ from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from monitoring.models.arrays import as_literal
+
 if TYPE_CHECKING:
     from monitoring.models.measurement import Measurement
 
@@ -61,9 +63,9 @@ class SensorQuerySet(models.QuerySet["Sensor"]):
         # Tuples, not instances: a batch may name a thousand sensors, and an instance costs 13 us.
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT id, kind, unit, is_active, retention_days FROM monitoring_sensor WHERE id = ANY(%s)"
-                " ORDER BY id FOR KEY SHARE",
-                [sorted(ids)],
+                "SELECT id, kind, unit, is_active, retention_days FROM monitoring_sensor"
+                " WHERE id = ANY(%s::bigint[]) ORDER BY id FOR KEY SHARE",
+                [as_literal(sorted(ids))],
             )
             return {number: Expectation(*rest) for number, *rest in cursor.fetchall()}
 

@@ -48,7 +48,7 @@ def payloads() -> list[bytes]:
 
 @pytest.mark.parametrize(
     "step",
-    ["claimed", "message", "message@3", "entered", "stored", "before_commit", "committed", "done"],
+    ["claimed", "message", "message@3", "copied", "stored", "entered", "before_commit", "committed", "done"],
 )
 def test_it_is_stored_once(
     store: BatchStore, hand_over: Callable[..., Batch], payloads: list[bytes], step: str

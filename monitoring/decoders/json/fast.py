@@ -24,7 +24,9 @@ from monitoring.decoders.reading import Reading, Refusal
 from monitoring.decoders.timestamp import moment
 
 
-class _Wire(msgspec.Struct, gc=False):
+class Wire(msgspec.Struct, gc=False):
+    """A reading as it was sent: typed, not yet judged."""
+
     sensor_id: Annotated[int, Meta(ge=1, le=MAX_SENSOR_ID)]
     value: float
     type: Annotated[str, Meta(max_length=MAX_TYPE_CHARS)] | None = None
@@ -32,8 +34,10 @@ class _Wire(msgspec.Struct, gc=False):
     ts: int | float | str | None = None
 
 
-_decode_one = msgspec.json.Decoder(_Wire).decode
-_decode_many = msgspec.json.Decoder(list[_Wire]).decode
+# JSON that nests too deep has two brackets a level, so that short payloads need no counting.
+_SHORT = 2 * MAX_NESTING
+_decode_one = msgspec.json.Decoder(Wire).decode
+_decode_many = msgspec.json.Decoder(list[Wire]).decode
 
 
 def decode(payload: bytes, length: int | None = None) -> list[Reading | Refusal]:
@@ -46,11 +50,7 @@ def decode(payload: bytes, length: int | None = None) -> list[Reading | Refusal]
         return [Refusal(Code.TOO_LARGE, detail, payload[:MAX_PAYLOAD_BYTES], None)]
     # Whatever the fast way stumbles on is for the careful one to judge.
     try:
-        # msgspec does not look whether the fields that it ignores are UTF-8.
-        text = None if payload.isascii() else payload.decode()
-        # JSON that nests too deep has two brackets a level, so that short payloads need no counting.
-        if len(payload) > 2 * MAX_NESTING and nesting(text or payload.decode()) > MAX_NESTING:
-            return decode_carefully(payload)
+        _require_plain_text(payload)
         if payload.startswith(b"["):
             return [
                 _reading(wire, index) for index, wire in enumerate(_decode_many(payload))
@@ -60,7 +60,28 @@ def decode(payload: bytes, length: int | None = None) -> list[Reading | Refusal]
         return decode_carefully(payload)
 
 
-def _reading(wire: _Wire, index: int | None) -> Reading:
+def one(payload: bytes) -> Wire:
+    """The reading of a payload that is a single object, of at most MAX_PAYLOAD_BYTES.
+
+    Raises whatever msgspec does, or ValueError, where `decode` has to look. A field's text may still hold
+    what is not printable, and `ts` be no time.
+    """
+    if len(payload) > _SHORT or not payload.isascii():
+        if len(payload) > MAX_PAYLOAD_BYTES:
+            raise ValueError
+        _require_plain_text(payload)
+    return _decode_one(payload)
+
+
+def _require_plain_text(payload: bytes) -> None:
+    """Raises ValueError where it is not UTF-8, which msgspec does not look at in fields that it ignores, or
+    where it nests too deep."""
+    text = None if payload.isascii() else payload.decode()
+    if len(payload) > _SHORT and nesting(text or payload.decode()) > MAX_NESTING:
+        raise ValueError
+
+
+def _reading(wire: Wire, index: int | None) -> Reading:
     """Raises ValueError where the careful way has to look."""
     kind, unit = wire.type, wire.unit
     if not (kind is None or kind.isprintable()) or not (unit is None or unit.isprintable()):

@@ -1,0 +1,266 @@
+"""The fast way for what is nearly all of a batch: plain readings, as columns rather than objects.
+
+A message is plain where it is one JSON object that the typed decoder takes as it is. Its reading is a tuple,
+its times are whole microseconds, whether its sensor takes it is one look into a dictionary, and its row is
+packed as COPY's binary format has it, straight into the table: no temporary table, no object a reading.
+
+1. `read` decodes what is plain, before the transaction.
+2. `store`, within it, holds each reading against its sensor and the clock, and copies the rows in a savepoint.
+
+Whatever is not plain, or is refused, or stands under a key that is taken, goes the sure way (`settle`),
+which alone says why. Where one key is taken, all of the batch does: PostgreSQL refuses a COPY as a whole.
+Which sensors send what is there already is remembered for a while, so that they do not cost that twice.
+
+A property test holds both ways to the same outcome. What it saves: docs/decisions/0025.
+"""
+
+import struct
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from math import modf
+from typing import NamedTuple
+
+from django.db import IntegrityError, connection, transaction
+from msgspec import UNSET
+
+from batches.batch import Message
+from monitoring.decoders import MAX_CLOCK_AHEAD, Reading, Refusal, check
+from monitoring.decoders.json import fast
+from monitoring.decoders.timestamp import moment
+from monitoring.ingest.progress import Progress
+from monitoring.ingest.settle import Decoded, Named
+from monitoring.models.sensor import Expectation
+from process.failpoints import failpoint
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+# PostgreSQL counts from 2000-01-01.
+_POSTGRES_EPOCH_US = 946_684_800_000_000
+_AHEAD_US = MAX_CLOCK_AHEAD // _MICROSECOND
+_MINUTE_US = 60_000_000
+# Of a number as `ts`; what lies beyond is for `moment` to judge.
+_LAST_SECOND = 253_402_300_799
+
+_UNIQUE_VIOLATION = "23505"
+# For how long a sensor that sent what was there already goes the sure way, and how many are remembered.
+REMEMBER_SECONDS = 60.0
+REMEMBER_SENSORS = 10_000
+
+# sensor, type, unit: what decides, with the clock, whether a reading is taken.
+Key = tuple[int, str | None, str | None]
+
+
+class Plain(NamedTuple):
+    """A plain reading; sorted, they come in the order of the table's key. Times: microseconds since 1970."""
+
+    sensor_id: int
+    created_us: int
+    position: int
+    received_us: int
+    value: float
+    key: Key
+
+
+class Verdict(NamedTuple):
+    """What a key's readings are taken with: `unit` as COPY has it, and the earliest moment that is kept."""
+
+    unit: bytes
+    oldest_us: int
+
+
+def read(messages: Sequence[Message]) -> tuple[list[Plain], list[int]]:
+    """The plain readings among the messages, in their order, and the positions of all the others."""
+    plain: list[tuple[int, int, int, int, float, Key]] = []
+    others: list[int] = []
+    decode, take, leave = fast.one, plain.append, others.append
+    for position, (received_us, _topic, payload, retained, length, _digest) in enumerate(messages):
+        failpoint("ingest.message", payload)
+        if retained or length is not None:
+            leave(position)
+            continue
+        try:
+            wire = decode(payload)
+            sensor_id, ts = wire.sensor_id, wire.ts
+            created_us = received_us if ts is UNSET else microseconds(ts)
+        except Exception:  # whatever it stumbles on is for the sure way to judge
+            leave(position)
+            continue
+        kind, unit = wire.type, wire.unit
+        key = (sensor_id, None if kind is UNSET else kind, None if unit is UNSET else unit)
+        take((sensor_id, created_us, position, received_us, wire.value, key))
+    return plain, others  # type: ignore[return-value]  # a NamedTuple each would cost as much as the decoding
+
+
+def microseconds(ts: float | str) -> int:
+    """The time that `ts` names, to the microsecond as `moment` has it, in microseconds since 1970.
+
+    Raises ValueError where `moment` does, or has to look.
+    """
+    if isinstance(ts, str):
+        return (moment(ts) - _EPOCH) // _MICROSECOND
+    if not 0 <= ts <= _LAST_SECOND:
+        return (moment(ts) - _EPOCH) // _MICROSECOND
+    fraction, seconds = modf(ts)
+    return int(seconds) * 1_000_000 + round(fraction * 1e6)
+
+
+def store(progress: Progress, plain: Sequence[Plain], sensors: Mapping[int, Expectation]) -> list[int]:
+    """Stores the plain readings that their sensors take; returns the positions that must go the sure way.
+
+    Call it in a transaction in which the sensors are locked and their partitions are there.
+    """
+    verdicts = _verdicts(progress, {row[5] for row in plain}, sensors)
+    rows, touched, left = _rows(sorted(plain), verdicts)
+    if not rows or not _copy(rows):
+        return [row[2] for row in plain]
+    progress.readings += len(rows)
+    progress.stored += len(rows)
+    progress.touched.update(touched)
+    return left
+
+
+def _verdicts(
+    progress: Progress, keys: Iterable[Key], sensors: Mapping[int, Expectation]
+) -> dict[Key, Verdict]:
+    """Of the keys whose readings are taken, but for the clock."""
+    verdicts = {}
+    for key in keys:
+        sensor_id, kind, unit = key
+        sensor = sensors.get(sensor_id)
+        if sensor is None or _doubles.remembers(sensor_id):
+            continue
+        if not ((kind or "").isprintable() and (unit or "").isprintable()):
+            continue
+        oldest = progress.oldest_of(sensor)
+        if check(Reading(sensor_id, 0.0, kind, unit, None, None), sensor, oldest, False, oldest) is None:
+            text = (sensor.unit if unit is None else unit).encode()
+            verdicts[key] = Verdict(len(text).to_bytes(4) + text, (oldest - _EPOCH) // _MICROSECOND)
+    return verdicts
+
+
+# How many columns, then for each its length and what is in it; the unit, which varies, is behind it.
+_pack = struct.Struct(">hiqiqiqid").pack
+_HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_END = (-1).to_bytes(2, signed=True)
+_INTO = (
+    "COPY monitoring_measurement (sensor_id, created_at, received_at, value, unit) FROM STDIN (FORMAT binary)"
+)
+
+
+def _rows(
+    ordered: Sequence[Plain], verdicts: Mapping[Key, Verdict]
+) -> tuple[list[bytes], list[tuple[int, int]], list[int]]:
+    """The rows to copy, the (sensor, minute) pairs that they touch, and the positions that are left.
+
+    No rows where two have one key: which of them is stored depends on their order, which the sure way knows.
+    """
+    rows: list[bytes] = []
+    touched: list[tuple[int, int]] = []
+    left: list[int] = []
+    last_sensor = last_us = last_minute = -1
+    for sensor_id, created_us, position, received_us, value, key in ordered:
+        if sensor_id != last_sensor:
+            last_minute = -1
+        elif created_us == last_us:
+            return [], [], []
+        last_sensor, last_us = sensor_id, created_us
+        verdict = verdicts.get(key)
+        if verdict is None or not verdict[1] <= created_us <= received_us + _AHEAD_US:
+            left.append(position)
+            continue
+        created, received = created_us - _POSTGRES_EPOCH_US, received_us - _POSTGRES_EPOCH_US
+        rows.append(_pack(5, 8, sensor_id, 8, created, 8, received, 8, value) + verdict[0])
+        minute = created_us // _MINUTE_US
+        if minute != last_minute:
+            last_minute = minute
+            touched.append((sensor_id, minute))
+    return rows, touched, left
+
+
+def _copy(rows: Sequence[bytes]) -> bool:
+    """False where a key is taken, and nothing is copied."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor, connection.wrap_database_errors:
+            raw = cursor.cursor  # psycopg2's own, which knows COPY
+            raw.copy_expert(_INTO, BytesIO(b"".join((_HEAD, *rows, _END))), size=1 << 20)
+    except IntegrityError as error:
+        if getattr(error.__cause__, "pgcode", None) != _UNIQUE_VIOLATION:
+            raise
+        return False
+    return True
+
+
+# --- who sends what is there already -------------------------------------------------------------
+
+
+class _Doubles:
+    """Sensors whose readings stood in the table already, as of the last minute."""
+
+    def __init__(self) -> None:
+        self._until: dict[int, float] = {}
+
+    def remembers(self, sensor_id: int) -> bool:
+        if not self._until:
+            return False
+        until = self._until.get(sensor_id)
+        if until is None:
+            return False
+        if time.monotonic() < until:
+            return True
+        del self._until[sensor_id]
+        return False
+
+    def forget(self) -> None:
+        self._until.clear()
+
+    def note(self, sensors: Iterable[int]) -> None:
+        until = time.monotonic() + REMEMBER_SECONDS
+        for sensor_id in sensors:
+            if len(self._until) >= REMEMBER_SENSORS and sensor_id not in self._until:
+                self._until.clear()
+            self._until[sensor_id] = until
+
+
+_doubles = _Doubles()
+
+
+def note_doubles(sensors: Iterable[int]) -> None:
+    """These sent what was there already, or is in the way of it: for a while they go the sure way."""
+    _doubles.note(sensors)
+
+
+def forget_doubles() -> None:
+    _doubles.forget()
+
+
+def named_by(plain: Iterable[Plain]) -> dict[int, Named]:
+    """The sensors that they name, and what one of each one's readings says of it."""
+    return {key[0]: (key[1], key[2]) for key in {row[5] for row in plain}}
+
+
+def meet(plain: Sequence[Plain], messages: Sequence[Message], decoded: Iterable[Decoded]) -> bool:
+    """Whether one of the other readings asks for a key of a plain one's: then their order decides."""
+    taken: set[tuple[int, int]] | None = None
+    for position, items in decoded:
+        for place, item in enumerate(items):
+            if isinstance(item, Refusal):
+                continue
+            if taken is None:
+                taken = {(row[0], row[1]) for row in plain}
+            # Those without a time stand side by side from the message's own on.
+            received_us = messages[position].received_us
+            wanted = (
+                range(received_us, received_us + place + 1)
+                if item.ts is None
+                else [(item.ts - _EPOCH) // _MICROSECOND]
+            )
+            if any((item.sensor_id, us) in taken for us in wanted):
+                return True
+    return False
+
+
+def moments(plain: Iterable[Plain]) -> Iterator[int]:
+    """The `created_us` of each."""
+    return (row[1] for row in plain)
