@@ -5,7 +5,7 @@ its times are whole microseconds, whether its sensor takes it is one look into a
 packed as COPY's binary format has it, straight into the table: no temporary table, no object a reading.
 
 1. `read` decodes what is plain, before the transaction.
-2. `store`, within it, holds each reading against its sensor and the clock, and copies the rows in a savepoint.
+2. `store`, within it, holds each reading against its sensor and the clock, and copies the rows.
 
 Whatever is not plain, or is refused, or stands under a key that is taken, goes the sure way (`settle`),
 which alone says why. Where one key is taken, all of the batch does: PostgreSQL refuses a COPY as a whole.
