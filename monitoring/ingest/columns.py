@@ -23,7 +23,6 @@ from math import modf
 from typing import NamedTuple
 
 from django.db import IntegrityError, connection, transaction
-from msgspec import UNSET
 
 from batches.batch import Message
 from monitoring.decoders import MAX_CLOCK_AHEAD, Reading, Refusal, check
@@ -83,12 +82,11 @@ def read(messages: Sequence[Message]) -> tuple[list[Plain], list[int]]:
         try:
             wire = decode(payload)
             sensor_id, ts = wire.sensor_id, wire.ts
-            created_us = received_us if ts is UNSET else microseconds(ts)
+            created_us = received_us if ts is None else microseconds(ts)
         except Exception:  # whatever it stumbles on is for the sure way to judge
             leave(position)
             continue
-        kind, unit = wire.type, wire.unit
-        key = (sensor_id, None if kind is UNSET else kind, None if unit is UNSET else unit)
+        key = (sensor_id, wire.type, wire.unit)
         take((sensor_id, created_us, position, received_us, wire.value, key))
     return plain, others  # type: ignore[return-value]  # a NamedTuple each would cost as much as the decoding
 
