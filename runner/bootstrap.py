@@ -1,16 +1,18 @@
 """Makes .venv from a hashed lock (``bootstrap.py dev``), and then becomes the runner (``bootstrap.py run``).
 
+``--this-python``: a .venv that was made with another version of Python is made anew.
+
 Standard library only, and no syntax newer than 3.6 above the check of the version: an old Python must get far
 enough to say that it is too old.
 """
 
 import sys
 
-if sys.version_info[:2] != (3, 11):
+if not (3, 11) <= sys.version_info[:2] <= (3, 13):
     found = ".".join(map(str, sys.version_info[:2]))
     sys.exit(
-        f"Python 3.11 is needed, and {sys.executable} is {found}: install it (Debian 12: apt install "
-        "python3.11-venv), or name it: make run PYTHON=/path/to/python3.11"
+        f"Python 3.11, 3.12 or 3.13 is needed, and {sys.executable} is {found}: install one (Debian, "
+        "Ubuntu: apt install python3-venv), or name it: make run PYTHON=/path/to/python3.12"
     )
 
 import contextlib
@@ -31,6 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "complete.json"
+VERSION = ".".join(map(str, sys.version_info[:2]))
 
 PR_SET_PDEATHSIG = 1
 
@@ -57,10 +60,19 @@ def stamped() -> dict[str, str]:
     """lock → digest, of the locks that .venv holds whole; empty for none."""
     try:
         found = json.loads(STAMP.read_text())
-        alive = subprocess.run([PYTHON, "-c", ""], stderr=subprocess.DEVNULL).returncode == 0
     except (OSError, ValueError):
         return {}
-    return found if alive and isinstance(found, dict) else {}
+    return found if version() and isinstance(found, dict) else {}
+
+
+def version() -> str:
+    """Of .venv's Python, such as "3.12"; empty where it does not run."""
+    ask: list[str | Path] = [PYTHON, "-I", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+    try:
+        done = subprocess.run(ask, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    except OSError:
+        return ""
+    return done.stdout.decode().strip() if done.returncode == 0 else ""
 
 
 def environment() -> dict[str, str]:
@@ -122,12 +134,13 @@ def make_venv() -> None:
             return
         output += failed or ""
         shutil.rmtree(VENV, ignore_errors=True)
-    # Debian leaves ensurepip out of python3.11, and venv without it has no pip; another pip can fill it.
+    # Debian leaves ensurepip out of python3, and venv without it has no pip; another pip can fill it.
     if run([sys.executable, "-m", "venv", "--without-pip", VENV]) is None and has_pip():
         return
     shutil.rmtree(VENV, ignore_errors=True)
+    package = f"python{VERSION}-venv"
     raise Problem(
-        explain(output, "this Python lacks ensurepip: apt install python3.11-venv (or install virtualenv)")
+        explain(output, f"this Python lacks ensurepip: apt install {package} (or install virtualenv)")
     )
 
 
@@ -188,21 +201,21 @@ def alone():  # type: ignore[no-untyped-def]
         os.close(folder)
 
 
-def ready(lock: str) -> bool:
-    return stamped().get(lock) == digest(lock)
+def ready(lock: str, this_python: bool) -> bool:
+    return stamped().get(lock) == digest(lock) and not (this_python and version() != VERSION)
 
 
-def prepare(lock: str) -> None:
+def prepare(lock: str, this_python: bool) -> None:
     """Make .venv hold the lock. An interrupted attempt leaves no stamp, and the next starts afresh."""
-    if ready(lock):
+    if ready(lock, this_python):
         return
     with alone():
-        if ready(lock):
+        if ready(lock, this_python):
             return
         if not os.access(ROOT, os.W_OK):
             raise Problem(f"{ROOT} cannot be written by this user: run as its owner, or clone it elsewhere")
         began = time.monotonic()
-        held = stamped()
+        held = {} if this_python and version() != VERSION else stamped()
         if held:
             STAMP.unlink()
         else:
@@ -216,12 +229,12 @@ def prepare(lock: str) -> None:
 
 
 def main() -> None:
-    what = sys.argv[1] if sys.argv[1:] else ""
-    if what not in CONTAINS:
-        sys.exit("usage: bootstrap.py run|dev")
+    what, *options = sys.argv[1:] or [""]
+    if what not in CONTAINS or options not in ([], ["--this-python"]):
+        sys.exit("usage: bootstrap.py run|dev [--this-python]")
     parent = os.getppid()
     try:
-        prepare(what)
+        prepare(what, bool(options))
     except Problem as problem:
         sys.exit(f"✗ {problem}")
     except KeyboardInterrupt:
@@ -232,7 +245,7 @@ def main() -> None:
         sys.exit("✗ " + explain(f"Errno {error.errno}", str(error)))
     if what == "run":
         os.chdir(ROOT)
-        command = [str(PYTHON), "-m", "runner", "run", "--parent", str(parent), *sys.argv[2:]]
+        command = [str(PYTHON), "-m", "runner", "run", "--parent", str(parent)]
         os.execv(PYTHON, command)  # noqa: S606
 
 

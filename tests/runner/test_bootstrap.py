@@ -24,12 +24,12 @@ def clone(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def bootstrap(clone: Path, before: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+def bootstrap(
+    clone: Path, before: str = "", *options: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run `bootstrap.py dev`, with the statements `before` ahead of it."""
-    code = (
-        f"import runpy, sys; sys.argv = ['bootstrap.py', 'dev']; {before}\nrunpy.run_path({str(clone)!r} + "
-    )
-    code += "'/runner/bootstrap.py', run_name='__main__')"
+    code = f"import runpy, sys; sys.argv = ['bootstrap.py', 'dev', *{options!r}]; {before}\n"
+    code += f"runpy.run_path({str(clone)!r} + '/runner/bootstrap.py', run_name='__main__')"
     command = [sys.executable, "-I", "-c", code]
     env = {"PATH": "/usr/bin:/bin"} | environment
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=100)
@@ -51,14 +51,50 @@ def test_it_works_once_and_is_quick_then(clone):
     assert "making .venv" in third.stdout
 
 
-def test_an_old_python_can_read_it_and_is_told():
+@pytest.mark.parametrize("version", ["3.9", "3.10", "3.14"])
+def test_another_python_can_read_it_and_is_told(version):
     ast.parse(SOURCE.read_text(), feature_version=(3, 6))
-    done = bootstrap(ROOT, before="sys.version_info = (3, 9, 2)")
+    done = bootstrap(ROOT, f"sys.version_info = (*map(int, {version!r}.split('.')), 2)")
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert "Python 3.11 is needed" in done.stderr
-    assert "is 3.9" in done.stderr
+    assert "Python 3.11, 3.12 or 3.13 is needed" in done.stderr
+    assert f"is {version}" in done.stderr
     assert "PYTHON=" in done.stderr
+
+
+def test_a_venv_is_made_anew_for_a_python_that_was_named_and_kept_for_one_that_was_found(clone):
+    assert bootstrap(clone).returncode == 0
+    other = "sys.version_info = (3, 12 if sys.version_info[1] != 12 else 13, 0)"
+    assert bootstrap(clone, other).stdout == ""
+    assert "making .venv" in bootstrap(clone, other, "--this-python").stdout
+    assert bootstrap(clone, "", "--this-python").stdout == ""
+
+
+def test_make_finds_a_python_that_will_do(clone):
+    """The system's own where it will do, then the newest; and it says so where somebody named another."""
+    folder = clone / "bin"
+    folder.mkdir()
+    shutil.copy(ROOT / "Makefile", clone)
+
+    def make(*pythons: str, named: str = "") -> str:
+        for old in folder.iterdir():
+            old.unlink()
+        for python in pythons:
+            name, _, version = python.partition("=")
+            minor = (version or name.removeprefix("python")).split(".")[1]
+            code = f"import sys; sys.version_info = (3, {minor}, 1); exec(sys.argv[1])"
+            script = folder / name
+            script.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{code}" "$2"\n')
+            script.chmod(0o755)
+        argv = ["/usr/bin/make", "-n", "dev", *([f"PYTHON={named}"] if named else [])]
+        env = {"PATH": f"{folder}"}
+        return subprocess.run(argv, cwd=clone, env=env, capture_output=True, text=True).stdout.strip()
+
+    assert make("python3=3.12", "python3.13") == "python3 runner/bootstrap.py dev"
+    assert make("python3=3.10", "python3.13", "python3.11") == "python3.13 runner/bootstrap.py dev"
+    assert make("python3=3.14", "python3.11") == "python3.11 runner/bootstrap.py dev"
+    assert make("python3=3.9") == "python3 runner/bootstrap.py dev"  # which then says what is needed
+    assert make("python3=3.12", named="pypy") == "pypy runner/bootstrap.py dev --this-python"
 
 
 def test_a_failing_installation_is_one_line_after_pips_own(clone):
