@@ -133,7 +133,7 @@ def _verdicts(
             continue
         oldest = progress.oldest_of(sensor)
         if check(Reading(sensor_id, 0.0, kind, unit, None, None), sensor, oldest, False, oldest) is None:
-            text = (sensor.unit if unit is None else unit).encode()
+            text = (sensor.unit or unit or "").encode()  # one spelling, where the sensor has one
             verdicts[key] = Verdict(len(text).to_bytes(4) + text, (oldest - _EPOCH) // _MICROSECOND)
     return verdicts
 

@@ -81,7 +81,7 @@ def _objects(draw: st.DrawFn) -> tuple[dict[str, Any], str, int]:
     fields: dict[str, Any] = {"sensor_id": draw(_ids), "value": draw(_values)}
     if (kind := draw(st.sampled_from([None, None, "temperature", "light", "a\tb"]))) is not None:
         fields["type"] = kind
-    if (unit := draw(st.sampled_from([None, None, "°C", "V", "", "\u200b"]))) is not None:
+    if (unit := draw(st.sampled_from([None, None, "°C", "V", "\u2103", "", "\u200b"]))) is not None:
         fields["unit"] = unit
     return fields, draw(_forms), draw(_offsets)
 
