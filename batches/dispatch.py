@@ -13,6 +13,8 @@ logger = logging.getLogger(__name__)
 
 INGEST_TASK = "monitoring.ingest_batch"
 INGEST_QUEUE = "ingest"
+# All other jobs: they take seconds, minutes at worst. Another worker takes them, so that no batch waits.
+UPKEEP_QUEUE = "upkeep"
 # A broker that refuses does so at once; one that is silent holds up whoever sends, for seconds each time.
 SILENT_SECONDS = 1.0
 

@@ -192,7 +192,7 @@ class Bench:
         return self.messages / seconds
 
     def start(self) -> None:
-        worker = "celery -q -A config worker -Q ingest,upkeep --without-gossip --without-mingle -l WARNING"
+        worker = "celery -q -A config worker -Q ingest --without-gossip --without-mingle -l WARNING"
         self.bridge = subprocess.Popen(["python", "-m", "bridge"], cwd=PROJECT, env=self.env)
         self.worker = subprocess.Popen(
             worker.split(), cwd=PROJECT, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

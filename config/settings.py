@@ -7,6 +7,7 @@ from environs.exceptions import EnvValidationError
 from marshmallow.validate import OneOf, Range, Regexp
 
 from batches import task_broker
+from batches.dispatch import INGEST_QUEUE, INGEST_TASK, UPKEEP_QUEUE
 from config.environment import BASE_DIR, read_environment
 from process.environment import redis_address
 
@@ -199,8 +200,8 @@ if not _broker_url.startswith("amqp"):
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "msgpack"
 CELERY_ACCEPT_CONTENT = ["msgpack", "json"]
-CELERY_TASK_DEFAULT_QUEUE = "upkeep"
-CELERY_TASK_ROUTES = {"monitoring.ingest_batch": {"queue": "ingest"}}
+CELERY_TASK_DEFAULT_QUEUE = UPKEEP_QUEUE
+CELERY_TASK_ROUTES = {task: {"queue": INGEST_QUEUE} for task in (INGEST_TASK, "monitoring.resend_overdue")}
 CELERY_TASK_TIME_LIMIT = 300
 CELERY_TASK_SOFT_TIME_LIMIT = 240
 CELERY_WORKER_CONCURRENCY = WORKER_CONCURRENCY

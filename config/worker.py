@@ -13,6 +13,7 @@ from billiard.reduction import ForkingPickler
 from celery import bootsteps
 from celery.worker.consumer import Consumer as CeleryConsumer
 
+from batches.dispatch import INGEST_QUEUE, UPKEEP_QUEUE
 from monitoring.store import pulse
 from process.heartbeat import INTERVAL_SECONDS
 
@@ -36,8 +37,12 @@ class Consumer(CeleryConsumer):
             logger.warning("the lost connection is dropped unclosed: %r", error)
 
 
+# What a worker is called by the queue that it takes tasks from.
+PROCESS_OF = {INGEST_QUEUE: "worker", UPKEEP_QUEUE: "upkeep"}
+
+
 class Heartbeat(bootsteps.StartStopStep):
-    """Says every few seconds that this worker takes tasks.
+    """Says every few seconds that this worker takes tasks: once for each queue of ours that it serves.
 
     A step of the consumer, since what the consumer loses on losing its broker it starts again, the
     timer's entries included; on the timer of the main loop, so that a loop that hangs says nothing.
@@ -47,12 +52,17 @@ class Heartbeat(bootsteps.StartStopStep):
 
     def __init__(self, consumer: Any, **kwargs: Any) -> None:
         super().__init__(consumer, **kwargs)
-        self.pulse = pulse("worker")
+        queues = consumer.app.amqp.queues.consume_from
+        self.pulses = [pulse(process) for queue, process in PROCESS_OF.items() if queue in queues]
         self.entry: Any = None
 
     def start(self, consumer: Any) -> None:
-        self.pulse.beat()
-        self.entry = consumer.timer.call_repeatedly(INTERVAL_SECONDS, self.pulse.beat)
+        self.beat()
+        self.entry = consumer.timer.call_repeatedly(INTERVAL_SECONDS, self.beat)
+
+    def beat(self) -> None:
+        for one in self.pulses:
+            one.beat()
 
     def stop(self, consumer: Any) -> None:
         if self.entry is not None:

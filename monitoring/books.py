@@ -9,7 +9,10 @@ read() gives, for the API, the admin and the metrics:
      "corrected": 0,                                         messages
      "balanced": True,
      "rejected_by_code": {"unknown_sensor": {"seen": 1, "kept": 1}},
-     "processes": {"bridge": True, "worker": True, "beat": True, "web": True}}
+     "processes": {"bridge": True, "worker": True, "upkeep": True, "beat": True, "web": True}}
+
+Where a bridge has a name of its own, each of them stands among the processes too ("bridge@hall": True,
+"bridge@default": True), and "bridge" says whether all are at work.
 """
 
 import time
@@ -26,9 +29,7 @@ from monitoring.models import Correction, IngestBatch, RejectedTally
 from monitoring.models.ledger import Sums
 from monitoring.models.rejected import Seen
 from monitoring.store import batch_store
-from process.heartbeat import is_beating
-
-PROCESSES = ("bridge", "worker", "beat", "web")
+from process.heartbeat import at_work
 
 
 class Pending(TypedDict):
@@ -56,7 +57,8 @@ def oldest_pending(store: BatchStore | None = None) -> datetime | None:
 
 
 def processes(redis: "Redis") -> dict[str, bool]:
-    return {process: is_beating(redis, process) for process in PROCESSES}
+    each = at_work(redis)
+    return {"bridge": all(works for name, works in each.items() if name.startswith("bridge"))} | each
 
 
 def read(store: BatchStore) -> Books:

@@ -2,11 +2,15 @@
 
     iot:heartbeat:<process>               some process of this kind is at work
     iot:heartbeat:<process>:<host name>   this one lives: `ok`, or what is wrong with its work
+    iot:heartbeats                        sorted set: when each was at work last; these do not expire
 
-deploy/healthcheck.py reads the second kind, as a container's healthcheck.
+deploy/healthcheck.py reads the second, as a container's healthcheck. By the third a process that has died is
+missed that no list names: a bridge with a name of its own.
 """
 
 import socket
+import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
@@ -14,12 +18,17 @@ if TYPE_CHECKING:
 
 INTERVAL_SECONDS = 5.0
 EXPIRES_SECONDS = 20
+# For so long a process that is silent is shown as such; then it is taken for one that was given up.
+REMEMBERED_SECONDS = 24 * 3600
+# What belongs to every installation. Bridges may have other names, and several may be at work.
+PROCESSES = ("bridge", "worker", "upkeep", "beat", "web")
+_SEEN = "iot:heartbeats"
 _WELL = "ok"
 
 
 def bridge_process(name: str) -> str:
     """What a bridge is called here. Its `@` keeps it apart from a host's name."""
-    return "bridge" if name == "default" else f"bridge@{name}"
+    return "bridge" if name in ("", "default") else f"bridge@{name}"
 
 
 def own_key(process: str, host: str | None = None) -> str:
@@ -27,10 +36,11 @@ def own_key(process: str, host: str | None = None) -> str:
 
 
 def beat(redis: "Redis", process: str, trouble: str = "") -> None:
-    """Says that this `process` (web, bridge, worker, beat, flower) is alive; with no `trouble`, at work."""
+    """Says that this `process` (of PROCESSES, bridge@..., flower) is alive; with no `trouble`, at work."""
     with redis.pipeline(transaction=False) as pipeline:
         if not trouble:
             pipeline.set(f"iot:heartbeat:{process}", b"1", ex=EXPIRES_SECONDS)
+            pipeline.zadd(_SEEN, {process: time.time()})
         pipeline.set(own_key(process), trouble or _WELL, ex=EXPIRES_SECONDS)
         pipeline.execute()
 
@@ -38,6 +48,32 @@ def beat(redis: "Redis", process: str, trouble: str = "") -> None:
 def is_beating(redis: "Redis", process: str) -> bool:
     """Whether any process of this kind is at work."""
     return bool(redis.exists(f"iot:heartbeat:{process}"))
+
+
+def forget(redis: "Redis", processes: Iterable[str]) -> None:
+    """Removes the heartbeats of an earlier run, which outlive it by some seconds."""
+    redis.delete(*(f"iot:heartbeat:{process}" for process in processes))
+
+
+def at_work(redis: "Redis") -> dict[str, bool]:
+    """Whether each process is at work that is expected to be, or was within REMEMBERED_SECONDS.
+
+    A bridge by its name: once there is another than the default, that one is `bridge@default`, and where
+    it was never there, it is not expected.
+    """
+    with redis.pipeline(transaction=False) as pipeline:
+        pipeline.zremrangebyscore(_SEEN, "-inf", time.time() - REMEMBERED_SECONDS)
+        pipeline.zrange(_SEEN, 0, -1)
+        seen = {name.decode() for name in cast(list[bytes], pipeline.execute()[1])}
+    named = sorted(name for name in seen if name.startswith("bridge@"))
+    expected = [name for name in PROCESSES if name != "bridge" or name in seen or not named]
+    names = [*expected, *named, *sorted(seen - {*expected, *named})]
+    with redis.pipeline(transaction=False) as pipeline:
+        for name in names:
+            pipeline.exists(f"iot:heartbeat:{name}")
+        beating = map(bool, pipeline.execute())
+    shown = ["bridge@default" if name == "bridge" and named else name for name in names]
+    return dict(zip(shown, beating, strict=True))
 
 
 def trouble(redis: "Redis", process: str, host: str | None = None) -> str:

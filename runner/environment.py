@@ -52,6 +52,16 @@ class Environment:
         return str(path.relative_to(self.project)) if path.is_relative_to(self.project) else str(path)
 
 
+def given(values: Mapping[str, str], name: str) -> str:
+    """A variable, or what stands in the file that NAME_FILE names; else empty. Raises Problem."""
+    if values.get(name) or not (path := values.get(f"{name}_FILE")):
+        return values.get(name, "")
+    try:
+        return Path(path).read_text().strip()
+    except OSError as error:
+        raise Problem(f"{name}_FILE: {path} cannot be read: {error.strerror}") from error
+
+
 def load(project: Path, environ: Mapping[str, str]) -> Environment:
     """Raises Problem, which names every variable that is wrong."""
     file = project / ".env"
@@ -64,11 +74,8 @@ def load(project: Path, environ: Mapping[str, str]) -> Environment:
     values = {name: value for name, value in written.items() if value}
     values |= {name: value for name, value in environ.items() if value or name not in values}
     for name in SECRETS:
-        if not values.get(name) and (path := values.get(f"{name}_FILE")):
-            try:
-                values[name] = Path(path).read_text().strip()
-            except OSError as error:
-                raise Problem(f"{name}_FILE: {path} cannot be read: {error.strerror}") from error
+        if not values.get(name):
+            values[name] = given(values, name)
     for name, default in DEFAULTS.items():
         if not values.get(name):
             values[name] = default

@@ -26,8 +26,8 @@ from runner.welcome import welcome
 READY_SECONDS = 60.0
 
 # Who stops first: those that bring new work, then those that do it. Names that are not here stop with `web`.
-STOPPING = (("simulate",), ("bridge", "beat"), ("worker",), ("web", "flower"))
-GRACE = {"worker": 20.0}
+STOPPING = (("simulate",), ("bridge", "beat"), ("worker", "upkeep"), ("web", "flower"))
+GRACE = {"worker": 20.0, "upkeep": 20.0}
 USUAL_GRACE = 5.0
 
 
@@ -176,7 +176,8 @@ class Supervisor:
         self.console.step(f"{what}: done ({time.monotonic() - began:.1f} s)")
 
     def start_children(self) -> None:
-        readiness = Readiness(self.values["REDIS_URL"], self.env.web_port, self.env.flower_port)
+        bridge = environment.given(self.values, "BRIDGE_NAME")
+        readiness = Readiness(self.values["REDIS_URL"], self.env.web_port, self.env.flower_port, bridge)
         self.together([readiness.forget])
         commands = read_procfile(self.env.project / "Procfile", self.values)
         if self.env.simulate:

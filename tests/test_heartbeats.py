@@ -7,21 +7,52 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from celery import Celery
 
 from batches.store import BatchStore
+from config.worker import Heartbeat
 from monitoring.books import processes
 from monitoring.store import pulse
-from process.heartbeat import is_beating, trouble
+from process.heartbeat import beat, is_beating, trouble
 
 PROJECT = Path(__file__).parents[1]
 
 
 def test_a_pulse_is_of_the_kind_and_of_the_process(store: BatchStore) -> None:
     pulse("worker").beat()
-    assert processes(store.redis) == {"bridge": False, "worker": True, "beat": False, "web": False}
+    assert processes(store.redis) == {
+        "bridge": False,
+        "worker": True,
+        "upkeep": False,
+        "beat": False,
+        "web": False,
+    }
     assert trouble(store.redis, "worker") == ""
     store.redis.delete("iot:heartbeat:worker")
     assert not any(processes(store.redis).values()), "the key of one process is taken for its kind"
+
+
+def test_the_books_say_whether_all_bridges_are_at_work(store: BatchStore) -> None:
+    beat(store.redis, "bridge@plant")
+    assert processes(store.redis)["bridge"] is True
+    beat(store.redis, "bridge@hall")
+    store.redis.delete("iot:heartbeat:bridge@plant")  # as its time runs out
+    found = processes(store.redis)
+    assert (found["bridge"], found["bridge@hall"], found["bridge@plant"]) == (False, True, False)
+
+
+@pytest.mark.parametrize(
+    ("queues", "beating"),
+    [("ingest", {"worker"}), ("upkeep", {"upkeep"}), ("ingest,upkeep", {"worker", "upkeep"})],
+)
+def test_a_worker_beats_as_what_its_queues_make_it(store: BatchStore, queues: str, beating: set[str]) -> None:
+    app = Celery(set_as_current=False)
+    app.amqp.queues.select(queues.split(","))
+    Heartbeat(SimpleNamespace(app=app)).beat()
+    assert {name for name, works in processes(store.redis).items() if works} == beating
 
 
 def test_flower_has_a_heartbeat(store: BatchStore) -> None:

@@ -22,7 +22,7 @@ def test_it_works() -> None:
     make_schedule()
     for job in JOBS:
         task = PeriodicTask.objects.get(name=job.name)
-        assert (task.task, task.enabled, task.queue) == (job.task, True, "upkeep")
+        assert (task.task, task.enabled, task.queue) == (job.task, True, job.queue)
         assert task.expire_seconds == job.expires < task.interval.schedule.run_every.total_seconds()
 
 
@@ -36,6 +36,18 @@ def test_what_a_person_changed_stays() -> None:
     assert (task.enabled, task.interval) == (False, slow)
     assert PeriodicTask.objects.filter(name=JOBS[1].name, enabled=True).exists()
     assert IntervalSchedule.objects.count() == intervals
+
+
+def test_nothing_but_what_is_done_in_a_moment_stands_before_the_batches() -> None:
+    assert [job.task for job in JOBS if job.queue != "upkeep"] == ["monitoring.resend_overdue"]
+    assert app.amqp.router.route({}, "monitoring.resend_overdue")["queue"].name == "ingest"
+
+
+def test_a_job_of_an_earlier_version_gets_the_queue_of_this_one() -> None:
+    PeriodicTask.objects.filter(name=JOBS[0].name).update(queue="upkeep", enabled=False)
+    make_schedule()
+    task = PeriodicTask.objects.get(name=JOBS[0].name)
+    assert (task.queue, task.enabled) == ("ingest", False)
 
 
 def test_another_database_is_left_alone() -> None:

@@ -18,10 +18,10 @@ from deploy.test.transcript import Failure, wait_for, warn
 PROJECT = Path(__file__).parents[2]
 # What of the shell's environment the commands get. Compose would prefer any other to what .env says.
 INHERITED = ("PATH", "HOME", "USER", "TMPDIR", "LANG", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "SSH_AUTH_SOCK")
-LASTING = ("db", "redis", "mosquitto", "web", "bridge", "worker", "beat", "flower")
+LASTING = ("db", "redis", "mosquitto", "web", "bridge", "worker", "upkeep", "beat", "flower")
 # The tag of the image that an upgrade replaces: what has a name can be removed by it.
 BEFORE = "before"
-OURS = ("credentials", "migrate", "web", "bridge", "worker", "beat", "flower")
+OURS = ("credentials", "migrate", "web", "bridge", "worker", "upkeep", "beat", "flower")
 
 
 def free_ports(count: int) -> list[int]:

@@ -16,7 +16,7 @@ from deploy.test.load import Account, Load, add_device
 from deploy.test.transcript import Failure, Transcript, require, wait_for
 
 # All but the broker: what it loses when it is killed is its own matter; docs/containers.md has figures.
-KILLED = ("db", "redis", "web", "bridge", "worker", "beat", "flower")
+KILLED = ("db", "redis", "web", "bridge", "worker", "upkeep", "beat", "flower")
 PAGE = "docs/containers.md"
 # Somebody else's broker, which asks for no password.
 ELSEWHERE = """
@@ -204,7 +204,7 @@ class Steps:
             new = self.installation.shell(
                 f"docker image inspect -f '{{{{.Id}}}}' {self.installation.image}"
             ).strip()
-            for service in ("web", "bridge", "worker", "beat", "flower"):
+            for service in ("web", "bridge", "worker", "upkeep", "beat", "flower"):
                 for each in self.installation.containers()[service]:
                     require(each["Image"] == new, f"{service} still runs the old image")
             for service, container in kept.items():

@@ -13,9 +13,7 @@ from redis.exceptions import RedisError
 from monitoring import books
 from monitoring.models import IngestBatch, RejectedTally, Sensor
 from monitoring.store import glance
-from process.heartbeat import is_beating
-
-PROCESSES = ("bridge", "worker", "beat")
+from process.heartbeat import at_work
 
 
 class Tile(NamedTuple):
@@ -68,9 +66,10 @@ def _from_redis() -> list[Tile]:
     try:
         store = glance()
         figures, missing = store.figures(), books.missing(store)
-        silent = [name for name in PROCESSES if not is_beating(store.redis, name)]
+        processes = at_work(store.redis)
     except RedisError:
         return [Tile(_("Pending"), "?", _("Redis does not answer"), ledger, True)]
+    silent = [name for name, works in processes.items() if not works]
     oldest = (timezone.now().timestamp() - figures.oldest_pending) if figures.oldest_pending else 0
     note = _("the oldest for %d s") % oldest if figures.oldest_pending else _("messages; all is stored")
     return [
@@ -78,8 +77,8 @@ def _from_redis() -> list[Tile]:
         _missing(missing),
         Tile(
             _("Processes"),
-            f"{len(PROCESSES) - len(silent)}/{len(PROCESSES)}",
-            _("silent: %s") % ", ".join(silent) if silent else ", ".join(PROCESSES),
+            f"{len(processes) - len(silent)}/{len(processes)}",
+            _("silent: %s") % ", ".join(silent) if silent else ", ".join(processes),
             reverse("admin:django_celery_beat_periodictask_changelist"),
             bool(silent),
         ),

@@ -16,6 +16,7 @@ from celery import current_app
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
+from batches.dispatch import UPKEEP_QUEUE
 from monitoring import locks
 from monitoring.models import GoneSpan, Measurement, RetentionRun, Sensor
 from monitoring.models.sensor import SensorQuerySet
@@ -71,7 +72,7 @@ def request_removal(sensors: SensorQuerySet) -> int:
 def _send() -> None:
     """Best effort: what is to be removed stands in the database, and beat sends the job each minute."""
     try:
-        current_app.send_task(TASK, queue="upkeep", expires=50, retry=False)
+        current_app.send_task(TASK, queue=UPKEEP_QUEUE, expires=50, retry=False)
     except Exception as error:  # kombu, redis and socket errors alike
         logger.warning("the removal of sensors waits for beat: %s", error)
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from django.db import DEFAULT_DB_ALIAS
 
+from batches.dispatch import INGEST_QUEUE, UPKEEP_QUEUE
+
 
 @dataclass(frozen=True)
 class Job:
@@ -19,6 +21,7 @@ class Job:
     period: str
     expires: int
     description: str
+    queue: str = UPKEEP_QUEUE
 
 
 JOBS = (
@@ -27,6 +30,8 @@ JOBS = (
         "monitoring.resend_overdue",
         *(5, "seconds", 4),
         "Sends the task of a batch again that was handed over and never taken up to its end.",
+        # Of a moment, and batches wait for it: it must not stand behind a job of minutes.
+        INGEST_QUEUE,
     ),
     Job(
         "make partitions ahead",
@@ -68,7 +73,7 @@ JOBS = (
 
 
 def make_schedule(using: str = DEFAULT_DB_ALIAS, **kwargs: object) -> None:
-    """Makes the rows that are missing, by name, after every migrate; a row that is there stays as it is.
+    """Makes the rows that are missing, by name, after every migrate; of one that is there, the queue.
 
     So a job is switched off by its `enabled`, not by deleting it: a deleted one comes back.
     """
@@ -76,9 +81,12 @@ def make_schedule(using: str = DEFAULT_DB_ALIAS, **kwargs: object) -> None:
         return
     from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
-    there = set(PeriodicTask.objects.values_list("name", flat=True))
+    there = dict(PeriodicTask.objects.values_list("name", "queue"))
     for job in JOBS:
         if job.name in there:
+            # Who takes a job is for the code to say; what was made by an earlier version has its queue.
+            if there[job.name] != job.queue:
+                PeriodicTask.objects.filter(name=job.name, task=job.task).update(queue=job.queue)
             continue
         # Nothing makes an interval unique, so get_or_create could find two.
         interval = IntervalSchedule.objects.filter(every=job.every, period=job.period).order_by("pk").first()
@@ -87,7 +95,7 @@ def make_schedule(using: str = DEFAULT_DB_ALIAS, **kwargs: object) -> None:
             defaults={
                 "task": job.task,
                 "interval": interval or IntervalSchedule.objects.create(every=job.every, period=job.period),
-                "queue": "upkeep",
+                "queue": job.queue,
                 "expire_seconds": job.expires,
                 "description": job.description,
             },

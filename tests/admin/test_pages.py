@@ -1,6 +1,7 @@
 """Every page of the admin opens, for those who may see it."""
 
 import re
+import time
 from datetime import datetime
 
 import pytest
@@ -14,6 +15,7 @@ from knox.models import AuthToken
 from batches.batch import Batch, Message, time_ordered_id
 from batches.store import BatchStore, Receipt
 from monitoring.models import Measurement, RejectedMessage, Sensor
+from process import heartbeat
 
 MODELS = sorted(django_admin.site._registry, key=lambda model: model._meta.label)
 
@@ -63,20 +65,44 @@ def test_it_works_while_redis_is_away(admin: Client, data: datetime, monkeypatch
     assert "Redis does not answer" in admin.get(reverse("admin:index")).content.decode()
 
 
-def test_the_overview_says_what_is_missing(admin: Client, data: datetime, store: BatchStore) -> None:
-    def tile() -> tuple[str, str]:
-        html = admin.get(reverse("admin:index")).content.decode()
-        found = re.search(r">Missing</div>\s*<div[^>]*>(.*?)</div>\s*<div[^>]*>(.*?)</div>", html)
-        assert found
-        return found[1], found[2]
+def tile(admin: Client, title: str) -> tuple[str, str, bool]:
+    """Figure and note of a tile of the first page, and whether it is red."""
+    html = admin.get(reverse("admin:index")).content.decode()
+    found = re.search(rf">{title}</div>\s*<div([^>]*)>(.*?)</div>\s*<div[^>]*>(.*?)</div>", html)
+    assert found
+    return found[2], found[3], "text-red-600" in found[1]
 
-    assert tile() == ("3", "in the ledger, not counted by Redis")
+
+def test_the_overview_says_what_is_missing(admin: Client, data: datetime, store: BatchStore) -> None:
+    assert tile(admin, "Missing") == ("3", "in the ledger, not counted by Redis", True)
     store.redis.hincrby("iot:books", "handed_over", 3)
-    assert tile() == ("0", "every message is accounted for")
+    assert tile(admin, "Missing") == ("0", "every message is accounted for", False)
     store.redis.hincrby("iot:books", "handed_over", 1432)
-    assert tile() == ("1,432", "handed over, not in the ledger")
+    assert tile(admin, "Missing") == ("1,432", "handed over, not in the ledger", True)
     store.hand_over(Batch(time_ordered_id(), "http", [Message(1, "", b"{}")]), Receipt("one", "", 60))
-    assert tile() == ("…", "messages are on their way")
+    assert tile(admin, "Missing") == ("…", "messages are on their way", False)
+
+
+def test_the_overview_is_alarmed_by_what_has_waited_for_a_minute(
+    admin: Client, data: datetime, store: BatchStore
+) -> None:
+    assert tile(admin, "Pending") == ("0", "messages; all is stored", False)
+    batch = Batch(time_ordered_id(), "http", [Message(1, "", b"{}")])
+    store.hand_over(batch, Receipt("one", "", 60))
+    for seconds, alarm in ((40, False), (80, True)):
+        store.redis.zadd("iot:batches:since", {str(batch.id): time.time() - seconds})
+        figure, note, red = tile(admin, "Pending")
+        assert (figure, red) == ("1", alarm)
+        assert note.startswith("the oldest for ")
+
+
+def test_the_overview_names_who_is_silent(admin: Client, data: datetime, store: BatchStore) -> None:
+    for process in ("bridge@hall", "bridge@plant", "worker", "upkeep", "beat", "web"):
+        heartbeat.beat(store.redis, process)
+    everybody = "worker, upkeep, beat, web, bridge@hall, bridge@plant"
+    assert tile(admin, "Processes") == ("6/6", everybody, False)
+    store.redis.delete("iot:heartbeat:bridge@plant", "iot:heartbeat:upkeep")  # as their time runs out
+    assert tile(admin, "Processes") == ("4/6", "silent: upkeep, bridge@plant", True)
 
 
 def test_no_page_asks_another_host(admin: Client, data: datetime) -> None:

@@ -31,7 +31,7 @@ def test_it_works(sender: APIClient, store: BatchStore) -> None:
         "corrected": 0,
         "balanced": True,
         "rejected_by_code": {},
-        "processes": {"bridge": True, "worker": False, "beat": False, "web": False},
+        "processes": {"bridge": True, "worker": False, "upkeep": False, "beat": False, "web": False},
     }
 
 

@@ -17,7 +17,7 @@ PROCFILE = dict(
     for line in (PROJECT / "Procfile").read_text().splitlines()
     if not line.startswith("#")
 )
-OURS = {"credentials", "migrate", "web", "bridge", "worker", "beat", "flower", "simulator"}
+OURS = {"credentials", "migrate", "web", "bridge", "worker", "upkeep", "beat", "flower", "simulator"}
 ONCE = {"credentials", "migrate"}
 
 
@@ -70,8 +70,9 @@ def test_a_new_image_of_ours_replaces_none_of_the_others() -> None:
         assert not OURS & set(SERVICES[name].get("depends_on", {})), name
 
 
-def test_a_worker_has_longer_to_stop_than_a_task_may_take(settings: Any) -> None:
-    grace = int(SERVICES["worker"]["stop_grace_period"].removesuffix("s"))
+@pytest.mark.parametrize("name", ["worker", "upkeep"])
+def test_a_worker_has_longer_to_stop_than_a_task_may_take(name: str, settings: Any) -> None:
+    grace = int(SERVICES[name]["stop_grace_period"].removesuffix("s"))
     assert grace > settings.CELERY_TASK_TIME_LIMIT + EndsInTime.MARGIN_SECONDS
 
 

@@ -10,7 +10,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """One for all journeys: half a dozen processes, ten seconds of work to start."""
     system = System(tmp_path_factory.mktemp("system"))
     try:
-        for name in ("web", "bridge", "worker", "beat"):
+        for name in ("web", "bridge", "worker", "upkeep", "beat"):
             system.start(name)
         yield system
     finally:

@@ -30,6 +30,7 @@ def test_every_process_says_that_it_lives(system: System) -> None:
     assert system.api("pipeline/")["processes"] == {
         "bridge": True,
         "worker": True,
+        "upkeep": True,
         "beat": True,
         "web": True,
     }

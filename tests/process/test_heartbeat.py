@@ -1,9 +1,10 @@
 """Heartbeats: of a kind of process, for pages; of one process, for its container's healthcheck."""
 
 import socket
+import time
 
 from batches.store import BatchStore
-from process.heartbeat import beat, bridge_process, is_beating, own_key, trouble
+from process.heartbeat import at_work, beat, bridge_process, forget, is_beating, own_key, trouble
 
 
 def test_it_works(store: BatchStore) -> None:
@@ -40,3 +41,33 @@ def test_a_bridge_named_like_a_host_is_none(store: BatchStore) -> None:
     beat(store.redis, bridge_process(socket.gethostname()))
     assert not is_beating(store.redis, "bridge")
     assert trouble(store.redis, "bridge")
+
+
+def test_each_bridge_is_shown_by_its_name_and_one_that_dies_is_not_forgotten(store: BatchStore) -> None:
+    for process in ("worker", "upkeep", "beat", "web", bridge_process("plant")):
+        beat(store.redis, process)
+    others = dict.fromkeys(("worker", "upkeep", "beat", "web"), True)
+    assert at_work(store.redis) == others | {"bridge@plant": True}
+    beat(store.redis, bridge_process("default"))
+    beat(store.redis, bridge_process("hall"))
+    store.redis.delete("iot:heartbeat:bridge@plant")  # as its time runs out
+    bridges = {"bridge@default": True, "bridge@hall": True, "bridge@plant": False}
+    assert at_work(store.redis) == others | bridges
+
+
+def test_what_was_never_there_is_expected_all_the_same(store: BatchStore) -> None:
+    assert at_work(store.redis) == dict.fromkeys(("bridge", "worker", "upkeep", "beat", "web"), False)
+    beat(store.redis, "flower")
+    assert at_work(store.redis)["flower"]
+
+
+def test_what_has_been_silent_for_a_day_was_given_up(store: BatchStore) -> None:
+    beat(store.redis, "bridge@plant")
+    store.redis.zadd("iot:heartbeats", {"bridge@plant": time.time() - 24 * 3600 - 1})
+    assert "bridge@plant" not in at_work(store.redis)
+
+
+def test_what_an_earlier_run_left_is_no_heartbeat(store: BatchStore) -> None:
+    beat(store.redis, "worker")
+    forget(store.redis, ["worker"])
+    assert not is_beating(store.redis, "worker")

@@ -35,6 +35,12 @@ def test_it_works(start):
     assert run.left() == {}
 
 
+def test_a_bridge_with_a_name_of_its_own_is_ready_too(start):
+    run = start(BRIDGE_NAME="plant").ready()
+    assert "bridge is ready" in run.output
+    assert run.end() == 0
+
+
 def test_a_second_run_starts_from_the_data_of_the_first(start):
     first = start().ready()
     kept = (first.data / "environment").read_text()

@@ -15,10 +15,12 @@ if os.environ.get("BROKEN") == name:
 if os.environ.get("GRANDCHILDREN") != "0":
     deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" if name == "worker" else ""
     subprocess.Popen([sys.executable, "-c", deaf + "import time; time.sleep(600)"])
+# As a bridge with a name of its own does.
+own = f"{name}@{os.environ['BRIDGE_NAME']}" if name == "bridge" and os.environ.get("BRIDGE_NAME") else name
 client = redis.Redis.from_url(os.environ["REDIS_URL"])
 while True:
     try:
-        client.set(f"iot:heartbeat:{name}", "1", ex=20)
+        client.set(f"iot:heartbeat:{own}", "1", ex=20)
         client.incr(f"test:rounds:{name}")
     except redis.RedisError:
         print("Redis is away")
