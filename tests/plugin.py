@@ -61,23 +61,29 @@ def pytest_configure(config: pytest.Config) -> None:
     if "TEST_FIRMWARE" in os.environ:
         return
     try:
-        wanted = any("firmware" in one for one in config.args) or firmware_changed.are_wanted(config.rootpath)
+        wanted = not _would_collect_firmware(config) or firmware_changed.are_wanted(config.rootpath)
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None
     os.environ["TEST_FIRMWARE"] = "wanted" if wanted else "left out"
 
 
-def _firmware_is_left_out() -> bool:
-    return os.environ["TEST_FIRMWARE"] == "left out"
+def _would_collect_firmware(config: pytest.Config) -> bool:
+    """As part of more: who names it, or something else, gets just that."""
+    named = [config.invocation_params.dir / arg.partition("::")[0] for arg in config.args]
+    return any(_firmware(config).parent.is_relative_to(path) for path in named)
+
+
+def _firmware(config: pytest.Config) -> Path:
+    return config.rootpath / "tests" / "firmware"
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    is_firmware = collection_path == config.rootpath / "tests" / "firmware"
-    return True if is_firmware and _firmware_is_left_out() else None
+    is_left_out = os.environ["TEST_FIRMWARE"] == "left out" and collection_path == _firmware(config)
+    return True if is_left_out else None
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if _firmware_is_left_out():
+    if os.environ["TEST_FIRMWARE"] == "left out":
         terminalreporter.write_line(firmware_changed.LEFT_OUT)
 
 

@@ -26,6 +26,11 @@ def test_it_works() -> None:
         assert task.expire_seconds == job.expires < task.interval.schedule.run_every.total_seconds()
 
 
+def test_each_job_has_its_task() -> None:
+    app.loader.import_default_modules()
+    assert {job.task for job in JOBS} <= set(app.tasks)
+
+
 def test_what_a_person_changed_stays() -> None:
     slow = IntervalSchedule.objects.create(every=1, period="hours")
     intervals = IntervalSchedule.objects.count()

@@ -108,6 +108,14 @@ def test_firmware_that_is_left_out_is_said_in_one_line() -> None:
     assert "FIRMWARE_TESTS" not in said
 
 
+def test_firmware_that_is_named_is_never_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TEST_FIRMWARE")
+    monkeypatch.setenv("FIRMWARE_TESTS", "neither")  # nobody asks what it says
+    said = collected("tests/firmware/test_diagram.py", "tests/containers/test_compose.py")
+    assert "tests/firmware/test_diagram.py" in said
+    assert "left out" not in said
+
+
 def test_tests_that_share_a_system_go_to_one_process_and_others_one_by_one() -> None:
     collection = [
         "tests/journey/test_journey.py::test_it_works",

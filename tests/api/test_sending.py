@@ -59,6 +59,21 @@ def test_a_retry_under_a_key_changes_nothing(sender: APIClient, store: BatchStor
     assert post(sender, idempotency_key="b").json() != first.json()
 
 
+def pass_time(store: BatchStore, seconds: int) -> None:
+    """What is to expire in Redis does so that much sooner."""
+    for key in store.redis.scan_iter():
+        if (left := store.redis.ttl(key)) >= 0:
+            store.redis.expire(key, left - seconds)  # in the past: it goes at once
+
+
+def test_a_key_lives_a_day(sender: APIClient, store: BatchStore) -> None:
+    first = post(sender, idempotency_key="a").json()
+    pass_time(store, 24 * 3600 - 60)
+    assert post(sender, idempotency_key="a").json() == first
+    pass_time(store, 60)
+    assert post(sender, idempotency_key="a").json() != first
+
+
 @pytest.mark.parametrize("key", ["", "x" * 256, "é", "a\tb"])
 def test_a_key_that_is_none_is_a_400(sender: APIClient, key: str) -> None:
     assert post(sender, idempotency_key=key).status_code == 400

@@ -5,7 +5,7 @@ from redis.exceptions import ReadOnlyError
 
 from batches.batch import Batch, Message, time_ordered_id
 from batches.names import Bridge, Names, NotOwnerError
-from batches.store import BatchStore, Receipt, StoreFullError
+from batches.store import DEATHS_BEFORE_CARE, BatchStore, Receipt, StoreFullError
 from runner.services import Redis
 
 
@@ -43,6 +43,21 @@ def test_only_the_owner_hands_over(store: BatchStore) -> None:
     with pytest.raises(NotOwnerError):
         store.hand_over(batch(b"x"), Receipt("bridge:b", ""), claim)
     assert store.figures().handed_over == 0
+
+
+def test_an_attempt_that_is_postponed_is_no_death(store: BatchStore) -> None:
+    """However often: else an outage of the database would make every batch one that kills workers."""
+    one = batch(b"a")
+    store.hand_over(one, Receipt("r", ""))
+    for _ in range(DEATHS_BEFORE_CARE + 1):
+        claim = store.claim(one.id)
+        assert claim is not None
+        assert (claim.deaths, claim.needs_care) == (0, False)
+        store.postpone(one.id)
+    for deaths in range(DEATHS_BEFORE_CARE + 1):
+        claim = store.claim(one.id)
+        assert claim is not None
+        assert (claim.deaths, claim.needs_care) == (deaths, deaths >= DEATHS_BEFORE_CARE)
 
 
 def test_it_refuses_what_is_over_the_bound(store: BatchStore) -> None:
