@@ -54,6 +54,9 @@ class TlsFiles:
             _certificates(self.ca, "MQTT_CA_FILE")
         context = ssl.create_default_context(cafile=self.ca)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        # As every Python before 3.13 has it. Its VERIFY_X509_STRICT refuses authorities that people made with
+        # `openssl req -x509`, which have no key usage; and what is trusted is not to depend on the Python.
+        context.verify_flags = ssl.VerifyFlags.VERIFY_X509_TRUSTED_FIRST
         if self.cert and self.key:
             _certificates(self.cert, "MQTT_CERT_FILE")
             self._show(context, self.cert, self.key)
