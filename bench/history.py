@@ -84,14 +84,14 @@ def compare(
 
 def _prepare(history: History) -> None:
     from monitoring.models import Sensor
-    from monitoring.rollups.refresh import DAYS, HOURS, MINUTES
+    from monitoring.rollups.levels import LEVELS as ROLLUPS
     from monitoring.upkeep.partitions import MEASUREMENTS, ensure_partitions
 
     if history.sensors > MOST_SENSORS:
         raise SystemExit(f"{history.sensors} sensors, but {MOST_SENSORS} is the most")
     numbers = range(1, history.sensors + 1)
     Sensor.objects.register([Sensor(id=number, name=f"Sensor {number}", unit="V") for number in numbers])
-    for table in (MEASUREMENTS, MINUTES, HOURS, DAYS):
+    for table in (MEASUREMENTS, *(level.table for level in ROLLUPS)):
         ensure_partitions(history.start, history.end + 35 * DAY, table)
 
 

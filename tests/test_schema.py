@@ -7,7 +7,7 @@ import pytest
 from django.db import IntegrityError, connection
 
 from monitoring.models import Measurement, Sensor
-from monitoring.rollups.refresh import MINUTES
+from monitoring.rollups.levels import MINUTE
 from monitoring.upkeep.partitions import (
     Span,
     TooManyPartitionsError,
@@ -71,7 +71,7 @@ def test_more_partitions_than_planning_bears_are_refused(db: None, settings: obj
     with pytest.raises(
         TooManyPartitionsError, match=r"ROLLUP_\.\.\._RETENTION_DAYS of monitoring_rollup_minute"
     ):
-        ensure_partitions(datetime(2016, 1, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC), MINUTES)
+        ensure_partitions(datetime(2016, 1, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC), MINUTE.table)
     settings.PARTITION_WIDTH = "month"  # type: ignore[attr-defined]
     with pytest.raises(TooManyPartitionsError, match="most: set a shorter RETENTION_DAYS"):
         ensure_partitions(datetime(2016, 1, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))

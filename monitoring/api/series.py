@@ -17,7 +17,7 @@ from monitoring.api.serializers import DetailSerializer
 from monitoring.decoders.limits import MAX_SENSOR_ID
 from monitoring.models import Sensor
 from monitoring.rollups import series
-from monitoring.upkeep.partitions import Span
+from monitoring.span import Span
 
 DEFAULT_POINTS = 500
 MAX_POINTS = 2000

@@ -7,7 +7,8 @@ from batches.batch import to_datetime
 from monitoring.decoders import MAX_CLOCK_AHEAD, Reading
 from monitoring.ingest.progress import Progress
 from monitoring.ingest.settle import Decoded
-from monitoring.upkeep.partitions import Span, ensure_partitions, existing
+from monitoring.span import Span
+from monitoring.upkeep.partitions import ensure_partitions, existing
 
 _DAY_US = 86_400_000_000
 

@@ -25,11 +25,9 @@ from django.db.backends.utils import CursorWrapper
 
 from monitoring import locks
 from monitoring.models import GoneSpan
-from monitoring.upkeep.partitions import PartitionedTable, Span, ensure_partitions, existing
-
-MINUTES = PartitionedTable("monitoring_rollup_minute", "start", "month")
-HOURS = PartitionedTable("monitoring_rollup_hour", "start", "year")
-DAYS = PartitionedTable("monitoring_rollup_day", "start", "year")
+from monitoring.rollups.levels import LEVELS, Level
+from monitoring.span import Span
+from monitoring.upkeep.partitions import PartitionedTable, ensure_partitions, existing
 
 _Done = TypeVar("_Done")
 _LOCK_NOT_AVAILABLE = "55P03"
@@ -176,7 +174,7 @@ def _require_partitions(cursor: CursorWrapper) -> None:
     cursor.execute("SELECT DISTINCT date_trunc('month', start, 'UTC') FROM touched_minute ORDER BY 1")
     months = [month.astimezone(UTC) for (month,) in cursor.fetchall()]
     missing = []
-    for table in (MINUTES, HOURS, DAYS):
+    for table in (level.table for level in LEVELS):
         spans = existing(table).values()
         missing += [
             (table, month) for month in months if not any(span.start <= month < span.end for span in spans)
@@ -252,14 +250,14 @@ WITH computed AS MATERIALIZED (
         ORDER BY 1, 2
     ) AS bucket
     CROSS JOIN LATERAL (
-        SELECT {aggregates} FROM {source} AS source
+        SELECT {source.aggregates} FROM {source.table} AS source
         WHERE source.sensor_id = bucket.sensor_id
-          AND source.{time} >= bucket.start AND source.{time} < bucket.start + interval '{length}'
+          AND source.{source.time} >= bucket.start
+          AND source.{source.time} < bucket.start + interval '1 {level}'
     ) AS below
 ), stored AS (
-    INSERT INTO monitoring_rollup_{level} (sensor_id, start, count, sum, min, max, first, last)
-    SELECT sensor_id, start, count, sum, min, max, firsts[1], lasts[array_upper(lasts, 1)]
-    FROM computed WHERE count > 0
+    INSERT INTO {table} (sensor_id, start, count, sum, min, max, first, last)
+    SELECT sensor_id, start, count, sum, min, max, first, last FROM computed WHERE count > 0
     ON CONFLICT (sensor_id, start) DO UPDATE SET
         count = EXCLUDED.count, sum = EXCLUDED.sum, min = EXCLUDED.min, max = EXCLUDED.max,
         first = EXCLUDED.first, last = EXCLUDED.last
@@ -268,32 +266,15 @@ SELECT sensor_id, start FROM computed WHERE count = 0
 """
 
 _DELETE_LEVEL = """
-DELETE FROM monitoring_rollup_{level} AS bucket
+DELETE FROM {table} AS bucket
 USING unnest(%s::bigint[], %s::timestamptz[]) AS gone (sensor_id, start)
 WHERE bucket.sensor_id = gone.sensor_id AND bucket.start = gone.start
 """
 
-# PostgreSQL refuses to add up finite numbers beyond the range of a float, so two readings of 1e308 in
-# a minute would end every refresh. Past 1e290, which leaves room for 1e18 rows, they count as infinite.
-_FROM_ROWS = (
-    "count(*) AS count,"
-    " sum(CASE WHEN abs(value) < 1e290 THEN value ELSE value * 'Infinity'::float8 END) AS sum,"
-    " min(value) AS min, max(value) AS max,"
-    " array_agg(value ORDER BY created_at) AS firsts, array_agg(value ORDER BY created_at) AS lasts"
-)
-_FROM_BUCKETS = (
-    "coalesce(sum(count), 0)::bigint AS count, sum(sum) AS sum, min(min) AS min, max(max) AS max,"
-    " array_agg(first ORDER BY start) AS firsts, array_agg(last ORDER BY start) AS lasts"
-)
 
-
-def _level(level: str, length: str, source: str, time: str, aggregates: str) -> tuple[str, str]:
-    names = {"level": level, "length": length, "source": source, "time": time, "aggregates": aggregates}
+def _statements(level: Level) -> tuple[str, str]:
+    names = {"level": level.name, "table": level.table.name, "source": level.source}
     return _COMPUTE_LEVEL.format(**names), _DELETE_LEVEL.format(**names)
 
 
-_COMPUTE = (
-    _level("minute", "1 minute", "monitoring_measurement", "created_at", _FROM_ROWS),
-    _level("hour", "1 hour", "monitoring_rollup_minute", "start", _FROM_BUCKETS),
-    _level("day", "1 day", "monitoring_rollup_hour", "start", _FROM_BUCKETS),
-)
+_COMPUTE = tuple(map(_statements, LEVELS))

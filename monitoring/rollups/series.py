@@ -6,29 +6,22 @@
    that lie in one bucket whole, minutes where a bucket begins or ends within an hour (a zone half an
    hour off, the ends of the span), and rows where the rollups have not taken them yet.
 
-Where the buckets lie is worked out here and not in SQL, which has time zone data of its own, of another
-age. What a series costs grows with its points, hardly with its span, and not with the tables.
+What a series costs grows with its points, hardly with its span, and not with the tables.
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, tzinfo
-from itertools import pairwise
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from django.conf import settings
 from django.db import connection
 
 from monitoring.models import Sensor
-from monitoring.upkeep.partitions import Span
+from monitoring.rollups.buckets import DAY, EPOCH, HOUR, MINUTE, Buckets, floor, lay, whole_minutes
+from monitoring.rollups.levels import OF_ROWS
+from monitoring.span import Span
 
-_MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# Each divides a day, so that buckets begin at midnight again.
-_STEPS = [minutes * _MINUTE for minutes in (1, 2, 5, 10, 15, 20, 30)] + [
-    hours * _HOUR for hours in (1, 2, 3, 4, 6, 8, 12)
-]
 # How many ledger entries a series looks through for what the rollups have not taken yet: more than a
 # heavy load leaves between two refreshes. Where the refresh is further behind, the newest are shown.
 UNTAKEN = 2000
@@ -63,92 +56,32 @@ def read(sensor: Sensor, span: Span, points: int, zone: tzinfo = UTC) -> Series:
     Raw rows are those of the span to the microsecond; buckets those of its whole minutes, so the first
     and the last may be cut. A day on which the clocks of `zone` change has 23 or 25 hours.
     """
-    minutes = Span(_floor(span.start, _MINUTE), _EPOCH - (_EPOCH - span.end) // _MINUTE * _MINUTE)
-    step, starts = _buckets(minutes, points, zone)
-    rows = _query(sensor, span, minutes, step, starts, points)
+    minutes = whole_minutes(span)
+    buckets = lay(minutes, points, zone, _narrowest(minutes.start))
+    rows = _query(sensor, span, buckets, points)
     is_raw = bool(rows) and rows[0][0] is not None
     found = [
-        Point(starts[place - 1] if at is None else at, count, _finite(avg), low, high)
+        Point(buckets.starts[place - 1] if at is None else at, count, _finite(avg), low, high)
         for at, place, count, avg, low, high in rows
     ]
-    filled = len({_floor(point.start, _MINUTE) for point in found}) if is_raw else len(found)
-    possible = (minutes.end - minutes.start) // _MINUTE if is_raw else len(starts)
+    filled = len({floor(point.start, MINUTE) for point in found}) if is_raw else len(found)
+    possible = (minutes.end - minutes.start) // MINUTE if is_raw else len(buckets.starts)
     last = None if sensor.unit else sensor.latest()
     return Series(
         sensor=sensor.pk,
-        resolution="raw" if is_raw else _name(step),
+        resolution="raw" if is_raw else buckets.resolution,
         unit=last.unit if last else sensor.unit,
         points=found,
         coverage=round(filled / possible, 4),
     )
 
 
-# --- where the buckets lie -----------------------------------------------------------------------
-
-
-def _buckets(span: Span, points: int, zone: tzinfo) -> tuple[timedelta, list[datetime]]:
-    """The narrowest step of which at most `points` buckets cover the span, and where each begins."""
-    length = span.end - span.start
-    narrowest = _narrowest(span.start)
-    for step in _STEPS:
-        if length <= step * points and step >= narrowest:
-            starts = _cut(span, _times_of_day(span, step, zone))
-            if len(starts) <= points:
-                return step, starts
-    days = max(1, math.ceil(length / _DAY / points))
-    while len(starts := _cut(span, _midnights(span, days, zone))) > points:
-        days += 1
-    return days * _DAY, starts
-
-
 def _narrowest(start: datetime) -> timedelta:
     """A minute, an hour or a day: the resolution whose rollups are kept from `start` on."""
     age = datetime.now(UTC) - start
-    minutes = settings.ROLLUP_MINUTE_RETENTION_DAYS
-    hours = settings.ROLLUP_HOUR_RETENTION_DAYS
-    if age <= minutes * _DAY:
-        return _MINUTE
-    return _HOUR if age <= hours * _DAY else _DAY
-
-
-def _cut(span: Span, grid: Iterator[datetime]) -> list[datetime]:
-    """The start of the span, and the moments of the grid within it."""
-    return sorted({span.start, *(moment for moment in grid if span.start < moment < span.end)})
-
-
-def _times_of_day(span: Span, step: timedelta, zone: tzinfo) -> Iterator[datetime]:
-    """Every `step` from each midnight to the next."""
-    midnights = list(_midnights(span, 1, zone))
-    for midnight, following in pairwise(midnights):
-        moment = midnight
-        while moment < following:
-            yield moment
-            moment += step
-
-
-def _midnights(span: Span, days: int, zone: tzinfo) -> Iterator[datetime]:
-    """Every so many days from the day that the span begins in, until past its end."""
-    day = span.start.astimezone(zone).date()
-    while (moment := _midnight(day, zone)) < span.end:
-        yield moment
-        day += days * _DAY
-    yield moment
-
-
-def _midnight(day: date, zone: tzinfo) -> datetime:
-    """The beginning of a day: where the clocks skip midnight, the moment that they do."""
-    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
-
-
-def _floor(moment: datetime, step: timedelta) -> datetime:
-    return _EPOCH + (moment - _EPOCH) // step * step
-
-
-def _name(step: timedelta) -> str:
-    for unit, letter in ((_DAY, "d"), (_HOUR, "h")):
-        if step % unit == timedelta():
-            return f"{step // unit}{letter}"
-    return f"{step // _MINUTE}m"
+    if age <= settings.ROLLUP_MINUTE_RETENTION_DAYS * DAY:
+        return MINUTE
+    return HOUR if age <= settings.ROLLUP_HOUR_RETENTION_DAYS * DAY else DAY
 
 
 def _finite(value: float) -> float | None:
@@ -158,32 +91,30 @@ def _finite(value: float) -> float | None:
 # --- the statement -------------------------------------------------------------------------------
 
 
-def _query(
-    sensor: Sensor, span: Span, minutes: Span, step: timedelta, starts: list[datetime], points: int
-) -> list[tuple[Any, ...]]:
+def _query(sensor: Sensor, span: Span, buckets: Buckets, points: int) -> list[tuple[Any, ...]]:
     """(None, place from 1, count, avg, min, max) of each bucket, or (created_at, ...) of each raw row."""
-    bounds = [*starts, minutes.end]
+    first, step = buckets.starts[0], buckets.step
     parts = [_UNTAKEN_ROWS]
-    if step < _HOUR:
+    if step < HOUR:
         parts += [_MINUTES]
     else:
         parts += [_MINUTES_OF_CUT_HOURS, _HOURS_WITHOUT_MINUTES]
-        parts += [_HOURS] if step < _DAY else [_DAYS, _HOURS_OF_CUT_DAYS, _DAYS_WITHOUT_HOURS]
+        parts += [_HOURS] if step < DAY else [_DAYS, _HOURS_OF_CUT_DAYS, _DAYS_WITHOUT_HOURS]
     sql = _BUCKETS.format(parts="\n    UNION ALL\n".join(parts))
-    if step == _MINUTE:
+    if step == MINUTE:
         sql = _ROWS_OR_BUCKETS.format(buckets=sql)
     params: dict[str, Any] = {
         "sensor": sensor.pk,
         "from": span.start,
         "to": span.end,
         "rows": points,
-        "first": minutes.start,
-        "end": minutes.end,
-        "first_minute": (minutes.start - _EPOCH) // _MINUTE,
-        "end_minute": (minutes.end - _EPOCH) // _MINUTE,
-        "starts": _array(starts),
-        "cut_hours": _array(sorted({_floor(at, _HOUR) for at in bounds if _floor(at, _HOUR) != at})),
-        "cut_days": _array(sorted({_floor(at, _DAY) for at in bounds if _floor(at, _DAY) != at})),
+        "first": first,
+        "end": buckets.end,
+        "first_minute": (first - EPOCH) // MINUTE,
+        "end_minute": (buckets.end - EPOCH) // MINUTE,
+        "starts": _array(buckets.starts),
+        "cut_hours": _array(buckets.cut(HOUR)),
+        "cut_days": _array(buckets.cut(DAY)),
         "untaken": UNTAKEN,
     }
     with connection.cursor() as cursor:
@@ -196,11 +127,9 @@ def _array(moments: list[datetime]) -> str:
     return "{" + ",".join(moment.isoformat() for moment in moments) + "}"
 
 
-_UNTAKEN_ROWS = """
-    SELECT untaken.start, rows.* FROM untaken CROSS JOIN LATERAL (
-        SELECT count(*) AS count,
-               sum(CASE WHEN abs(value) < 1e290 THEN value ELSE value * 'Infinity'::float8 END) AS sum,
-               min(value) AS min, max(value) AS max
+_UNTAKEN_ROWS = f"""
+    SELECT untaken.start, rows.count, rows.sum, rows.min, rows.max FROM untaken CROSS JOIN LATERAL (
+        SELECT {OF_ROWS}
         FROM monitoring_measurement
         WHERE sensor_id = %(sensor)s
           AND created_at >= untaken.start AND created_at < untaken.start + interval '1 minute'

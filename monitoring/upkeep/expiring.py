@@ -14,8 +14,8 @@ from django.db import connection
 from monitoring import locks
 from monitoring.models import Measurement, RejectedTally, RetentionRun, Sensor
 from monitoring.rollups.refresh import freeze, refresh_span
+from monitoring.span import Span
 from monitoring.upkeep import folding
-from monitoring.upkeep.partitions import Span
 from monitoring.upkeep.pieces import PIECE, TimeShare, delete_oldest, in_pieces
 
 # How long what retention did is remembered.

@@ -7,8 +7,9 @@ from typing import NamedTuple
 from django.conf import settings
 from django.db import connection
 
-from monitoring.rollups.refresh import DAYS, HOURS, MINUTES
-from monitoring.upkeep.partitions import MARK, MEASUREMENTS, PartitionedTable, Span, span_of
+from monitoring.rollups.levels import LEVELS
+from monitoring.span import Span
+from monitoring.upkeep.partitions import MARK, MEASUREMENTS, PartitionedTable, span_of
 
 
 class Kept(NamedTuple):
@@ -26,11 +27,7 @@ class Kept(NamedTuple):
 # Rows before what is made of them.
 TABLES = (
     Kept(MEASUREMENTS, "RETENTION_DAYS"),
-    *map(
-        Kept,
-        (MINUTES, HOURS, DAYS),
-        ("ROLLUP_MINUTE_RETENTION_DAYS", "ROLLUP_HOUR_RETENTION_DAYS", "ROLLUP_DAY_RETENTION_DAYS"),
-    ),
+    *(Kept(level.table, f"ROLLUP_{level.name.upper()}_RETENTION_DAYS") for level in LEVELS),
 )
 
 

@@ -9,10 +9,11 @@ import pytest
 from monitoring.models import GoneSpan, HourRollup, MinuteRollup, Sensor
 from monitoring.rollups import refresh as rollups
 from monitoring.rollups import series
+from monitoring.span import Span
 from monitoring.upkeep import expiring
 from monitoring.upkeep.dropping import drop_partitions
 from monitoring.upkeep.expiring import delete_expired
-from monitoring.upkeep.partitions import Span, ensure_partitions
+from monitoring.upkeep.partitions import ensure_partitions
 from monitoring.upkeep.pieces import TimeShare
 from monitoring.upkeep.removal import remove_sensors
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from monitoring.models import Sensor
+from monitoring.rollups import levels
 from monitoring.rollups import refresh as rollups
 from monitoring.upkeep.dropping import drop_partitions
 from monitoring.upkeep.expiring import delete_expired
@@ -34,7 +35,7 @@ def test_it_works(partitions: str, pending: Callable[..., None], old: datetime) 
     assert partitions in dropped
     # The minutes are kept as long as the rows, and went with them; the hours are kept for longer.
     assert len(dropped) == 2
-    assert existing(rollups.MINUTES) == {}
+    assert existing(levels.MINUTE.table) == {}
     assert hours() == [10]
     assert drop_partitions() == []
     rollups.refresh()

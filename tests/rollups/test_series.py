@@ -16,8 +16,10 @@ from rest_framework.test import APIClient
 
 from monitoring.models import HourRollup, Measurement, MinuteRollup, Sensor
 from monitoring.rollups import series
-from monitoring.rollups.refresh import DAYS, HOURS, MINUTES, refresh
-from monitoring.upkeep.partitions import Span, ensure_partitions
+from monitoring.rollups.levels import LEVELS
+from monitoring.rollups.refresh import refresh
+from monitoring.span import Span
+from monitoring.upkeep.partitions import ensure_partitions
 from tests.rollups.rows import DAY, HOUR, MINUTE, Row, store
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -274,8 +276,8 @@ def test_one_statement_by_the_indexes(years: dict[int, Sensor]) -> None:
 
 def test_each_cut_hour_is_a_look_up(years: dict[int, Sensor]) -> None:
     """Joined with its few hours, all the minutes that the sensor ever had might be read."""
-    for table in (MINUTES, HOURS, DAYS):
-        ensure_partitions(START, START, table)
+    for level in LEVELS:
+        ensure_partitions(START, START, level.table)
     with CaptureQueriesContext(connection) as asked:
         series.read(years[3], Span(START + MINUTE, START + 728 * DAY + MINUTE), 500)
     (statement,) = asked.captured_queries
