@@ -87,6 +87,8 @@ class PointSerializer(serializers.Serializer[series.Point]):
     )
     min = serializers.FloatField()
     max = serializers.FloatField()
+    first = serializers.FloatField(help_text="The bucket's earliest value.")
+    last = serializers.FloatField(help_text="The bucket's latest value.")
 
 
 @extend_schema_serializer(
@@ -98,7 +100,15 @@ class PointSerializer(serializers.Serializer[series.Point]):
                 "resolution": "1h",
                 "unit": "V",
                 "points": [
-                    {"start": "2026-01-28T15:00:00Z", "count": 60, "avg": 2.5, "min": 2.25, "max": 2.75}
+                    {
+                        "start": "2026-01-28T15:00:00Z",
+                        "count": 60,
+                        "avg": 2.5,
+                        "min": 2.25,
+                        "max": 2.75,
+                        "first": 2.5,
+                        "last": 2.75,
+                    }
                 ],
                 "coverage": 0.0417,
             },

@@ -6,6 +6,9 @@
    that lie in one bucket whole, minutes where a bucket begins or ends within an hour (a zone half an
    hour off, the ends of the span), and rows where the rollups have not taken them yet.
 
+The parts of a bucket do not overlap in time, so its first value is that of the earliest part, and its last
+that of the latest.
+
 What a series costs grows with its points, hardly with its span, and not with the tables.
 """
 
@@ -19,7 +22,7 @@ from django.db import connection
 
 from monitoring.models import Sensor
 from monitoring.rollups.buckets import DAY, EPOCH, HOUR, MINUTE, Buckets, floor, lay, whole_minutes
-from monitoring.rollups.levels import OF_ROWS
+from monitoring.rollups.levels import OF_BUCKETS, OF_ROWS
 from monitoring.span import Span
 
 # How many ledger entries a series looks through for what the rollups have not taken yet: more than a
@@ -29,13 +32,16 @@ UNTAKEN = 2000
 
 @dataclass(frozen=True)
 class Point:
-    """`avg`: None where the values are beyond what can be added up."""
+    """`avg`: None where the values are beyond what can be added up. `first` and `last` of its values in the
+    order of time."""
 
     start: datetime
     count: int
     avg: float | None
     min: float
     max: float
+    first: float
+    last: float
 
 
 @dataclass(frozen=True)
@@ -61,8 +67,8 @@ def read(sensor: Sensor, span: Span, points: int, zone: tzinfo = UTC) -> Series:
     rows = _query(sensor, span, buckets, points)
     is_raw = bool(rows) and rows[0][0] is not None
     found = [
-        Point(buckets.starts[place - 1] if at is None else at, count, _finite(avg), low, high)
-        for at, place, count, avg, low, high in rows
+        Point(buckets.starts[place - 1] if at is None else at, count, _finite(avg), *rest)
+        for at, place, count, avg, *rest in rows
     ]
     filled = len({floor(point.start, MINUTE) for point in found}) if is_raw else len(found)
     possible = (minutes.end - minutes.start) // MINUTE if is_raw else len(buckets.starts)
@@ -92,7 +98,7 @@ def _finite(value: float) -> float | None:
 
 
 def _query(sensor: Sensor, span: Span, buckets: Buckets, points: int) -> list[tuple[Any, ...]]:
-    """(None, place from 1, count, avg, min, max) of each bucket, or (created_at, ...) of each raw row."""
+    """Of each bucket (None, place from 1, count, avg, min, max, first, last); of a row (created_at, ...)."""
     first, step = buckets.starts[0], buckets.step
     parts = [_UNTAKEN_ROWS]
     if step < HOUR:
@@ -100,7 +106,7 @@ def _query(sensor: Sensor, span: Span, buckets: Buckets, points: int) -> list[tu
     else:
         parts += [_MINUTES_OF_CUT_HOURS, _HOURS_WITHOUT_MINUTES]
         parts += [_HOURS] if step < DAY else [_DAYS, _HOURS_OF_CUT_DAYS, _DAYS_WITHOUT_HOURS]
-    sql = _BUCKETS.format(parts="\n    UNION ALL\n".join(parts))
+    sql = _BUCKETS.format(parts="\n    UNION ALL\n".join(parts), of_buckets=OF_BUCKETS)
     if step == MINUTE:
         sql = _ROWS_OR_BUCKETS.format(buckets=sql)
     params: dict[str, Any] = {
@@ -128,7 +134,7 @@ def _array(moments: list[datetime]) -> str:
 
 
 _UNTAKEN_ROWS = f"""
-    SELECT untaken.start, rows.count, rows.sum, rows.min, rows.max FROM untaken CROSS JOIN LATERAL (
+    SELECT untaken.start, rows.* FROM untaken CROSS JOIN LATERAL (
         SELECT {OF_ROWS}
         FROM monitoring_measurement
         WHERE sensor_id = %(sensor)s
@@ -137,17 +143,17 @@ _UNTAKEN_ROWS = f"""
     ) AS rows WHERE rows.count > 0"""
 
 _MINUTES = """
-    SELECT start, count, sum, min, max FROM monitoring_rollup_minute
+    SELECT start, count, sum, min, max, first, last FROM monitoring_rollup_minute
     WHERE sensor_id = %(sensor)s AND start >= %(first)s AND start < %(end)s
       AND start NOT IN (SELECT start FROM untaken)"""
 
 _HOURS = """
-    SELECT start, count, sum, min, max FROM monitoring_rollup_hour
+    SELECT start, count, sum, min, max, first, last FROM monitoring_rollup_hour
     WHERE sensor_id = %(sensor)s AND start >= %(first)s AND start < %(end)s
       AND start NOT IN (SELECT start FROM cut_hour)"""
 
 _DAYS = """
-    SELECT start, count, sum, min, max FROM monitoring_rollup_day
+    SELECT start, count, sum, min, max, first, last FROM monitoring_rollup_day
     WHERE sensor_id = %(sensor)s AND start >= %(first)s AND start < %(end)s
       AND start NOT IN (SELECT start FROM cut_day)"""
 
@@ -155,7 +161,7 @@ _DAYS = """
 # minutes that the sensor ever had: of two years, for two seconds.
 _MINUTES_OF_CUT_HOURS = """
     SELECT part.* FROM cut_hour CROSS JOIN LATERAL (
-        SELECT start, count, sum, min, max FROM monitoring_rollup_minute
+        SELECT start, count, sum, min, max, first, last FROM monitoring_rollup_minute
         WHERE sensor_id = %(sensor)s AND start >= %(first)s AND start < %(end)s
           AND start >= cut_hour.start AND start < cut_hour.start + interval '1 hour'
           AND start NOT IN (SELECT start FROM untaken)
@@ -164,7 +170,7 @@ _MINUTES_OF_CUT_HOURS = """
 
 _HOURS_OF_CUT_DAYS = """
     SELECT part.* FROM cut_day CROSS JOIN LATERAL (
-        SELECT start, count, sum, min, max FROM monitoring_rollup_hour
+        SELECT start, count, sum, min, max, first, last FROM monitoring_rollup_hour
         WHERE sensor_id = %(sensor)s AND start >= %(first)s AND start < %(end)s
           AND start >= cut_day.start AND start < cut_day.start + interval '1 day'
           AND start NOT IN (SELECT start FROM cut_hour)
@@ -174,7 +180,7 @@ _HOURS_OF_CUT_DAYS = """
 # Older than the finer rollups that are kept, a bucket is counted whole where it begins, or the span does.
 _HOURS_WITHOUT_MINUTES = """
     SELECT part.* FROM unnest(%(cut_hours)s::timestamptz[]) AS cut (start) CROSS JOIN LATERAL (
-        SELECT start, count, sum, min, max FROM monitoring_rollup_hour
+        SELECT start, count, sum, min, max, first, last FROM monitoring_rollup_hour
         WHERE sensor_id = %(sensor)s AND start = cut.start AND NOT EXISTS (
             SELECT FROM monitoring_rollup_minute WHERE sensor_id = %(sensor)s
                AND start >= cut.start AND start < cut.start + interval '1 hour')
@@ -183,7 +189,7 @@ _HOURS_WITHOUT_MINUTES = """
 
 _DAYS_WITHOUT_HOURS = """
     SELECT part.* FROM unnest(%(cut_days)s::timestamptz[]) AS cut (start) CROSS JOIN LATERAL (
-        SELECT start, count, sum, min, max FROM monitoring_rollup_day
+        SELECT start, count, sum, min, max, first, last FROM monitoring_rollup_day
         WHERE sensor_id = %(sensor)s AND start = cut.start AND NOT EXISTS (
             SELECT FROM monitoring_rollup_hour WHERE sensor_id = %(sensor)s
                AND start >= cut.start AND start < cut.start + interval '1 day')
@@ -212,12 +218,13 @@ WITH untaken AS MATERIALIZED (
 ), cut_day AS MATERIALIZED (
     SELECT unnest(%(cut_days)s::timestamptz[]) AS start
     UNION SELECT date_trunc('day', start, 'UTC') FROM untaken
-), part (start, count, sum, min, max) AS ({parts}
+), part (start, count, sum, min, max, first, last) AS ({parts}
 )
-SELECT NULL::timestamptz AS created_at,
-       GREATEST(1, width_bucket(start, %(starts)s::timestamptz[])) AS place,
-       sum(count)::bigint AS count, sum(sum) / sum(count)::float8 AS avg, min(min) AS min, max(max) AS max
-FROM part GROUP BY place ORDER BY place
+SELECT NULL::timestamptz AS created_at, place, count, sum / count::float8 AS avg, min, max, first, last
+FROM (
+    SELECT GREATEST(1, width_bucket(start, %(starts)s::timestamptz[])) AS place, {of_buckets}
+    FROM part GROUP BY place
+) AS bucket ORDER BY place
 """
 
 _ROWS_OR_BUCKETS = """
@@ -231,7 +238,8 @@ WITH few_rows AS MATERIALIZED (
         WHERE sensor_id IN (0, %(sensor)s) AND start < %(to)s AND until > %(from)s) AS are
     FROM few_rows
 )
-SELECT created_at, 0 AS place, 1::bigint AS count, value AS avg, value AS min, value AS max
+SELECT created_at, 0 AS place, 1::bigint AS count, value AS avg, value AS min, value AS max,
+       value AS first, value AS last
 FROM few_rows WHERE (SELECT are FROM few)
 UNION ALL
 SELECT * FROM ({buckets}) AS bucket WHERE NOT (SELECT are FROM few)

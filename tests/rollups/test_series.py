@@ -47,16 +47,20 @@ def span_of(length: timedelta, start: datetime = START) -> dict[str, str]:
     return {"from": start.isoformat(), "to": (start + length).isoformat()}
 
 
+def values(low: float, high: float, first: float, last: float) -> dict[str, float]:
+    return {"min": low, "max": high, "first": first, "last": last}
+
+
 def test_it_works(client: APIClient, years: dict[int, Sensor]) -> None:
-    store([(3, START, 2.0), (3, START + 10 * MINUTE, 3.0), (3, START + HOUR, 4.0)])
+    store([(3, START + 10 * MINUTE, 2.0), (3, START, 3.0), (3, START + HOUR, 4.0)])
     refresh()
     assert ask(client, points=24, **span_of(DAY)) == {
         "sensor": 3,
         "resolution": "1h",
         "unit": "V",
         "points": [
-            {"start": "2026-03-01T00:00:00Z", "count": 2, "avg": 2.5, "min": 2.0, "max": 3.0},
-            {"start": "2026-03-01T01:00:00Z", "count": 1, "avg": 4.0, "min": 4.0, "max": 4.0},
+            {"start": "2026-03-01T00:00:00Z", "count": 2, "avg": 2.5, **values(2.0, 3.0, 3.0, 2.0)},
+            {"start": "2026-03-01T01:00:00Z", "count": 1, "avg": 4.0, **values(4.0, 4.0, 4.0, 4.0)},
         ],
         "coverage": 0.0833,
     }
@@ -71,8 +75,7 @@ def test_few_rows_come_as_they_are(client: APIClient, years: dict[int, Sensor]) 
         "start": "2026-03-01T00:00:00.123456Z",
         "count": 1,
         "avg": 2.0,
-        "min": 2.0,
-        "max": 2.0,
+        **values(2.0, 2.0, 2.0, 2.0),
     }
     assert ask(client, points=60, **span_of(HOUR))["resolution"] == "raw"
     store(every(timedelta(seconds=7), HOUR))
@@ -348,11 +351,11 @@ def test_the_points_are_what_the_rows_say_on_the_days_of_the_zone(
         return day.toordinal(), (at - midnight) // step
 
     groups = defaultdict(list)
-    for at, value in stored:
+    for at, value in sorted(stored):
         if first <= at < end:
             groups[bucket(at)].append(value)
-    assert {bucket(point.start): (point.count, point.avg, point.min, point.max) for point in said.points} == {
-        key: (len(values), pytest.approx(sum(values) / len(values)), min(values), max(values))
-        for key, values in groups.items()
+    assert {bucket(p.start): (p.count, p.avg, p.min, p.max, p.first, p.last) for p in said.points} == {
+        key: (len(of), pytest.approx(sum(of) / len(of)), min(of), max(of), of[0], of[-1])
+        for key, of in groups.items()
     }
     assert [point.start for point in said.points] == sorted(point.start for point in said.points)
