@@ -2,7 +2,7 @@
 
 # The system's own first, then the newest that is there.
 FIND_PYTHON = for p in python3 python3.13 python3.12 python3.11; do \
-	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && exit; \
+	$$p -I -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && exit; \
 	done; echo python3
 PYTHON ?= $(shell $(FIND_PYTHON))
 # A Python that somebody named is the one that .venv must have; one that was found is not worth making it anew.
@@ -26,10 +26,10 @@ help:
 
 # One command and no shell: make's child is then the process that stops everything when make ends.
 run:
-	@$(PYTHON) runner/bootstrap.py run $(NAMED)
+	@$(PYTHON) -I runner/bootstrap.py run $(NAMED)
 
 dev:
-	@$(PYTHON) runner/bootstrap.py dev $(NAMED)
+	@$(PYTHON) -I runner/bootstrap.py dev $(NAMED)
 
 # More than two cores can do: many tests wait for a process of ours, or for a backoff. Byte code is kept, though
 # the environment may say otherwise: each process would have to compile all of ours, and pytest all tests.

@@ -1,29 +1,24 @@
 """Celery's broker: the Redis of the batches, unless told otherwise. It carries their ids alone."""
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from marshmallow import ValidationError
 
+from process import address
+
 SCHEMES = ("redis", "rediss", "amqp", "amqps", "sentinel")
+EXAMPLE = (
+    "redis://:password@host:6379/0, amqp://user:password@host:5672/vhost or sentinel://:password@host:26379/0"
+)
 
 
 def check(url: str) -> None:
-    """Raises ValidationError. Empty: not given. Several, by semicolons, are tried in turn."""
-    for one in filter(None, url.split(";")):
+    """Raises ValidationError. Several, by semicolons, are tried in turn."""
+    for one in filter(None, map(str.strip, url.split(";"))):
         try:
-            parts = urlsplit(one.strip())
-            right = (
-                parts.scheme in SCHEMES and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-            )
-        except ValueError:
-            right = False
-        if not right:
-            # Without the address itself: it holds a password.
-            raise ValidationError(
-                "not an address of Celery's broker: redis://:password@host:6379/0, "
-                "amqp://user:password@host:5672/vhost or sentinel://:password@host:26379/0"
-            )
+            address.split(one, SCHEMES, EXAMPLE)
+        except ValueError as error:
+            raise ValidationError(f"{error}, and ; as %3B") from None
 
 
 def transport_options(url: str, sentinel_master: str) -> dict[str, Any]:

@@ -1,15 +1,17 @@
 """`python -m bridge`: the process between the broker and Redis."""
 
 import logging
+import os
 import sys
 
 from bridge.receiver import Receiver
-from bridge.settings import BridgeSettings, SettingsError
+from bridge.settings import BridgeSettings
+from process.environment import SettingsError, gather
 
 
 def main() -> int:
     try:
-        settings = BridgeSettings.from_environment()
+        settings = BridgeSettings.from_environment(gather(os.environ))
     except SettingsError as error:
         print(f"bridge: {error}", file=sys.stderr)  # noqa: T201 -- there is no log yet
         return 2

@@ -1,19 +1,16 @@
 """What the bridge reads from its environment, validated once, at its start."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from environs import EnvValidationError
 from marshmallow import ValidationError
-from marshmallow.validate import OneOf, Range, Regexp
+from marshmallow.validate import Range, Regexp
 
 from batches import task_broker
 from bridge.address import MqttAddress
 from bridge.tls import TlsFileError, TlsFiles
-from process.environment import Environment, redis_address
-
-
-class SettingsError(Exception):
-    """A variable is missing or wrong; the message names every one of them."""
+from process import address
+from process.environment import Environment
 
 
 @dataclass(frozen=True)
@@ -33,62 +30,51 @@ class BridgeSettings:
     log_level: str
 
     @classmethod
-    def from_environment(cls) -> "BridgeSettings":
-        try:
-            return cls._read(Environment())
-        except ValueError as error:  # of a NAME_FILE
-            raise SettingsError(str(error)) from None
-
-    @classmethod
-    def _read(cls, env: Environment) -> "BridgeSettings":
-        problems: dict[str, str] = {}
-        address = MqttAddress("", 0)
-        try:
-            address = MqttAddress.parse(env.str("MQTT_URL") or "")
-            wrong_address = None
-        except ValueError as error:
-            wrong_address = str(error)
-        redis_url = env.str("REDIS_URL", validate=redis_address)
-        tls = TlsFiles.read(env)
+    def from_environment(cls, values: Mapping[str, str] | None = None) -> "BridgeSettings":
+        """From the process's environment, where no values are given. Raises SettingsError."""
+        env = Environment(values)
+        broker, tls = _broker(env)
+        redis_url = env.str("REDIS_URL", validate=address.redis)
         settings = cls(
             redis_url=redis_url,
             celery_broker_url=env.str("CELERY_BROKER_URL", None, validate=task_broker.check) or redis_url,
             celery_sentinel_master=env.str("CELERY_SENTINEL_MASTER", "mymaster"),
-            address=address,
+            address=broker,
             tls=tls,
             topics=tuple(env.list("MQTT_TOPICS", ["iot/measurements"], validate=_topic_filters) or ()),
             name=env.str("BRIDGE_NAME", "default", validate=Regexp(r"[\w.-]{1,64}\Z")),
             window=env.int("MQTT_RECEIVE_WINDOW", 4000, validate=Range(1, 65535)),
             batches_max_bytes=env.int("BATCHES_MAX_BYTES", 256 * 2**20, validate=Range(min=2**20)),
             lease_seconds=env.float("BATCH_LEASE_SECONDS", 30.0, validate=Range(min=0.1)),
-            language=env.str("LANGUAGE_CODE", "en", validate=OneOf(["en", "fr"])),
-            log_level=env.str("LOG_LEVEL", "INFO", validate=OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])),
+            language=env.language(),
+            log_level=env.log_level(),
         )
-        try:
-            env.seal()
-        except EnvValidationError as error:
-            found = dict(error.error_messages)  # type: ignore[arg-type]  # sealed, it is always a mapping
-            problems = {name: "; ".join(map(str, why)) for name, why in found.items()}
-        if wrong_address and "MQTT_URL" not in problems:
-            problems["MQTT_URL"] = wrong_address
-        if not wrong_address:
-            problems |= _tls_problems(tls, address)
-        if problems:
-            raise SettingsError(_together(problems))
+        env.seal()
         return settings
 
 
-def _together(problems: dict[str, str]) -> str:
-    return "; ".join(f"{name}: {why}" for name, why in sorted(problems.items()))
+def _broker(env: Environment) -> tuple[MqttAddress, TlsFiles]:
+    """The broker's address, and what TLS to it rests on; what is wrong of them is noted in `env`."""
+    tls = TlsFiles.read(env)
+    if url := env.str("MQTT_URL"):
+        try:
+            broker = MqttAddress.parse(url)
+        except ValueError as error:
+            env.wrong("MQTT_URL", str(error))
+        else:
+            for name, why in _tls_problems(tls, broker).items():
+                env.wrong(name, why)
+            return broker, tls
+    return MqttAddress("", 0), tls
 
 
-def _tls_problems(tls: TlsFiles, address: MqttAddress) -> dict[str, str]:
+def _tls_problems(tls: TlsFiles, broker: MqttAddress) -> dict[str, str]:
     given = {
         name
         for name, path in (("MQTT_CA_FILE", tls.ca), ("MQTT_CERT_FILE", tls.cert), ("MQTT_KEY_FILE", tls.key))
         if path
     }
-    if not address.tls:
+    if not broker.tls:
         why = "is for mqtts:// alone, and MQTT_URL begins with mqtt://; change one or the other"
         return dict.fromkeys(given, why)
     if tls.cert and not tls.key:

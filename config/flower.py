@@ -5,17 +5,20 @@ takes a name that is one of its options for a setting.
 """
 
 import asyncio
+import os
 import signal
 from logging import ERROR, WARNING, getLogger
 
 from tornado.ioloop import IOLoop, PeriodicCallback
 
-from config.environment import read_environment
 from monitoring.store import pulse
+from process.environment import Environment, gather
 from process.heartbeat import INTERVAL_SECONDS
 
-if password := read_environment().str("FLOWER_PASSWORD", None):
+env = Environment(gather(os.environ))
+if password := env.str("FLOWER_PASSWORD", None):
     basic_auth = [f"admin:{password}"]
+env.seal()
 
 # All the tasks, and an address that in a container is not the one to visit; then, for each question to the
 # workers, that they have not started yet.

@@ -1,29 +1,34 @@
 """Django's settings, all from the environment. `.env.example` lists every variable with its default."""
 
-from pathlib import Path
+import os
+import sys
 
-from django.core.exceptions import ImproperlyConfigured
-from environs.exceptions import EnvValidationError
-from marshmallow.validate import OneOf, Range, Regexp
+from marshmallow.validate import Range
 
 from batches import task_broker
 from batches.dispatch import INGEST_QUEUE, INGEST_TASK, UPKEEP_QUEUE
-from config.environment import BASE_DIR, read_environment
-from process.environment import redis_address
+from process import address
+from process.environment import PROJECT, Environment, SettingsError, data_dir, forget_libpq, gather
 
-env = read_environment()
+BASE_DIR = PROJECT
+
+try:
+    given = gather(os.environ)
+except SettingsError as error:
+    sys.exit(str(error))
+forget_libpq()
+env = Environment(given)
 
 DEBUG = env.bool("DEBUG", False)
 SECRET_KEY = env.str("SECRET_KEY")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
-DATA_DIR = BASE_DIR / env.path("DATA_DIR", Path(".data"))
-_postgresql = Regexp("postgres(ql)?://", error="not PostgreSQL: postgres://user:password@host:5432/name")
-env.str("DATABASE_URL", validate=_postgresql)
+DATA_DIR = data_dir(given)
+env.str("DATABASE_URL", validate=address.postgres)
 DATABASES = {"default": env.dj_db_url("DATABASE_URL", conn_max_age=0)}
-REDIS_URL = env.str("REDIS_URL", validate=redis_address)
-LANGUAGE_CODE = env.str("LANGUAGE_CODE", "en", validate=OneOf(["en", "fr"]))
-LOG_LEVEL = env.str("LOG_LEVEL", "INFO", validate=OneOf(["DEBUG", "INFO", "WARNING", "ERROR"]))
+REDIS_URL = env.str("REDIS_URL", validate=address.redis)
+LANGUAGE_CODE = env.language()
+LOG_LEVEL = env.log_level()
 
 # Behind a proxy that ends TLS and sets X-Forwarded-Proto; https:// is then the only way in.
 HTTPS = env.bool("HTTPS", False)
@@ -35,7 +40,7 @@ BATCHES_MAX_BYTES = env.int("BATCHES_MAX_BYTES", 256 * 2**20, validate=Range(min
 BATCH_LEASE_SECONDS = env.float("BATCH_LEASE_SECONDS", 30.0, validate=Range(min=0.1))
 _days = Range(2, 36_500)
 RETENTION_DAYS = env.int("RETENTION_DAYS", 730, validate=_days)
-PARTITION_WIDTH = env.str("PARTITION_WIDTH", "month", validate=OneOf(["day", "week", "month"]))
+PARTITION_WIDTH = env.one_of("PARTITION_WIDTH", "month", ("day", "week", "month"))
 ROLLUP_MINUTE_RETENTION_DAYS = env.int("ROLLUP_MINUTE_RETENTION_DAYS", RETENTION_DAYS, validate=_days)
 ROLLUP_HOUR_RETENTION_DAYS = env.int("ROLLUP_HOUR_RETENTION_DAYS", 3650, validate=_days)
 # 0: for ever.
@@ -49,12 +54,9 @@ WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", 2, validate=Range(min=1))
 
 try:
     env.seal()
-except EnvValidationError as error:
-    found = dict(error.error_messages)  # type: ignore[arg-type]  # sealed, it is always a mapping
-    lines = [f"  {name}: {'; '.join(map(str, why))}" for name, why in sorted(found.items())]
-    raise ImproperlyConfigured(
-        "these environment variables are missing or wrong (.env.example explains each):\n" + "\n".join(lines)
-    ) from None
+except SettingsError as error:
+    # A line for whoever started the process, rather than a traceback through Django or Celery.
+    sys.exit(str(error))
 
 DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
 # Compiling a query that takes 10 ms takes PostgreSQL half a second, and over many partitions it tries.

@@ -1,6 +1,6 @@
 """Makes the containers' passwords at their first start, and hands each to those who need it.
 
-    python deploy/credentials.py
+    python -m deploy.credentials
 
 Runs at every `docker compose up`, before everything else. A secret comes from its variable; else it stays
 what it was; else it is made. Each folder of FOLDER is a volume of its own, mounted by those who read it
@@ -14,6 +14,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
+
+from process import private_file
 
 FOLDER = Path("/run/iot")
 # What needs no quoting in redis.conf, in Python, and in the double quotes of a shell.
@@ -71,20 +73,8 @@ def make(folder: Path, environ: Mapping[str, str]) -> list[str]:
 
 
 def write(file: Path, text: str) -> None:
-    """Whole or not at all, and durable. Readable by all who have the volume: their user ids differ."""
-    fresh = file.with_name(file.name + ".new")
-    fresh.unlink(missing_ok=True)  # left by a crash, it could not be written to
-    with fresh.open("x") as written:
-        written.write(text)
-        written.flush()
-        os.fchmod(written.fileno(), 0o444)
-        os.fsync(written.fileno())
-    fresh.replace(file)
-    folder = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    """Readable by all who have the volume: their user ids differ."""
+    private_file.write(file, text, 0o444)
 
 
 def main() -> None:

@@ -85,7 +85,9 @@ def main(how: str, what: str) -> None:
         answers(int(what)) if how == "http" else beats(what)
     except UnwellError as error:
         sys.exit(f"{what}: {error}")
-    except (OSError, ValueError) as error:
+    except ValueError:  # its text would quote the address, and so perhaps a part of the password
+        sys.exit(f"{what}: cannot ask Redis: REDIS_URL is not an address")
+    except OSError as error:
         asked = "it" if how == "http" else "Redis (REDIS_URL)"
         sys.exit(f"{what}: cannot ask {asked}: {error}")
 

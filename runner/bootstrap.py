@@ -40,8 +40,8 @@ PR_SET_PDEATHSIG = 1
 # What a lock brings besides itself: dev.in contains run.in.
 CONTAINS = {"run": ["run"], "dev": ["dev", "run"]}
 
-# Settings of the shell's that would lead pip or the new Python to another place.
-MISLEADING = ("PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_PREFIX", "PIP_USER", "PIP_REQUIRE_VIRTUALENV")
+# Settings of the shell's that would lead pip or the new Python to another place, or change how it works.
+MISLEADING = ("PYTHON", "PIP_TARGET", "PIP_PREFIX", "PIP_USER", "PIP_REQUIRE_VIRTUALENV")
 
 
 class Problem(Exception):
@@ -77,7 +77,7 @@ def version() -> str:
 
 def environment() -> dict[str, str]:
     """Ours without what misleads, and a cache only where one can be written."""
-    env = {name: value for name, value in os.environ.items() if name not in MISLEADING}
+    env = {name: value for name, value in os.environ.items() if not name.startswith(MISLEADING)}
     env["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
     env["PIP_NO_INPUT"] = "1"
     home = Path(env.get("HOME") or "/nonexistent")
@@ -246,7 +246,8 @@ def main() -> None:
     if what == "run":
         os.chdir(ROOT)
         command = [str(PYTHON), "-m", "runner", "run", "--parent", str(parent)]
-        os.execv(PYTHON, command)  # noqa: S606
+        env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        os.execve(PYTHON, command, dict(env, PYTHONUTF8="1"))  # noqa: S606
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ import sys
 import time
 from pathlib import Path
 
-from runner import environment, launch, processes
+from process.environment import SettingsError, data_dir, gather
+from runner import launch, processes
 from runner.console import Console
 from runner.problem import Problem
 
@@ -29,8 +30,10 @@ def run(project: Path, parent: int | None) -> int:
     """Run everything until it is told to stop; the exit code. Raises Problem, OSError."""
     if parent is not None:
         launch.die_with_parent(parent, signal.SIGTERM)
-    env = environment.load(project, os.environ)
-    lock = hold(env.data_dir)
+    try:
+        lock = hold(data_dir(gather(os.environ, project, noted=False), project))
+    except SettingsError as error:
+        raise Problem(str(error)) from None
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     told: list[int] = []

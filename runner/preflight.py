@@ -1,61 +1,54 @@
-"""Whether the services that a person named by URL answer: asked before anything is started."""
+"""Whether the services that a person named by URL answer: asked before anything is started.
+
+An address is split, and TLS is made, by what the processes use for it: what is let through here works there.
+"""
 
 import secrets
-import socket
 import ssl
-from urllib.parse import SplitResult, unquote, urlsplit
+import time
 
+import paho.mqtt.client as paho
 import psycopg2
 import redis
+from paho.mqtt.enums import CallbackAPIVersion
 
-from runner.environment import without_password
+from bridge import tls
+from bridge.lines import line
+from bridge.settings import BridgeSettings
+from process import address
 from runner.problem import Problem
+from runner.settings import RunSettings
 
 SECONDS = 5
 OLDEST_POSTGRESQL = 150000
-
-CONNACK_REFUSALS = {
-    2: "the client id is refused",
-    3: "it is unavailable",
-    4: "wrong user or password",
-    5: "not authorized (user or password?)",
-}
+PROTOCOLS = {"5": paho.MQTTv5, "3.1.1": paho.MQTTv311}
 
 
-def check(name: str, url: str) -> None:
-    """`name` is DATABASE_URL, REDIS_URL or MQTT_URL. Raises Problem; never shows a password."""
-    schemes, example, ask = {
-        "DATABASE_URL": (("postgres", "postgresql"), "postgres://user:password@host:5432/name", _postgres),
-        "REDIS_URL": (("redis", "rediss"), "redis://:password@host:6379/0", _redis),
-        "MQTT_URL": (("mqtt", "mqtts"), "mqtt://user:password@host:1883", _mqtt),
-    }[name]
+def check(name: str, env: RunSettings) -> None:
+    """`name` is DATABASE_URL, REDIS_URL or MQTT_URL, read before. Raises Problem; never shows a password."""
+    ask = {"DATABASE_URL": _postgres, "REDIS_URL": _redis, "MQTT_URL": _mqtt}[name]
     try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise Problem(f"{name} is no URL; write {example}") from None
-    if parts.scheme not in schemes or not parts.hostname:
-        raise Problem(f"{name} must look like {example}")
-    where = f"{parts.hostname}:{port}" if port else parts.hostname
-    try:
-        ask(url, parts)
+        ask(env)
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        url = env[name]
+        reason = address.without_secrets(" ".join(str(error).split()) or type(error).__name__, url)
         raise Problem(
-            f"{name}: no answer from {where}: {without_password(reason, url)} "
+            f"{name}: no answer from {address.host_and_port(url)}: {reason} "
             f"(start it or mend {name}; without {name}, `make run` brings its own)"
         ) from None
 
 
-def _postgres(url: str, parts: SplitResult) -> None:
-    connection = psycopg2.connect(url, connect_timeout=SECONDS)
+def _postgres(env: RunSettings) -> None:
+    given = address.postgres_parameters(env["DATABASE_URL"])
+    connection = psycopg2.connect(**{"connect_timeout": SECONDS} | given)
     version = connection.server_version
     connection.close()
     if version < OLDEST_POSTGRESQL:
         raise ValueError(f"it is PostgreSQL {version // 10000}; 15 is the oldest that will do")
 
 
-def _redis(url: str, parts: SplitResult) -> None:
+def _redis(env: RunSettings) -> None:
+    url = env["REDIS_URL"]
     client = redis.Redis.from_url(url, socket_connect_timeout=SECONDS, socket_timeout=SECONDS, retry=None)
     try:
         client.ping()
@@ -63,48 +56,51 @@ def _redis(url: str, parts: SplitResult) -> None:
         client.close()
 
 
-def _mqtt(url: str, parts: SplitResult) -> None:
-    """Connect as a guest with a clean session, and leave."""
-    secure = parts.scheme == "mqtts"
-    assert parts.hostname
-    address = (parts.hostname, parts.port or (8883 if secure else 1883))
-    with socket.create_connection(address, timeout=SECONDS) as plain:
-        plain.settimeout(SECONDS)
-        connection = plain
-        if secure:
-            connection = ssl.create_default_context().wrap_socket(plain, server_hostname=parts.hostname)
-        connection.sendall(_connect(parts))
-        answer = b""
-        while len(answer) < 4:
-            part = connection.recv(4 - len(answer))
-            if not part:
-                raise ConnectionError("it closed the connection; is it an MQTT broker, and the scheme right?")
-            answer += part
-        if answer[0] != 0x20:
-            raise ConnectionError("what answers is no MQTT broker")
-        if answer[3] in CONNACK_REFUSALS:
-            raise ConnectionError(CONNACK_REFUSALS[answer[3]])
-        connection.sendall(b"\xe0\x00")
+def _mqtt(env: RunSettings) -> None:
+    """Connects as a guest whose session ends with it; with MQTT 5, then 3.1.1, as the bridge does."""
+    settings = env.bridge
+    versions = [settings.address.version] if settings.address.version else list(PROTOCOLS)
+    for version in versions:
+        refusal = _refusal(settings, version)
+        if refusal is None:
+            return
+        if refusal and "version" not in refusal.lower():
+            break
+    if settings.address.tls and not refusal:
+        raise ConnectionError(line(settings.language, "tls closed", settings.address))
+    raise ConnectionError(refusal or "it closed the connection; is it an MQTT broker, and the scheme right?")
 
 
-def _connect(parts: SplitResult) -> bytes:
-    """A CONNECT packet of MQTT 3.1.1."""
+def _refusal(settings: BridgeSettings, version: str) -> str | None:
+    """Why the broker does not take the guest, empty where it does not say; None where it does.
 
-    def text(value: str) -> bytes:
-        raw = value.encode()
-        return len(raw).to_bytes(2, "big") + raw
-
-    flags, payload = 0x02, text(f"preflight-{secrets.token_hex(6)}")
-    if parts.username:
-        flags |= 0x80
-        payload += text(unquote(parts.username))
-    if parts.password:
-        flags |= 0x40
-        payload += text(unquote(parts.password))
-    body = text("MQTT") + bytes([4, flags, 0, 30]) + payload
-    length, remaining = b"", len(body)
-    while True:
-        remaining, digit = divmod(remaining, 128)
-        length += bytes([digit | (0x80 if remaining else 0)])
-        if not remaining:
-            return b"\x10" + length + body
+    Raises OSError.
+    """
+    answers: list[str] = []
+    client = paho.Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=f"preflight-{secrets.token_hex(6)}",
+        protocol=PROTOCOLS[version],
+        reconnect_on_failure=False,
+    )
+    client.connect_timeout = SECONDS
+    client.on_connect = lambda _client, _data, _flags, code, _properties: answers.append(
+        str(code) if code.is_failure else ""
+    )
+    broker = settings.address
+    if broker.username is not None:
+        client.username_pw_set(broker.username, broker.password)
+    if broker.tls:
+        client.tls_set_context(settings.tls.context())
+    ends = time.monotonic() + SECONDS
+    try:
+        client.connect(broker.host, broker.port)
+        while not answers and client.loop(0.2) == paho.MQTT_ERR_SUCCESS:
+            if time.monotonic() > ends:
+                raise TimeoutError(f"not a word of MQTT within {SECONDS} s")
+    except ssl.SSLError as error:
+        key, said = tls.explain(error)
+        raise ConnectionError(line(settings.language, key, broker, said)) from None
+    finally:
+        client.disconnect()
+    return (answers[0] or None) if answers else ""

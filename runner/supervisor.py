@@ -14,13 +14,15 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 
-from runner import environment, ports, preflight, processes
+from process import private_file
+from process.environment import forget_libpq
+from runner import ports, preflight, processes, settings
 from runner.child import Backoff, Child, read_procfile
 from runner.console import Console, clear_error
 from runner.problem import Problem
 from runner.readiness import Readiness
 from runner.services import Broker, Postgres, Redis, Service
-from runner.services.base import private_file, remembered_secret
+from runner.services.base import remembered_secret
 from runner.welcome import welcome
 
 READY_SECONDS = 60.0
@@ -60,7 +62,7 @@ class Signals:
 
 
 class Supervisor:
-    def __init__(self, env: environment.Environment, console: Console) -> None:
+    def __init__(self, env: settings.RunSettings, console: Console) -> None:
         self.env = env
         self.console = console
         self.signals = Signals()
@@ -109,10 +111,22 @@ class Supervisor:
                 raise Problem(
                     f"port {port} {problem}; choose another, for example: {name}={port + 1} make run"
                 )
-        given = [name for name in environment.URLS if self.env[name]]
+        given = [name for name in settings.URLS if self.env[name]]
         for name in given:
             self.console.step(f"asking {name} whether it answers")
-        self.together([lambda name=name: preflight.check(name, self.env[name]) for name in given])  # type: ignore[misc]
+        jobs = [lambda name=name: preflight.check(name, self.env) for name in given]
+        self.together([self._check_djangos_settings, *jobs])
+
+    def _check_djangos_settings(self) -> None:
+        """Raises Problem with what `manage.py check_settings` says: one line that names the variables."""
+        argv = [sys.executable, "manage.py", "check_settings"]
+        process = processes.spawn(argv, cwd=self.env.project, env=self.env.stand_ins)
+        self.commands.append(process)
+        output = process.communicate()[0].decode(errors="replace")
+        if process.returncode != 0 and not self._stopping:
+            for line in output.splitlines()[-15:-1]:
+                self.console.line("settings", line.encode())
+            raise Problem((output.splitlines() or ["manage.py check_settings failed"])[-1])
 
     def start_services(self) -> None:
         data = self.env.data_dir
@@ -140,11 +154,13 @@ class Supervisor:
         data = self.env.data_dir
         if not self.env["SECRET_KEY"]:
             self.values["SECRET_KEY"] = remembered_secret(data / "secret-key", secrets.token_urlsafe(50))
-        written = (*environment.SECRETS, *environment.DEFAULTS)
-        private_file(data / "environment", environment.as_file({n: self.values[n] for n in written}))
+        names = {*settings.SECRETS, *settings.TLS_FILES, *settings.DEFAULTS} & set(self.values)
+        noted = settings.as_file({name: self.values[name] for name in names})
+        private_file.write(data / "environment", noted)
         self.values |= {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{self.values.get('PATH', os.defpath)}",
             "PYTHONUNBUFFERED": "1",
+            "PYTHONUTF8": "1",
         }
         if os.geteuid() == 0:  # who runs us as root knows; Celery says it again in eight lines
             self.values["PYTHONWARNINGS"] = "ignore:You're running the worker with superuser privileges"
@@ -176,7 +192,7 @@ class Supervisor:
         self.console.step(f"{what}: done ({time.monotonic() - began:.1f} s)")
 
     def start_children(self) -> None:
-        bridge = environment.given(self.values, "BRIDGE_NAME")
+        bridge = self.env.bridge.name
         readiness = Readiness(self.values["REDIS_URL"], self.env.web_port, self.env.flower_port, bridge)
         self.together([readiness.forget])
         commands = read_procfile(self.env.project / "Procfile", self.values)
@@ -303,4 +319,5 @@ def in_thread(job: Callable[[], None]) -> "Future[None]":
 
 def run(project: Path) -> int:
     """The exit code. Raises Problem, OSError."""
-    return Supervisor(environment.load(project, os.environ), Console()).run()
+    forget_libpq()
+    return Supervisor(settings.load(project, os.environ), Console()).run()

@@ -1,19 +1,17 @@
 """What `make run` says when all is up: where to look, and two lines to try."""
 
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
-from runner.environment import Environment, without_password
+from bridge.address import MqttAddress
+from runner.settings import RunSettings
 
 EXAMPLE = '{"sensor_id": 3, "type": "light", "value": 2.57, "unit": "V"}'
 
 
-def welcome(env: Environment, values: Mapping[str, str]) -> str:
+def welcome(env: RunSettings, values: Mapping[str, str]) -> str:
     """The table, without a newline at its end. `values` are the children's variables."""
     web = f"http://127.0.0.1:{env.web_port}"
-    url = values["MQTT_URL"]
-    broker = urlsplit(url)
-    port = broker.port or (8883 if broker.scheme == "mqtts" else 1883)
+    broker = MqttAddress.parse(values["MQTT_URL"])
     topic = values["MQTT_TOPICS"].split(",")[0].strip()
     password = env.data_dir / "admin-password"
     if password.exists():
@@ -30,17 +28,17 @@ def welcome(env: Environment, values: Mapping[str, str]) -> str:
         ("API", f"{web}/api/monitoring/sensors/"),
         ("API docs", f"{web}/api/docs/"),
         ("Tasks (Flower)", f"http://127.0.0.1:{env.flower_port}/"),
-        ("MQTT broker", f"{without_password(url, url)}, topic {topic}{reach}"),
+        ("MQTT broker", f"{broker}, topic {topic}{reach}"),
         ("Data", f"{data} (delete it to start afresh)"),
         ("Stop", "Ctrl-C"),
     ]
     account = f" -u '{broker.username}' -P …" if broker.username else ""
     ca = values.get("MQTT_CA_FILE")
-    secure = (f" --cafile {ca}" if ca else " --tls-use-os-certs") if broker.scheme == "mqtts" else ""
+    secure = (f" --cafile {ca}" if ca else " --tls-use-os-certs") if broker.tls else ""
     table = "\n".join(f"  {name:<16}{value}" for name, value in rows)
     return (
         f"\n{table}\n\n"
         "  Send a measurement, and read it back:\n"
-        f"  mosquitto_pub -h {broker.hostname} -p {port}{account}{secure} -q 1 -t {topic} -m '{EXAMPLE}'\n"
+        f"  mosquitto_pub -h {broker.host} -p {broker.port}{account}{secure} -q 1 -t {topic} -m '{EXAMPLE}'\n"
         f"  curl {web}/api/monitoring/sensors/3/last/\n"
     )

@@ -14,7 +14,7 @@ from django.urls import Resolver404, resolve
 from environs import Env
 
 from monitoring.decoders import MEANINGS, Reading, decode
-from runner import environment
+from runner import settings as run_settings
 from runner.welcome import EXAMPLE, welcome
 
 PROJECT = Path(__file__).parents[1]
@@ -65,12 +65,13 @@ NAMED_ELSEWHERE = {
     "deploy/healthcheck.py": "given: REDIS_URL, BRIDGE_NAME",
     "deploy/test/installation.py": "what every command may inherit: PATH and the like",
     "monitoring/management/commands/simulate.py": "_variable: MQTT_URL, MQTT_TOPICS",
-    "runner/environment.py": "load: DEFAULTS, SECRETS",
+    "runner/preflight.py": "URLS",
+    "runner/settings.py": "load: DEFAULTS, SECRETS; the ports",
     "runner/services/base.py": "what every server may inherit: PATH and the like",
     "runner/supervisor.py": "URLS",
 }
 
-ENVIRONS = {"bool", "dj_db_url", "float", "int", "list", "path", "str"}
+ENVIRONS = {"bool", "dj_db_url", "float", "int", "list", "one_of", "path", "str"}
 
 
 class Read(NamedTuple):
@@ -88,10 +89,12 @@ def value_of(node: ast.expr) -> Any:
     return eval(ast.unparse(node), names)
 
 
-def is_environ(node: ast.expr) -> bool:
-    """`os.environ`, `environ`, `env`, `self.env`, `read_environment()`: what variables are read from."""
+def is_environ(node: ast.expr, where: str) -> bool:
+    """`os.environ`, `environ`, `env`, `self.env`: what variables are read from; `self` where it is one."""
     text = ast.unparse(node)
-    return text in ("os.environ", "environ", "env", "self.env", "read_environment()")
+    return text in ("os.environ", "environ", "env", "self.env") or (
+        text == "self" and where == "process/environment.py"
+    )
 
 
 def reads(path: Path) -> Iterator[Read]:
@@ -102,7 +105,7 @@ def reads(path: Path) -> Iterator[Read]:
         elif (
             isinstance(node, ast.Call)
             and isinstance(node.func, ast.Attribute)
-            and is_environ(node.func.value)
+            and is_environ(node.func.value, where)
         ):
             kind = node.func.attr
             if kind in ENVIRONS:
@@ -113,7 +116,7 @@ def reads(path: Path) -> Iterator[Read]:
                 yield Read(name, where, kind, value_of(default) if default is not None and name else None)
             elif kind in ("get", "setdefault", "pop"):
                 yield Read(name_in(node.args[0]), where, "str")
-        elif isinstance(node, ast.Subscript) and is_environ(node.value):
+        elif isinstance(node, ast.Subscript) and is_environ(node.value, where):
             yield Read(name_in(node.slice), where, "str")
 
 
@@ -124,10 +127,8 @@ def name_in(node: ast.expr) -> str | None:
 @cache
 def all_reads() -> list[Read]:
     found = [read for path in CODE for read in reads(path)]
-    found += [
-        Read(name, "runner/environment.py", "str", value) for name, value in environment.DEFAULTS.items()
-    ]
-    found += [Read(name, "runner/environment.py", "str") for name in environment.SECRETS]
+    found += [Read(name, "runner/settings.py", "str", value) for name, value in run_settings.DEFAULTS.items()]
+    found += [Read(name, "runner/settings.py", "str") for name in run_settings.SECRETS]
     procfile = (PROJECT / "Procfile").read_text()
     found += [Read(name, "Procfile", "str") for name in re.findall(r"\$\{?(\w+)", procfile)]
     credentials = (PROJECT / "deploy/credentials.py").read_text()
@@ -228,7 +229,7 @@ def test_readme_explains_every_reason_code() -> None:
 
 
 def test_readme_shows_what_make_run_prints(tmp_path: Path) -> None:
-    env = environment.load(tmp_path, {"HOME": "/"})
+    env = run_settings.load(tmp_path, {"HOME": "/"})
     env.data_dir.mkdir()
     (env.data_dir / "admin-password").write_text("your-own-pass-word\n")
     values = {**env.values, "MQTT_URL": f"mqtt://127.0.0.1:{env.mqtt_port}"}

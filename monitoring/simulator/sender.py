@@ -5,7 +5,7 @@ import secrets
 import select
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from socket import SHUT_RDWR
 from typing import Any
 
@@ -28,9 +28,9 @@ VERSIONS = {"5": mqtt.MQTTv5, "3.1.1": mqtt.MQTTv311}
 UNSUPPORTED_VERSION = 0x84
 
 
-def first_topic(topics: str) -> str:
+def first_topic(topics: Sequence[str]) -> str:
     """The topic to publish on, of a list such as MQTT_TOPICS. Raises ValueError where it is a filter."""
-    topic = topics.split(",")[0].strip()
+    topic = topics[0] if topics else ""
     if not topic:
         raise ValueError("there is no topic to publish on; give one with --topic")
     if "+" in topic or "#" in topic:

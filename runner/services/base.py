@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Literal, Self, cast, get_args
 
+from process import private_file
 from runner import ports, processes
 from runner.problem import Problem
 
@@ -273,21 +274,11 @@ class Service:
         (self.folder / "port").write_text(f"{self.port}\n")
 
 
-def private_file(path: Path, text: str) -> None:
-    """Write a file that its owner alone can read, whole or not at all."""
-    fresh = path.with_name(path.name + ".new")
-    with contextlib.suppress(FileNotFoundError):
-        fresh.unlink()
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    fresh.replace(path)
-
-
 def remembered_secret(path: Path, make: str) -> str:
     """The secret kept in `path`, or `make`, kept there from now on."""
     with contextlib.suppress(FileNotFoundError):
         kept = path.read_text().strip()
         if kept:
             return kept
-    private_file(path, make + "\n")
+    private_file.write(path, make + "\n")
     return make

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import psycopg2
 
+from process import private_file
+from process.environment import forget_libpq
 from runner import processes
 from runner.services.base import (
     Binaries,
     Service,
     ServiceError,
-    private_file,
     remembered_secret,
     wheel_folder,
 )
@@ -53,6 +54,7 @@ class Postgres(Service):
         self, folder: Path, port: int | None = None, binaries: Binaries | None = None, *, durable: bool = True
     ) -> None:
         super().__init__(folder, port, binaries)
+        forget_libpq()
         self.durable = durable
         self.cluster = self.folder / "cluster"
         self._as = processes.US
@@ -231,7 +233,7 @@ class Postgres(Service):
                     cursor.execute("CREATE DATABASE iot OWNER iot")
         finally:
             connection.close()
-        private_file(ready, "the user and the database iot are made\n")
+        private_file.write(ready, "the user and the database iot are made\n")
 
     def _end_stale(self) -> None:
         super()._end_stale()

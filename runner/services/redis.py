@@ -5,11 +5,11 @@ import shutil
 import socket
 from pathlib import Path
 
+from process import private_file
 from runner.services.base import (
     Binaries,
     Service,
     ServiceError,
-    private_file,
     remembered_secret,
     wheel_folder,
 )
@@ -66,7 +66,7 @@ class Redis(Service):
         settings = CONFIGURATION.format(
             port=self.port, folder=f'"{self.folder}"', password=self.password, megabytes=self.megabytes
         )
-        private_file(self.folder / "redis.conf", settings)
+        private_file.write(self.folder / "redis.conf", settings)
 
     def _command(self) -> list[str]:
         return [str(self.binary()), str(self.folder / "redis.conf")]

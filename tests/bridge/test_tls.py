@@ -23,8 +23,9 @@ from tls_broker import TlsBroker
 from batches.store import BatchStore
 from bridge.frames import FrameSocket
 from bridge.lines import line
-from bridge.settings import BridgeSettings, SettingsError
+from bridge.settings import BridgeSettings
 from bridge.tls import HandshakeError, TlsFiles, explain
+from process.environment import SettingsError
 from runner.services import Binaries, Broker
 from tests.certificates import Authority, openssl, serving
 

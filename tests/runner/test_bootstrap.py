@@ -84,17 +84,46 @@ def test_make_finds_a_python_that_will_do(clone):
             minor = (version or name.removeprefix("python")).split(".")[1]
             code = f"import sys; sys.version_info = (3, {minor}, 1); exec(sys.argv[1])"
             script = folder / name
-            script.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{code}" "$2"\n')
+            script.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{code}" "$3"\n')
             script.chmod(0o755)
         argv = ["/usr/bin/make", "-n", "dev", *([f"PYTHON={named}"] if named else [])]
         env = {"PATH": f"{folder}"}
         return subprocess.run(argv, cwd=clone, env=env, capture_output=True, text=True).stdout.strip()
 
-    assert make("python3=3.12", "python3.13") == "python3 runner/bootstrap.py dev"
-    assert make("python3=3.10", "python3.13", "python3.11") == "python3.13 runner/bootstrap.py dev"
-    assert make("python3=3.14", "python3.11") == "python3.11 runner/bootstrap.py dev"
-    assert make("python3=3.9") == "python3 runner/bootstrap.py dev"  # which then says what is needed
-    assert make("python3=3.12", named="pypy") == "pypy runner/bootstrap.py dev --this-python"
+    assert make("python3=3.12", "python3.13") == "python3 -I runner/bootstrap.py dev"
+    assert make("python3=3.10", "python3.13", "python3.11") == "python3.13 -I runner/bootstrap.py dev"
+    assert make("python3=3.14", "python3.11") == "python3.11 -I runner/bootstrap.py dev"
+    assert make("python3=3.9") == "python3 -I runner/bootstrap.py dev"  # which then says what is needed
+    assert make("python3=3.12", named="pypy") == "pypy -I runner/bootstrap.py dev --this-python"
+
+
+def test_pythons_variables_change_neither_it_nor_the_runner(clone):
+    (clone / "runner" / "__main__.py").write_text("import os, sys; print(sorted(os.environ), sys.flags)")
+    theirs = {
+        "PYTHONHOME": "/nowhere",
+        "PYTHONPATH": str(clone / "theirs"),
+        "PYTHONSAFEPATH": "1",
+        "PYTHONINSPECT": "1",
+        "PYTHONOPTIMIZE": "2",
+        "PYTHONWARNINGS": "error",
+    }
+    (clone / "theirs").mkdir()
+    (clone / "theirs" / "json.py").write_text("raise SystemExit('theirs')")
+    shutil.copy(ROOT / "Makefile", clone)
+    done = subprocess.run(
+        ["make", "-s", "run"],
+        cwd=clone,
+        env={"PATH": f"{Path(sys.executable).resolve().parent}:/usr/bin:/bin", "HOME": str(clone)} | theirs,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()[-1]
+    assert not [name for name in theirs if name in said]
+    assert "'PYTHONUTF8'" in said
+    assert "optimize=0" in said
+    assert "safe_path=False" in said
 
 
 def test_a_failing_installation_is_one_line_after_pips_own(clone):

@@ -1,12 +1,16 @@
 """`make run`, with everything real but Django."""
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
+from pathlib import Path
 
+import psycopg2
 import pytest
 import redis
+from dotenv import dotenv_values
 
 from runner import ports
 from runner.services import Broker, Postgres, Redis
@@ -79,8 +83,73 @@ def test_every_wrong_variable_is_named(start):
     run = start(WEB_PORT="eighty", SIMULATE="-1", MQTT_PORT="99999")
     assert run.wait() == 1
     assert run.output.count("\n") == 1
-    for wrong in ('WEB_PORT is "eighty"', 'SIMULATE is "-1"', 'MQTT_PORT is "99999"'):
-        assert wrong in run.output
+    for name in ("WEB_PORT", "SIMULATE", "MQTT_PORT"):
+        assert f"{name}: " in run.output
+
+
+def test_what_django_refuses_is_one_line_before_anything_is_started(start):
+    run = start(FAIL="check_settings")
+    assert run.wait() == 1
+    assert run.output.splitlines()[-1] == "✗ RETENTION_DAYS: what Django says"
+    assert not (run.data / "postgres").exists()
+    assert not (run.data / "redis").exists()
+
+
+HOSTILE = {
+    "PGHOST": "192.0.2.1",
+    "PGHOSTADDR": "192.0.2.1",
+    "PGPORT": "1",
+    "PGUSER": "somebody",
+    "PGDATABASE": "theirs",
+    "PGSERVICE": "theirs",
+    "PGOPTIONS": "-c default_transaction_read_only=on",
+    "PGSSLMODE": "verify-full",
+    "PGTZ": "Asia/Tokyo",
+    "PGDATA": "/nowhere",
+    "PYTHONPATH": "/nowhere",
+    "PYTHONSTARTUP": "/nowhere",
+    "PYTHONWARNINGS": "error",
+    "PYTHONOPTIMIZE": "2",
+    "DJANGO_SETTINGS_MODULE": "theirs.settings",
+    "http_proxy": "http://127.0.0.1:1",
+    "HTTPS_PROXY": "http://127.0.0.1:1",
+    "ALL_PROXY": "socks5://127.0.0.1:1",
+    "TZ": "Asia/Kathmandu",
+    "LC_ALL": "fr_FR.ISO-8859-1",
+    "LANG": "tr_TR.UTF-8",
+    "REDISCLI_AUTH": "theirs",
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_CONF": "nonsense:true",
+}
+
+
+def test_what_else_is_in_the_environment_changes_nothing(start):
+    """From nothing, so that PostgreSQL's cluster too is made in it."""
+    run = start(**HOSTILE).ready()
+    noted = dotenv_values(run.data / "environment")
+    with (
+        contextlib.closing(psycopg2.connect(noted["DATABASE_URL"])) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("CREATE TABLE written (x int)")
+        shown = {}
+        for name in ("TimeZone", "log_timezone", "lc_messages", "server_encoding"):
+            cursor.execute(f"SHOW {name}")
+            shown[name] = cursor.fetchone()[0]
+        cursor.execute("SELECT current_user, current_database()")
+        assert cursor.fetchone() == ("iot", "iot")
+    assert shown == {
+        "TimeZone": "UTC",
+        "log_timezone": "UTC",
+        "lc_messages": "C.UTF-8",
+        "server_encoding": "UTF8",
+    }
+    until(lambda: rounds(run, "bridge") > 3)
+    for word in ("postgres", "valkey-server", "iotcore"):
+        seen = (Path("/proc") / str(run.pid_of(word)) / "environ").read_text().split("\0")
+        assert not HOSTILE.keys() & {line.partition("=")[0] for line in seen} - {"LC_ALL"}, word
+    assert run.end() == 0
+    assert run.left() == {}
 
 
 @pytest.mark.parametrize(

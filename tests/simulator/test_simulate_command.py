@@ -176,7 +176,7 @@ def test_register_makes_the_sensors_that_are_missing() -> None:
         (["--topic", "iot/#"], "has a wildcard"),
         (["--topic", "iot/+/x"], "has a wildcard"),
         (["--topic", "$share/us/iot"], "cannot be published on"),
-        (["--url", "http://x"], "must start with mqtt://"),
+        (["--url", "http://x"], "not an address: mqtt://user:password@host:1883"),
     ],
 )
 def test_wrong_flags_are_one_clear_line(flags: list[str], says: str) -> None:

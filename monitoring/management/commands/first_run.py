@@ -1,7 +1,5 @@
 """`manage.py first_run`: what a fresh installation needs to be used at once."""
 
-import contextlib
-import os
 import secrets
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +13,7 @@ from django.db import connection, transaction
 from monitoring import locks
 from monitoring.models import Sensor
 from monitoring.upkeep.partitions import TooManyPartitionsError, ensure_partitions
+from process import private_file
 
 # What nobody mistakes for another when reading it from a screen.
 LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
@@ -66,21 +65,8 @@ class Command(BaseCommand):
         password = "-".join("".join(secrets.choice(LETTERS) for _ in range(4)) for _ in range(4))
         path = Path(settings.DATA_DIR) / "admin-password"
         try:
-            write_private(path, password + "\n")
+            private_file.write(path, password + "\n")
         except OSError as error:
             raise CommandError(f"the admin's password cannot be kept in {path}: {error.strerror}") from None
         users.create_superuser("admin", password=password)
         self.stdout.write(f'admin: made the user "admin"; its password is in {path}')
-
-
-def write_private(path: Path, text: str) -> None:
-    """A file that its owner alone can read, at every moment, whole or not at all."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = path.with_name(path.name + ".new")
-    with contextlib.suppress(FileNotFoundError):
-        fresh.unlink()
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)

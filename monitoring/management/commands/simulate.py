@@ -14,11 +14,11 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from bridge.address import MqttAddress
 from bridge.tls import TlsFileError, TlsFiles
-from config.environment import read_environment
 from monitoring.simulator.boards import SENSORS_A_BOARD, probes
 from monitoring.simulator.faults import FAULTS, Kind, Messages, parse
 from monitoring.simulator.sender import Sender, first_topic
 from monitoring.simulator.simulation import Simulation, Sums, Unreachable
+from process.environment import Environment, SettingsError, gather
 
 MAX_BOARDS = 10_000
 TTY_SECONDS = 1.0
@@ -103,11 +103,16 @@ class Command(BaseCommand):
         if ts is None:
             ts = bool({Kind.DUPLICATE, Kind.LATE} & faults)
         try:
-            address = MqttAddress.parse(options["url"] or _variable("MQTT_URL"))
-            topic = first_topic(options["topic"] or _variable("MQTT_TOPICS") or "iot/measurements")
+            env = Environment(gather(os.environ))
+            url = options["url"] or env.str("MQTT_URL", None)
+            topics = [options["topic"]] if options["topic"] else env.list("MQTT_TOPICS", ["iot/measurements"])
+            files = TlsFiles.read(env)
+            env.seal()
+            address = _address(url)
+            topic = first_topic(topics)
             messages = Messages(faults, ts=ts, seed=options["seed"])
-            tls = TlsFiles.read(read_environment()).context() if address.tls else None
-        except (ValueError, TlsFileError) as error:
+            tls = files.context() if address.tls else None
+        except (ValueError, TlsFileError, SettingsError) as error:
             raise CommandError(str(error)) from None
         last = boards * SENSORS_A_BOARD
         if options["register"]:
@@ -189,14 +194,16 @@ def register(boards: int) -> None:
     )
 
 
-def _variable(name: str) -> str:
-    """From the environment or a file; empty where it is not set. Raises ValueError for MQTT_URL."""
-    value = read_environment().str(name, "") or ""
-    if not value and name == "MQTT_URL":
+def _address(url: str | None) -> MqttAddress:
+    """Raises ValueError."""
+    if not url:
         raise ValueError(
             "MQTT_URL is not set; start `make run` in another terminal, or give --url mqtt://host:1883"
         )
-    return value
+    try:
+        return MqttAddress.parse(url)
+    except ValueError as error:
+        raise ValueError(f"MQTT_URL (or --url): {error}") from None
 
 
 @contextmanager

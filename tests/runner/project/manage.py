@@ -7,7 +7,7 @@ from pathlib import Path
 
 command = sys.argv[1]
 if os.environ.get("FAIL") == command:
-    print("relation does not exist")
+    print("RETENTION_DAYS: what Django says" if command == "check_settings" else "relation does not exist")
     sys.exit(3)
 if command == "first_run":
     file = Path(os.environ["DATA_DIR"]) / "admin-password"
