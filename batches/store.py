@@ -173,21 +173,32 @@ class BatchStore:
         )
         return float(cast(bytes, answer))
 
-    def note_touching(self, batch_id: UUID, position: int) -> None:
-        """Before a careful worker touches a position that may kill it."""
-        self.redis.hset(f"iot:batch:{batch_id}", "touching", str(position))
+    def times_postponed(self, batch_id: UUID) -> int:
+        """How often it was postponed so far."""
+        return int(cast(bytes | None, self.redis.hget(f"iot:batch:{batch_id}", "postponed")) or 0)
 
-    def noted(self, batch_id: UUID) -> tuple[int | None, frozenset[int]]:
-        """The position that was being touched when a careful worker died, and those known to kill."""
-        touching, crashed = self.redis.hmget(f"iot:batch:{batch_id}", "touching", "crashed")
-        return int(touching) if touching else None, frozenset(map(int, (crashed or b"").split()))
+    def note_touching(self, batch_id: UUID, position: int | None) -> None:
+        """Before a careful worker touches a position that may kill it; None: it touches none any more."""
+        self.redis.hset(f"iot:batch:{batch_id}", "touching", "" if position is None else str(position))
 
-    def note_crashed(self, batch_id: UUID, positions: frozenset[int]) -> None:
-        """Positions that killed a worker: the next attempt rejects them unread."""
-        self.redis.hset(
-            f"iot:batch:{batch_id}",
-            mapping={"touching": "", "crashed": " ".join(map(str, sorted(positions)))},
-        )
+    def careful_deaths(self, batch_id: UUID) -> dict[int, int]:
+        """Position → how many careful workers have died there one after the other; counts the latest of them.
+
+        One that died further on has come past the positions before it: they are cleared of a single death.
+        """
+        key = f"iot:batch:{batch_id}"
+        touching, crashed = self.redis.hmget(key, "touching", "crashed")
+        deaths = {}
+        for one in (crashed or b"").split():
+            at, _, count = one.partition(b":")
+            deaths[int(at)] = int(count or 2)  # version 0.1 wrote the position alone, after one death
+        if touching:
+            died_at = int(touching)
+            deaths = {at: count for at, count in deaths.items() if at >= died_at or count > 1}
+            deaths[died_at] = deaths.get(died_at, 0) + 1
+            said = " ".join(f"{at}:{count}" for at, count in sorted(deaths.items()))
+            self.redis.hset(key, mapping={"touching": "", "crashed": said})
+        return deaths
 
     def take_overdue(self, limit: int) -> list[UUID]:
         """Batches whose task must be sent again; their due time moves on."""

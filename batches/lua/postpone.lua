@@ -3,7 +3,6 @@
 -- Returns the delay in seconds, or -1 where the batch is gone.
 if redis.call('EXISTS', KEYS[1]) == 0 then return '-1' end
 redis.call('HINCRBY', KEYS[1], 'starts', -1)
-redis.call('HDEL', KEYS[1], 'touching')
 local times = redis.call('HINCRBY', KEYS[1], 'postponed', 1)
 local delay = math.min(tonumber(ARGV[3]), 2 ^ (times - 1))
 redis.call('ZADD', KEYS[2], tonumber(ARGV[2]) + delay, ARGV[1])

@@ -1,11 +1,14 @@
 """One attempt at a batch, and what may come of it."""
 
 import logging
+from datetime import timedelta
 from enum import Enum
+from functools import partial
 from typing import NamedTuple
 from uuid import UUID
 
 from django.db import connection
+from django.utils import timezone
 
 from batches.batch import Batch
 from batches.store import BatchStore, Claim
@@ -16,6 +19,10 @@ from monitoring.models import IngestBatch
 from process.failpoints import failpoint
 
 logger = logging.getLogger(__name__)
+
+# How often a batch is tried again (the last time after half a minute) before its messages may be to blame.
+PATIENCE = 6
+LATELY = timedelta(minutes=1)
 
 
 class End(Enum):
@@ -60,13 +67,23 @@ def ingest(store: BatchStore, batch_id: UUID) -> Attempt:
 
 def _ingest_claimed(store: BatchStore, claim: Claim) -> IngestBatch | None:
     batch = Batch.unpack(claim.batch_id, claim.body)
+    may_blame = partial(_may_blame, store, batch.id)
     if claim.needs_care:
         logger.warning("batch %s: %d workers have died at it; going carefully", batch.id, claim.deaths)
-        return carefully(store, batch)
+        return carefully(store, batch, may_blame)
     try:
         return at_once(batch)
     except Exception as error:
         if is_passing(error):
             raise
         logger.warning("batch %s: %s; going message by message", batch.id, error)
-        return one_by_one(batch)
+        return one_by_one(batch, may_blame)
+
+
+def _may_blame(store: BatchStore, batch_id: UUID) -> bool:
+    """Whether it may be the batch's own fault that it fails as a whole: tried again and again it still does,
+    while others are stored."""
+    if store.times_postponed(batch_id) < PATIENCE:
+        return False
+    lately = timezone.now() - LATELY
+    return IngestBatch.objects.filter(ingested_at__gt=lately, stored__gt=0).exists()

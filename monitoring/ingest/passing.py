@@ -6,13 +6,18 @@ from redis.exceptions import RedisError
 
 from monitoring.upkeep.partitions import PartitionLeavingError, TooManyPartitionsError
 
-# Connection, rollback (deadlock), resources (disk, memory), object not in the right state (locks),
-# operator (shutdown, time-out).
-_SQLSTATES = ("08", "40", "53", "55", "57")
+# Connection, transaction state (read-only on a standby), rollback (deadlock), syntax or access (a column
+# renamed, a right taken away), resources (disk, memory), object not in the right state (locks), operator (shutdown,
+# time-out), system (I/O), configuration file, internal (a corrupt index).
+_SQLSTATES = ("08", "25", "40", "42", "53", "55", "57", "58", "F0", "XX")
 
 
 class BusyError(Exception):
     """Another worker is at this batch, carefully."""
+
+
+class AllAlikeError(Exception):
+    """Every message of a batch fails in one way: that is no message's fault, as long as nothing says so."""
 
 
 _ERRORS = (
@@ -22,7 +27,13 @@ _ERRORS = (
     PartitionLeavingError,
     SoftTimeLimitExceeded,
     BusyError,
+    AllAlikeError,
 )
+
+
+def kind_of(error: BaseException) -> tuple[str, str | None]:
+    """What two failures have in common that are alike: the exception, and PostgreSQL's SQLSTATE."""
+    return type(error).__name__, getattr(error.__cause__, "pgcode", None)
 
 
 def is_passing(error: BaseException) -> bool:

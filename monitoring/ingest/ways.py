@@ -1,7 +1,7 @@
 """Three ways through a batch: whole, message by message, and carefully. Each returns the ledger's entry, or
 None where the batch was done before."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 
 from django.db import Error, connection, transaction
@@ -11,13 +11,15 @@ from batches.store import BatchStore
 from monitoring.decoders import Code, Reading, Refusal, for_topic
 from monitoring.decoders.reading import storable
 from monitoring.ingest import columns, known_partitions
-from monitoring.ingest.passing import BusyError, is_passing
+from monitoring.ingest.passing import AllAlikeError, BusyError, is_passing, kind_of
 from monitoring.ingest.progress import Progress
 from monitoring.ingest.settle import Decoded, lock_sensors, named_by, settle
 from monitoring.models import IngestBatch
 from process.failpoints import failpoint
 
 _CHECK_VIOLATION = "23514"
+# One may have died of something else: the machine's memory, its power, somebody's kill -9.
+DEATHS_AT_A_POSITION = 2
 
 
 def at_once(batch: Batch) -> IngestBatch | None:
@@ -70,26 +72,24 @@ class _DoneBeforeError(Exception):
 
 
 def one_by_one(
-    batch: Batch, before: Callable[[int], None] | None = None, crashed: Iterable[int] = ()
+    batch: Batch,
+    may_blame: Callable[[], bool] = lambda: False,
+    before: Callable[[int], None] | None = None,
+    crashed: Iterable[int] = (),
 ) -> IngestBatch | None:
-    """`before(position)` is called before a message is touched; `crashed` are not touched at all."""
-    progress = Progress.begin(batch)
+    """`before(position)` is called before a message is touched; `crashed` are not touched at all.
+
+    Raises AllAlikeError where no message can be stored and all fail in one way, unless `may_blame()`:
+    whatever that is (a column that was added, a trigger, a bug of ours), it is more likely to lie around the
+    messages than in each of them.
+    """
+    failures: dict[int, Exception] = {}
+    decoded = list(_decode_one_by_one(batch, before, crashed, failures))
+    known_partitions.ensure_for(Progress.begin(batch), decoded)
     with transaction.atomic():
+        progress = Progress.begin(batch)
         if not IngestBatch.objects.enter(progress.entry()):
             return None
-        decoded: list[Decoded] = []
-        for position, message in enumerate(batch.messages):
-            if position in crashed:
-                detail = "the worker died each time that it touched this message"
-                decoded.append((position, [Refusal(Code.CRASHED_WORKER, detail, message.payload, None)]))
-                continue
-            if before:
-                before(position)
-            try:
-                decoded.append((position, _decode(message)))
-            except Exception as error:
-                decoded.append((position, [_failure(message, error)]))
-        known_partitions.ensure_for(progress, decoded)
         for position, items in decoded:
             if before and position not in crashed:
                 before(position)
@@ -99,21 +99,52 @@ def one_by_one(
             except Exception as error:
                 if is_passing(error):
                     raise
-                settle(progress, [(position, [_failure(batch.messages[position], error)])])
+                failures[position] = error
+        if failures and not progress.stored + progress.duplicates:
+            kinds = {kind_of(error) for error in failures.values()}
+            if len(kinds) == 1 and not may_blame():
+                raise AllAlikeError(f"all of it fails alike: {next(iter(failures.values()))}")
+        for position, error in failures.items():
+            settle(progress, [(position, [_failure(batch.messages[position], error)])])
         return progress.complete()
 
 
-def carefully(store: BatchStore, batch: Batch) -> IngestBatch | None:
+def _decode_one_by_one(
+    batch: Batch,
+    before: Callable[[int], None] | None,
+    crashed: Iterable[int],
+    failures: dict[int, Exception],
+) -> Iterator[Decoded]:
+    for position, message in enumerate(batch.messages):
+        if position in crashed:
+            detail = "a worker died each time that it touched this message"
+            yield position, [Refusal(Code.CRASHED_WORKER, detail, message.payload, None)]
+            continue
+        if before:
+            before(position)
+        try:
+            yield position, _decode(message)
+        except Exception as error:
+            failures[position] = error
+
+
+def carefully(store: BatchStore, batch: Batch, may_blame: Callable[[], bool]) -> IngestBatch | None:
+    """A position at which two careful workers have died, one after the other, is rejected unread."""
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [batch.id.int & 0x7FFF_FFFF_FFFF_FFFF])
             if not cursor.fetchone()[0]:
                 raise BusyError("another worker is at it")
-        touching, crashed = store.noted(batch.id)
-        if touching is not None:
-            crashed |= {touching}
-            store.note_crashed(batch.id, crashed)
-        return one_by_one(batch, lambda position: store.note_touching(batch.id, position), crashed)
+        deaths = store.careful_deaths(batch.id)
+        crashed = {position for position, count in deaths.items() if count >= DEATHS_AT_A_POSITION}
+        try:
+            return one_by_one(
+                batch, may_blame, lambda position: store.note_touching(batch.id, position), crashed
+            )
+        except Exception:
+            # This worker lives: what it was touching has not killed it.
+            store.note_touching(batch.id, None)
+            raise
 
 
 def _decode(message: Message) -> list[Reading | Refusal]:

@@ -124,7 +124,7 @@ def _outcome() -> tuple[Any, ...]:
         )
     )
     counts = "messages", "readings", "stored", "duplicates", "rejected", "touched_sensors", "touched_minutes"
-    entries = list(IngestBatch.objects.values_list(*counts))
+    entries = sorted(map(str, IngestBatch.objects.values_list(*counts)))
     return rows, refused, entries
 
 
