@@ -7,8 +7,8 @@ from redis.exceptions import RedisError
 from monitoring.upkeep.partitions import PartitionLeavingError, TooManyPartitionsError
 
 # Connection, transaction state (read-only on a standby), rollback (deadlock), syntax or access (a column
-# renamed, a right taken away), resources (disk, memory), object not in the right state (locks), operator (shutdown,
-# time-out), system (I/O), configuration file, internal (a corrupt index).
+# renamed, a right taken away), resources (disk, memory), object not in the right state (locks), operator
+# (shutdown, time-out), system (I/O), configuration file, internal (a corrupt index).
 _SQLSTATES = ("08", "25", "40", "42", "53", "55", "57", "58", "F0", "XX")
 
 
