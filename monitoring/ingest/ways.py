@@ -104,8 +104,8 @@ def one_by_one(
             kinds = {kind_of(error) for error in failures.values()}
             if len(kinds) == 1 and not may_blame():
                 raise AllAlikeError(f"all of it fails alike: {next(iter(failures.values()))}")
-        for position, error in failures.items():
-            settle(progress, [(position, [_failure(batch.messages[position], error)])])
+        for position, failure in failures.items():
+            settle(progress, [(position, [_failure(batch.messages[position], failure)])])
         return progress.complete()
 
 
