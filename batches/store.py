@@ -189,7 +189,7 @@ class BatchStore:
         key = f"iot:batch:{batch_id}"
         touching, crashed = self.redis.hmget(key, "touching", "crashed")
         deaths = {}
-        for one in (crashed or b"").decode().split():
+        for one in cast(bytes, crashed or b"").decode().split():
             at, _, count = one.partition(":")
             deaths[int(at)] = int(count or 2)  # version 0.1 wrote the position alone, after one death
         if touching:
