@@ -25,5 +25,4 @@ RUN DATABASE_URL=postgres://db/iot REDIS_URL=redis://redis SECRET_KEY=for-this-s
     python manage.py collectstatic --no-input --verbosity 0 \
  && python -m compileall -q /app
 USER 10001:10001
-CMD ["python", "-m", "uvicorn", "config.asgi:application", "--host", "0.0.0.0", "--port", "8000", \
-     "--timeout-graceful-shutdown", "3", "--log-level", "warning", "--lifespan", "off"]
+CMD ["python", "-m", "config.web", "--host", "0.0.0.0", "--port", "8000"]

@@ -30,6 +30,9 @@ REDIS_URL = env.str("REDIS_URL", validate=address.redis)
 LANGUAGE_CODE = env.language()
 LOG_LEVEL = env.log_level()
 
+WEB_MAX_CONNECTIONS = env.int("WEB_MAX_CONNECTIONS", 512, validate=Range(min=8))
+# Addresses and networks whose X-Forwarded-For is believed.
+TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", [])
 # Behind a proxy that ends TLS and sets X-Forwarded-Proto; https:// is then the only way in.
 HTTPS = env.bool("HTTPS", False)
 
