@@ -1,10 +1,20 @@
-"""Which process a bridge's name belongs to, and whether that process still lives (decision 0005)."""
+"""Which process a bridge's name belongs to, whether it lives, and how another takes over (decision 0005)."""
 
+import logging
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
+
+from redis.exceptions import RedisError
+
+from batches.names import NameHeldError, Names
+from bridge.lines import line
+from bridge.settings import BridgeSettings
+
+logger = logging.getLogger(__name__)
 
 
 class Owner(NamedTuple):
@@ -46,6 +56,53 @@ class Owner(NamedTuple):
             pass  # somebody else's: /proc may hide it
         started = _started(self.pid)
         return started is not None and started != self.started
+
+
+class Taken(NamedTuple):
+    """What Redis knows of a name's session at the broker."""
+
+    client_id: str
+    seen: bytes
+    topics: set[str]
+    """All that it was ever subscribed to."""
+
+
+def take_name(
+    names: Names, settings: BridgeSettings, token: str, pause: Callable[[float], bool]
+) -> Taken | None:
+    """Waits for Redis, and for the end of another bridge of this name; becomes its owner.
+
+    `pause(seconds)` says False where the process is to stop instead; then there is nothing to return.
+    """
+    wait, gone, waited, going_on = 0.5, "", False, True
+    wanted = new = f"iot-monitor-{uuid4().hex[:12]}"
+    while going_on:
+        try:
+            client_id = names.take_over(settings.name, wanted, token, gone)
+            taken = Taken(client_id, names.seen(client_id), names.note_topics(settings.name, settings.topics))
+        except (RedisError, OSError) as error:
+            logger.warning("waiting for Redis (REDIS_URL): %s", error)
+            going_on = pause(wait)
+            wait = min(wait * 2, 5)
+        except NameHeldError as error:
+            # Should Redis be emptied while we wait, the broker still keeps messages under this one.
+            wanted = error.client_id or wanted
+            holder = Owner.parse(error.holder)
+            if holder.is_gone():
+                gone = error.holder
+                continue
+            if not waited:
+                logger.warning(line(settings.language, "name held", settings.name, holder.pid, holder.host))
+            waited = True
+            going_on = pause(1.0)
+        else:
+            if waited:
+                logger.info(line(settings.language, "name is ours", settings.name))
+            # Should Redis be lost, what waits at the broker is read under this name alone.
+            session = "session new" if client_id == new else "session"
+            logger.info(line(settings.language, session, client_id, settings.name))
+            return taken
+    return None
 
 
 def _place() -> str:
