@@ -21,6 +21,7 @@ from bridge.connection import Connection
 from bridge.hand_over import CountRedelivered, Forget, HandOver
 from bridge.lines import line
 from bridge.owner import Owner, take_name
+from bridge.pace import FLUSH_MESSAGES, Pace
 from bridge.settings import BridgeSettings
 from bridge.subscription import Subscription
 from bridge.waking import Waking
@@ -32,9 +33,6 @@ from process.report import Report, readable
 
 logger = logging.getLogger(__name__)
 
-FLUSH_SECONDS = 0.02
-FLUSH_MESSAGES = 1000
-FLUSH_BYTES = 256 * 1024
 # Past this the socket is not read: messages at QoS 0 know no window.
 HELD_MOST_BYTES = 32 * 2**20
 
@@ -50,7 +48,7 @@ class Receiver:
         self._token = str(Owner.this_process())
         self._stopping = ""
         self._exit_code = 0
-        self._last_flush = 0.0
+        self._pace = Pace()
         self._last_turn = time.monotonic()
         self._durable: deque[Batch] = deque()
         self._in_flight: dict[UUID, Gathering] = {}
@@ -154,6 +152,7 @@ class Receiver:
         if not session_present:
             self.window.forget()
             self.hand_over.put(Forget())
+        self._pace.new_connection()
         self.subscription.begin(code, session_present)
 
     def _on_subscribed(self, answers: dict[str, str]) -> None:
@@ -225,6 +224,7 @@ class Receiver:
         if redelivered:
             self.hand_over.put(CountRedelivered(redelivered))
         if new:
+            self._pace.arrived()
             lines = (partial(_received, self.settings.language, message.payload) for message in new[:11])
             self._report.tell(lines, [len(new)])
         failpoint("bridge.received")
@@ -232,7 +232,7 @@ class Receiver:
     def _until_next(self) -> float:
         if not self.window.open.messages or self._in_flight:
             return 0.5
-        return max(0.0, self._last_flush + FLUSH_SECONDS - time.monotonic())
+        return self._pace.until_due(len(self.window.open.acks))
 
     def _flush_when_due(self) -> None:
         gathering = self.window.open
@@ -242,19 +242,16 @@ class Receiver:
                 self.connection.acknowledge(gathering.acks)
                 gathering.acks = []
             return
-        full = len(gathering.messages) >= FLUSH_MESSAGES or gathering.bytes >= FLUSH_BYTES
-        if (
-            full
-            or len(gathering.acks) >= self.connection.window
-            or (not self._in_flight and time.monotonic() - self._last_flush >= FLUSH_SECONDS)
-        ):
-            self._flush()
+        acks = len(gathering.acks)
+        full = self._pace.is_full(len(gathering.messages), gathering.bytes, acks, self.connection.window)
+        if full or (not self._in_flight and not self._pace.until_due(acks)):
+            self._flush(full)
 
-    def _flush(self) -> None:
+    def _flush(self, full: bool = False) -> None:
         if not self.window.open.messages:
             return
         gathering = self.window.seal()
-        self._last_flush = time.monotonic()
+        self._pace.flushed(len(gathering.acks), full)
         batch = Batch(time_ordered_id(), f"mqtt:{self.settings.name}", gathering.messages)
         self._in_flight[batch.id] = gathering
         self.hand_over.put((batch, gathering.seen()))

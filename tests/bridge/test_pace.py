@@ -1,0 +1,125 @@
+"""When a batch leaves, at every rate: on a clock of the test's own."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.pace import FLUSH_MESSAGES, LONGEST_SECONDS, SHORTEST_SECONDS, Pace
+
+WINDOW = 4000
+
+
+class Run:
+    """The bridge's loop without its sockets: messages come as they come, batches leave when they are due."""
+
+    def __init__(self, size: int = 60, broker_window: int = WINDOW) -> None:
+        self.now = 1_000.0
+        self.pace = Pace(lambda: self.now)
+        self.size, self.broker_window = size, broker_window
+        self.open: list[float] = []
+        self.batches: list[tuple[float, int]] = []
+        self.waited: list[float] = []
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the broker sends another before it has an acknowledgement."""
+        return len(self.open) < self.broker_window
+
+    def message(self) -> None:
+        self.pace.arrived()
+        self.open.append(self.now)
+        waiting = len(self.open)
+        if self.pace.is_full(waiting, waiting * self.size, waiting, WINDOW):
+            self._flush(full=True)
+
+    def until(self, moment: float) -> None:
+        while self.open and (due := self.now + self.pace.until_due(len(self.open))) <= moment:
+            self.now = max(due, self.now + 1e-6) if due > self.now else self.now
+            if not self.pace.until_due(len(self.open)):
+                self._flush(full=False)
+        self.now = max(self.now, moment)
+
+    def _flush(self, full: bool) -> None:
+        self.pace.flushed(len(self.open), full)
+        self.batches.append((self.now, len(self.open)))
+        self.waited += [self.now - came for came in self.open]
+        self.open.clear()
+
+    def at_a_rate(self, rate: float, seconds: float) -> "Run":
+        began = self.now
+        for number in range(int(rate * seconds)):
+            self.until(began + number / rate)
+            self.message()
+        self.until(self.now + 1)
+        return self
+
+
+@given(gap=st.floats(min_value=LONGEST_SECONDS, max_value=3600))
+def test_a_lone_message_leaves_at_once(gap: float) -> None:
+    run = Run()
+    for _ in range(5):
+        run.message()
+        run.until(run.now + gap)
+    assert run.waited == [0.0] * 5
+
+
+@given(rate=st.floats(min_value=5, max_value=3_000))
+def test_a_trickle_leaves_four_times_a_second(rate: float) -> None:
+    run = Run().at_a_rate(rate, 10)
+    begin = run.batches[0][0] + 1  # by then the interval has grown
+    assert len([when for when, _ in run.batches if begin <= when < begin + 8]) <= 33
+    assert max(run.waited) <= LONGEST_SECONDS + 1e-5
+    assert sum(count for _, count in run.batches) == int(rate * 10)
+
+
+@given(st.lists(st.floats(min_value=0, max_value=0.6), min_size=1, max_size=200))
+def test_whatever_comes_when_leaves_in_time_and_never_twice_in_a_moment(gaps: list[float]) -> None:
+    run = Run()
+    for gap in gaps:
+        run.message()
+        run.until(run.now + gap)
+    run.until(run.now + 1)
+    assert len(run.waited) == len(gaps)
+    assert max(run.waited) <= LONGEST_SECONDS + 1e-5
+    assert all(
+        later - earlier >= SHORTEST_SECONDS - 1e-5 for (earlier, _), (later, _) in pairwise(run.batches)
+    )
+
+
+@pytest.mark.parametrize(("rate", "size"), [(60_000, 60), (200_000, 60), (5_000, 6_000)])
+def test_a_flood_leaves_by_its_size_and_its_end_at_once(rate: int, size: int) -> None:
+    run = Run(size).at_a_rate(rate, 3)
+    by_size = [count for _, count in run.batches if count >= min(FLUSH_MESSAGES, 256 * 1024 // size)]
+    assert sum(by_size) > 0.9 * rate * 3
+    assert run.waited[-1] <= SHORTEST_SECONDS + 1e-5
+
+
+@pytest.mark.parametrize("broker_window", [10, 20, 32])
+def test_a_broker_that_waits_for_us_does_not_wait_long(broker_window: int) -> None:
+    """Some send fewer messages than they may before they want an acknowledgement."""
+    run = Run(broker_window=broker_window)
+    began = run.now
+    for _ in range(100):
+        while run.has_room:
+            run.message()
+        run.until(run.now + SHORTEST_SECONDS)
+    assert sum(count for _, count in run.batches) == 100 * broker_window
+    assert run.now - began <= 100 * SHORTEST_SECONDS + 1e-5
+
+
+def test_of_a_new_connection_nothing_is_known() -> None:
+    """The next broker may have a smaller window than the last."""
+    run = Run(broker_window=500)
+    while run.has_room:
+        run.message()
+    run.until(run.now + 1)
+    run.pace.new_connection()
+    run.broker_window = 20
+    run.message()
+    run.until(run.now + 0.001)
+    while run.has_room:
+        run.message()
+    run.until(run.now + SHORTEST_SECONDS)
+    assert not run.open
