@@ -18,6 +18,7 @@ from batches.names import Bridge, Names
 from batches.store import BatchStore, Receipt
 from bridge.hand_over import HandOver
 from bridge.owner import Owner, _started
+from bridge.receiver import HELD_MOST_BYTES
 from process.heartbeat import is_beating
 from runner.services import Redis
 
@@ -69,18 +70,22 @@ def test_what_is_held_is_bounded(start: Start, broker: ScriptedBroker, own_redis
     own_redis.kill()
     connection.publish(b"x", mid=1)
     bridge.wait_for_line("cannot hand over")
-    flood = connection.frame(b"x" * 16_000) * 100
+    flood = connection.frame(b"x" * 16_000) * 10
     enough = threading.Event()
+    sent = [0]
 
     def pour() -> None:
         while not enough.is_set():
             connection.send(flood)
+            sent[0] += len(flood)
 
     before = resident(bridge.process.pid)
     thread = threading.Thread(target=pour, daemon=True)
     thread.start()
     until(lambda: not_growing(bridge.process.pid), "its memory to stay")
     assert resident(bridge.process.pid) - before < 150 * 2**20
+    # What it holds, and what lies in the buffers of two sockets.
+    assert HELD_MOST_BYTES < sent[0] < HELD_MOST_BYTES + 24 * 2**20
     enough.set()
     own_redis.start()
     thread.join(20)
