@@ -20,6 +20,12 @@ if password := env.str("FLOWER_PASSWORD", None):
     basic_auth = [f"admin:{password}"]
 env.seal()
 
+# A task that it remembers takes 4.5 KB; by default it remembers 100,000.
+max_tasks = 10_000
+# Our workers say what they do from their start (CELERY_WORKER_SEND_TASK_EVENTS): no need to ask them to every
+# five seconds, for ever.
+enable_events = False
+
 # All the tasks, and an address that in a container is not the one to visit; then, for each question to the
 # workers, that they have not started yet.
 getLogger("flower.command").setLevel(WARNING)

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from celery import Celery
@@ -53,6 +54,19 @@ def test_a_worker_beats_as_what_its_queues_make_it(store: BatchStore, queues: st
     app.amqp.queues.select(queues.split(","))
     Heartbeat(SimpleNamespace(app=app)).beat()
     assert {name for name, works in processes(store.redis).items() if works} == beating
+
+
+def test_flower_remembers_what_fits_and_asks_for_nothing_that_comes_anyway(settings: Any) -> None:
+    code = (
+        "from flower.command import apply_options, options;"
+        "apply_options('flower', ['--conf=config/flower.py']);"
+        "print(options.max_tasks, options.enable_events)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "10000 False\n", done.stderr
+    assert settings.CELERY_WORKER_SEND_TASK_EVENTS is True
 
 
 def test_flower_has_a_heartbeat(store: BatchStore) -> None:
