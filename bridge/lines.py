@@ -11,6 +11,9 @@ _LINES = {
         "received many": "{} messages received in {:.1f} s",
         "subscription refused": "the broker at {} refuses the subscription to {} ({}): "
         "allow it to this user in the broker's access list, or change MQTT_TOPICS",
+        "topic covered": "MQTT_TOPICS: {} is left out, since {} covers it: its messages would come twice",
+        "topics overlap": "MQTT_TOPICS: {} and {} overlap: what both match may come twice, "
+        "and without `ts` it is stored twice. Give filters that have no topic in common",
         "name held": "the name BRIDGE_NAME={} belongs to another bridge (process {} on {}); waiting for "
         "its end. To run both, give each a BRIDGE_NAME of its own",
         "name is ours": "the name BRIDGE_NAME={} is free now",
@@ -39,6 +42,10 @@ _LINES = {
         "received many": "{} messages reçus en {:.1f} s",
         "subscription refused": "le broker {} refuse l'abonnement à {} ({}) : "
         "l'autoriser à cet utilisateur dans les droits du broker, ou changer MQTT_TOPICS",
+        "topic covered": "MQTT_TOPICS : {} est laissé de côté, car {} le couvre : "
+        "ses messages viendraient deux fois",
+        "topics overlap": "MQTT_TOPICS : {} et {} se recoupent : ce qui répond aux deux peut venir "
+        "deux fois, et sans `ts` il est enregistré deux fois. Donner des filtres sans topic commun",
         "name held": "le nom BRIDGE_NAME={} appartient à un autre bridge (processus {} sur {}) ; attente de "
         "sa fin. Pour avoir les deux, donner à chacun son propre BRIDGE_NAME",
         "name is ours": "le nom BRIDGE_NAME={} est libre maintenant",

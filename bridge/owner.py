@@ -79,7 +79,9 @@ def take_name(
     while going_on:
         try:
             client_id = names.take_over(settings.name, wanted, token, gone)
-            taken = Taken(client_id, names.seen(client_id), names.note_topics(settings.name, settings.topics))
+            taken = Taken(
+                client_id, names.seen(client_id), names.note_topics(settings.name, settings.topics.filters)
+            )
         except (RedisError, OSError) as error:
             logger.warning("waiting for Redis (REDIS_URL): %s", error)
             going_on = pause(wait)

@@ -86,8 +86,12 @@ class Receiver:
         with contextlib.suppress(RedisError, OSError):  # then it is for /readyz to say
             if warning := self.store.durability_warning():
                 logger.warning("not durable: %s", warning)
+        for pair in settings.topics.covered:
+            logger.warning(line(settings.language, "topic covered", *pair))
+        for pair in settings.topics.overlapping:
+            logger.warning(line(settings.language, "topics overlap", *pair))
         self.window = Window(settings.window, taken.seen)
-        self.subscription.stale = taken.topics - set(settings.topics)
+        self.subscription.stale = taken.topics - set(settings.topics.filters)
         self._bridge = Bridge(settings.name, taken.client_id, self._token, window=self.window.size)
         self.hand_over = HandOver(
             self.store,

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from marshmallow import ValidationError
 from marshmallow.validate import Range, Regexp
 
 from batches import task_broker
 from bridge.address import MqttAddress
 from bridge.tls import TlsFileError, TlsFiles
+from bridge.topics import Topics, check
 from process import address
 from process.environment import Environment
 
@@ -20,7 +20,7 @@ class BridgeSettings:
     celery_sentinel_master: str
     address: MqttAddress
     tls: TlsFiles
-    topics: tuple[str, ...]
+    topics: Topics
     name: str
     window: int
     """Messages that the broker may send before the first of them is acknowledged (ReceiveMaximum)."""
@@ -41,7 +41,7 @@ class BridgeSettings:
             celery_sentinel_master=env.str("CELERY_SENTINEL_MASTER", "mymaster"),
             address=broker,
             tls=tls,
-            topics=tuple(env.list("MQTT_TOPICS", ["iot/measurements"], validate=_topic_filters) or ()),
+            topics=Topics.of(env.list("MQTT_TOPICS", ["iot/measurements"], validate=check) or ()),
             name=env.str("BRIDGE_NAME", "default", validate=Regexp(r"[\w.-]{1,64}\Z")),
             window=env.int("MQTT_RECEIVE_WINDOW", 4000, validate=Range(1, 65535)),
             batches_max_bytes=env.int("BATCHES_MAX_BYTES", 256 * 2**20, validate=Range(min=2**20)),
@@ -86,20 +86,3 @@ def _tls_problems(tls: TlsFiles, broker: MqttAddress) -> dict[str, str]:
     except TlsFileError as error:
         return {error.variable: error.why}
     return {}
-
-
-def _topic_filters(topics: list[str]) -> None:
-    """MQTT 5, section 4.7: `+` is a whole level, `#` a whole level and the last."""
-    if not topics:
-        raise ValidationError("names no topic")
-    for topic in topics:
-        levels = topic.split("/")
-        if not topic or "\0" in topic or len(topic.encode()) > 65535:
-            raise ValidationError(
-                "an MQTT topic filter is not empty, holds no NUL and is at most 65,535 bytes"
-            )
-        for place, level in enumerate(levels):
-            if ("#" in level and (level != "#" or place != len(levels) - 1)) or (
-                "+" in level and level != "+"
-            ):
-                raise ValidationError(f"{topic!r} is not an MQTT topic filter")

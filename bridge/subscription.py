@@ -37,7 +37,7 @@ class Subscription:
         """A connection was accepted, with this code. Without a session, `forgotten` is waited for."""
         if not session_present:
             self._forgets += 1
-        self._wanted = self._settings.topics
+        self._wanted = self._settings.topics.filters
         self._ask_at = time.monotonic() + ANYHOW_SECONDS
         self._asked = False
         self._connected = line(self._settings.language, "connected", code)
@@ -70,7 +70,7 @@ class Subscription:
             text = line(self._settings.language, "subscription refused", self._settings.address, topic, why)
             logger.error(text)
         self.trouble = f"the broker refuses the subscription to {', '.join(refused)}" if refused else ""
-        if len(refused) == len(set(self._settings.topics)):
+        if len(refused) == len(self._settings.topics.filters):
             return False
         if refused:
             # The others are served meanwhile.
