@@ -1,0 +1,33 @@
+"""The tasks of overdue batches are sent again: while none waits, or a long queue would only get longer."""
+
+import time
+
+from batches.batch import Batch, Message, time_ordered_id
+from batches.store import BatchStore, Receipt
+from config.celery import app
+from monitoring.tasks import resend_overdue
+
+
+def overdue(store: BatchStore) -> Batch:
+    """A batch whose task was lost."""
+    batch = Batch(time_ordered_id(), "http", [Message(1, "", b"{}")])
+    store.hand_over(batch, Receipt(str(batch.id), "", 60))
+    store.redis.zadd("iot:batches:due", {str(batch.id): time.time() - 1})
+    return batch
+
+
+def test_it_works(store: BatchStore) -> None:
+    assert resend_overdue() == 0
+    overdue(store)
+    overdue(store)
+    assert resend_overdue() == 2
+    assert store.redis.llen("ingest") == 2
+
+
+def test_while_tasks_wait_none_is_added(store: BatchStore) -> None:
+    app.send_task("monitoring.ingest_batch", args=["of another"], queue="ingest")
+    overdue(store)
+    assert resend_overdue() == 0
+    assert store.redis.llen("ingest") == 1
+    store.redis.delete("ingest")  # as the workers come through it
+    assert resend_overdue() == 1
