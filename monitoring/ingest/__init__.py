@@ -15,6 +15,8 @@ passing            which errors are the surroundings', and go by
 ways               whole, message by message, carefully
 settle             readings held against their sensors, and stored
 progress           what has come of a batch so far, and its entry in the ledger
+after_commit       what others want to know of what was stored
+columns            the fast way of plain readings
 known_partitions   those that a batch needs, made before its transaction
 """
 

@@ -28,6 +28,7 @@ from batches.batch import Message
 from monitoring.decoders import MAX_CLOCK_AHEAD, Reading, Refusal, check
 from monitoring.decoders.json import fast
 from monitoring.decoders.timestamp import moment
+from monitoring.ingest import after_commit
 from monitoring.ingest.progress import Progress
 from monitoring.ingest.settle import Decoded, Named
 from monitoring.models.sensor import Expectation
@@ -116,6 +117,13 @@ def store(progress: Progress, plain: Sequence[Plain], sensors: Mapping[int, Expe
     progress.readings += len(rows)
     progress.stored += len(rows)
     progress.touched.update(touched)
+    if after_commit.is_wanted():
+        refused = set(left)
+        progress.rows += [
+            (row[0], row[1], row[4], verdicts[row[5]].unit[4:].decode())
+            for row in plain
+            if row[2] not in refused
+        ]
     return left
 
 

@@ -1,5 +1,6 @@
 """What has come of a batch so far, and its entry in the ledger."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -7,6 +8,7 @@ from django.conf import settings
 
 from batches.batch import Batch, to_datetime
 from monitoring.decoders import Refusal
+from monitoring.ingest import after_commit
 from monitoring.models import IngestBatch, RejectedMessage
 from monitoring.models.retention import oldest_taken
 from monitoring.models.sensor import Expectation
@@ -25,6 +27,8 @@ class Progress:
     touched: set[tuple[int, int]] = field(default_factory=set)
     #: Sensors of which something stood there already, under a key of the batch's.
     repeated: set[int] = field(default_factory=set)
+    #: Rows stored (sensor, created_us, value, unit), where somebody wants to know (after_commit).
+    rows: list[tuple[int, int, float, str]] = field(default_factory=list)
 
     @classmethod
     def begin(cls, batch: Batch) -> "Progress":
@@ -54,6 +58,13 @@ class Progress:
             )
         )
 
+    def tell(self) -> None:
+        """Those who want to know learn of it once the transaction has committed."""
+        if after_commit.is_wanted():
+            rejected = Counter(message.code for message in self.rejected)
+            stored = after_commit.newest_of(self.rows)
+            after_commit.tell(after_commit.Committed(self.batch.id, stored, rejected))
+
     def entry(self) -> IngestBatch:
         """The ledger's row, as it is entered before anything else."""
         messages = self.batch.messages
@@ -70,12 +81,16 @@ class Progress:
         ends: call it last."""
         entry = self._whole_entry()
         IngestBatch.objects.complete(entry)
+        self.tell()
         return entry
 
     def enter_whole(self) -> IngestBatch | None:
         """The same for a row that was not entered before; None where somebody else has entered it."""
         entry = self._whole_entry()
-        return entry if IngestBatch.objects.enter_whole(entry) else None
+        if not IngestBatch.objects.enter_whole(entry):
+            return None
+        self.tell()
+        return entry
 
     def _whole_entry(self) -> IngestBatch:
         RejectedMessage.objects.keep(self.rejected, settings.REJECTED_MAX_BYTES_PER_HOUR)

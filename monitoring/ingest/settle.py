@@ -1,7 +1,7 @@
 """Readings held against their sensors and stored, and what was refused on the way."""
 
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 from django.conf import settings
@@ -9,12 +9,14 @@ from django.conf import settings
 from batches.batch import Message, to_datetime
 from monitoring.decoders import Code, Reading, Refusal, check
 from monitoring.decoders.reading import storable
+from monitoring.ingest import after_commit
 from monitoring.ingest.progress import Progress
 from monitoring.models import Measurement, Sensor
 from monitoring.models.measurement_queryset import Incoming
 from monitoring.models.sensor import Expectation
 
 _MICROSECOND = timedelta(microseconds=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # A message's place in its batch, and what it was decoded to.
 Decoded = tuple[int, list[Reading | Refusal]]
@@ -96,6 +98,9 @@ def settle(progress: Progress, decoded: list[Decoded], sensors: dict[int, Expect
     for place in outcome.stored:
         created_at = outcome.moved.get(place, incoming[place].created_at)
         progress.touched.add((incoming[place].sensor_id, int(created_at.timestamp()) // 60))
+        if after_commit.is_wanted():
+            sensor_id, _, _, value, unit, _ = incoming[place]
+            progress.rows.append((sensor_id, (created_at - _EPOCH) // _MICROSECOND, value, unit))
 
 
 def lock_sensors(named: Mapping[int, Named]) -> dict[int, Expectation]:

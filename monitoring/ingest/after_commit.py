@@ -1,0 +1,114 @@
+"""What others want to know of stored rows: the one hook after a batch's commit.
+
+    subscribe(on_stored)          at start, in AppConfig.ready() or beside it
+
+A subscriber is called with a `Committed`, in a thread of its own, after the transaction: it can neither fail
+the batch nor hold it up. What it raises is logged. Where subscribers fall behind, the oldest of what waits is
+left out, and the log says how many; and a worker may die between the commit and the call. So whoever must not
+miss anything looks at the tables, and takes this for a hint that it is worth while.
+
+With no subscriber nothing is gathered, and no thread runs.
+"""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db import close_old_connections, transaction
+
+logger = logging.getLogger(__name__)
+
+# Batches that may wait for the subscribers.
+WAITING = 1_000
+
+
+class Newest(NamedTuple):
+    """What a batch stored of one sensor: how many rows, and the newest; `created_us` since 1970, UTC."""
+
+    rows: int
+    created_us: int
+    value: float
+    unit: str
+
+
+class Committed(NamedTuple):
+    """`stored` by sensor, `rejected` by reason code."""
+
+    batch: UUID
+    stored: Mapping[int, Newest]
+    rejected: Mapping[str, int]
+
+
+Subscriber = Callable[[Committed], None]
+
+_subscribers: list[Subscriber] = []
+_waiting: "queue.Queue[Committed]" = queue.Queue(WAITING)
+_teller: threading.Thread | None = None
+_left_out = 0
+
+
+def subscribe(subscriber: Subscriber) -> Callable[[], None]:
+    """From now on it is told of each batch that this process stores. Returns what ends that."""
+    _subscribers.append(subscriber)
+    return lambda: _subscribers.remove(subscriber)
+
+
+def is_wanted() -> bool:
+    """Whether anybody listens; else there is nothing to gather."""
+    return bool(_subscribers)
+
+
+def newest_of(rows: Iterable[tuple[int, int, float, str]]) -> dict[int, Newest]:
+    """Of rows (sensor, created_us, value, unit), in any order."""
+    found: dict[int, Newest] = {}
+    for sensor_id, created_us, value, unit in rows:
+        before = found.get(sensor_id)
+        if before is None:
+            found[sensor_id] = Newest(1, created_us, value, unit)
+        elif created_us >= before.created_us:
+            found[sensor_id] = Newest(before.rows + 1, created_us, value, unit)
+        else:
+            found[sensor_id] = before._replace(rows=before.rows + 1)
+    return found
+
+
+def tell(committed: Committed) -> None:
+    """Once the transaction that is open commits; never where it is rolled back."""
+    transaction.on_commit(lambda: _put(committed), robust=True)
+
+
+def _put(committed: Committed) -> None:
+    global _teller, _left_out
+    while True:
+        try:
+            _waiting.put_nowait(committed)
+            break
+        except queue.Full:
+            try:
+                _waiting.get_nowait()
+                _left_out += 1
+            except queue.Empty:
+                continue
+    # Made by whoever tells first: a thread does not outlive the fork of a pool's child.
+    if _teller is None or not _teller.is_alive():
+        _teller = threading.Thread(target=_tell_for_ever, name="after commit", daemon=True)
+        _teller.start()
+
+
+def _tell_for_ever() -> None:
+    global _left_out
+    while True:
+        committed = _waiting.get()
+        if _left_out:
+            logger.warning("subscribers are behind: %d batches were not told", _left_out)
+            _left_out = 0
+        for subscriber in tuple(_subscribers):
+            try:
+                subscriber(committed)
+            except Exception:
+                logger.exception("a subscriber failed; the batch %s is stored", committed.batch)
+        close_old_connections()
+        _waiting.task_done()
