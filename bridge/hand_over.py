@@ -59,7 +59,9 @@ class HandOver(threading.Thread):
         self._on_durable, self._on_forgotten = on_durable, on_forgotten
         self._on_lost_ownership, self._trouble = on_lost_ownership, trouble
         self._on_failed, self._loop_turns = on_failed, loop_turns
-        self._jobs: queue.SimpleQueue[tuple[Batch, bytes] | Forget | CountRedelivered] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[tuple[Batch, bytes] | Forget | CountRedelivered | None] = (
+            queue.SimpleQueue()
+        )
         self._stop_by: float | None = None
         self._stopping = threading.Event()
         self._next_beat = self._next_claim = 0.0
@@ -72,6 +74,7 @@ class HandOver(threading.Thread):
         """Ends the thread once nothing waits, or the time is up. What waits is not acknowledged."""
         self._stop_by = time.monotonic() + seconds
         self._stopping.set()
+        self._jobs.put(None)
         self.join(seconds + 0.5)
 
     def run(self) -> None:
@@ -87,12 +90,12 @@ class HandOver(threading.Thread):
         while True:
             self._beat()
             try:
-                job = self._jobs.get(timeout=0.2 if self._stop_by is None else 0.0)
+                job = self._jobs.get(timeout=1.0 if self._stop_by is None else 0.0)
             except queue.Empty:
                 if self._stop_by is not None:
                     return
                 continue
-            if not self._until_done(job):
+            if job is not None and not self._until_done(job):
                 return
 
     def _until_done(self, job: "tuple[Batch, bytes] | Forget | CountRedelivered") -> bool:

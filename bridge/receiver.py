@@ -21,7 +21,7 @@ from bridge.connection import Connection
 from bridge.hand_over import CountRedelivered, Forget, HandOver
 from bridge.lines import line
 from bridge.owner import Owner, take_name
-from bridge.pace import FLUSH_MESSAGES, Pace
+from bridge.pace import Pace
 from bridge.settings import BridgeSettings
 from bridge.subscription import Subscription
 from bridge.waking import Waking
@@ -33,8 +33,8 @@ from process.report import Report, readable
 
 logger = logging.getLogger(__name__)
 
-# Past this the socket is not read: messages at QoS 0 know no window.
-HELD_MOST_BYTES = 32 * 2**20
+# How long the loop waits for its sockets at most: PINGREQs and the log's summaries come by time.
+IDLE_SECONDS = 1.0
 
 
 class Receiver:
@@ -86,12 +86,8 @@ class Receiver:
         with contextlib.suppress(RedisError, OSError):  # then it is for /readyz to say
             if warning := self.store.durability_warning():
                 logger.warning("not durable: %s", warning)
-        for pair in settings.topics.covered:
-            logger.warning(line(settings.language, "topic covered", *pair))
-        for pair in settings.topics.overlapping:
-            logger.warning(line(settings.language, "topics overlap", *pair))
         self.window = Window(settings.window, taken.seen)
-        self.subscription.stale = taken.topics - set(settings.topics.filters)
+        self.subscription.take_over(taken.topics)
         self._bridge = Bridge(settings.name, taken.client_id, self._token, window=self.window.size)
         self.hand_over = HandOver(
             self.store,
@@ -184,22 +180,13 @@ class Receiver:
             return 0.0
         return self.connection.close()
 
-    @property
-    def _room(self) -> bool:
-        if not self.connection.accepted:
-            return True  # the broker's answer to CONNECT must be read, whatever is held
-        return (
-            # Over the window: a broker that respects it never waits for us to read.
-            self.window.held < self.settings.window + 2 * FLUSH_MESSAGES
-            and self.window.held_bytes < HELD_MOST_BYTES
-        )
-
     def _turn(self) -> None:
         client = self.connection.client
         sock: Any = client.socket()
         reads: list[Any] = [self._waking]
         more = False
-        if self._room:
+        # The broker's answer to CONNECT must be read, whatever is held.
+        if self.window.has_room or not self.connection.accepted:
             reads.append(sock)
             more = client.has_more
         else:
@@ -235,7 +222,7 @@ class Receiver:
 
     def _until_next(self) -> float:
         if not self.window.open.messages or self._in_flight:
-            return 0.5
+            return IDLE_SECONDS
         return self._pace.until_due(len(self.window.open.acks))
 
     def _flush_when_due(self) -> None:

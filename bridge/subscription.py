@@ -33,6 +33,15 @@ class Subscription:
         self._forgets = self._forgotten = 0
         self._connected = ""
 
+    def take_over(self, ever: set[str]) -> None:
+        """The session was once subscribed to these. Says what the topics of today have in common."""
+        topics, language = self._settings.topics, self._settings.language
+        self.stale = ever - set(topics.filters)
+        for pair in topics.covered:
+            logger.warning(line(language, "topic covered", *pair))
+        for pair in topics.overlapping:
+            logger.warning(line(language, "topics overlap", *pair))
+
     def begin(self, code: str, session_present: bool) -> None:
         """A connection was accepted, with this code. Without a session, `forgotten` is waited for."""
         if not session_present:

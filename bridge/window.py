@@ -7,6 +7,10 @@ from collections import deque
 from batches.batch import Message
 from batches.names import SEEN_BYTES
 from bridge.frames import Publish
+from bridge.pace import FLUSH_MESSAGES
+
+# Past this nothing is read: messages at QoS 0 know no window.
+HELD_MOST_BYTES = 32 * 2**20
 
 
 class Gathering:
@@ -77,6 +81,11 @@ class Window:
     @property
     def held_bytes(self) -> int:
         return self.open.bytes + sum(one.bytes for one in self.sealed)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether to read on. More than the window: a broker that respects it never waits for us to read."""
+        return self.held < self.size + 2 * FLUSH_MESSAGES and self.held_bytes < HELD_MOST_BYTES
 
     def take(self, found: list[Publish], epoch: int) -> tuple[list[Message], int]:
         """Adds what is new to the open batch. Returns it, and how many had been handed over before."""

@@ -1,6 +1,7 @@
 """The schedule is made once and belongs to the person who changes it."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from celery import Celery
@@ -46,6 +47,16 @@ def test_what_a_person_changed_stays() -> None:
 def test_nothing_but_what_is_done_in_a_moment_stands_before_the_batches() -> None:
     assert [job.task for job in JOBS if job.queue != "upkeep"] == ["monitoring.resend_overdue"]
     assert app.amqp.router.route({}, "monitoring.resend_overdue")["queue"].name == "ingest"
+
+
+def test_no_worker_of_the_procfile_takes_both_batches_and_jobs_that_last() -> None:
+    lines = (Path(__file__).parents[1] / "Procfile").read_text().splitlines()
+    asked_for = {
+        line.partition(":")[0]: line.partition(" -Q ")[2].split()[0] for line in lines if " -Q " in line
+    }
+    assert asked_for == {"worker": "ingest", "upkeep": "upkeep"}
+    [upkeep] = [line for line in lines if line.startswith("upkeep:")]
+    assert " -c 1 " in upkeep, "each job takes what it needs of PostgreSQL: one at a time"
 
 
 def test_a_job_of_an_earlier_version_gets_the_queue_of_this_one() -> None:

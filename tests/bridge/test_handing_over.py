@@ -18,7 +18,7 @@ from batches.names import Bridge, Names
 from batches.store import BatchStore, Receipt
 from bridge.hand_over import HandOver
 from bridge.owner import Owner, _started
-from bridge.receiver import HELD_MOST_BYTES
+from bridge.window import HELD_MOST_BYTES
 from process.heartbeat import is_beating
 from runner.services import Redis
 
