@@ -15,6 +15,8 @@ DROP = 0x696F7404
 EXPIRE = 0x696F7405
 # Sensors are removed, with all that was theirs.
 REMOVE = 0x696F7406
+# False readings are deleted.
+DELETE = 0x696F7407
 # The books are corrected.
 CORRECT = 0x696F7409
 # The rollups are refreshed.

@@ -19,7 +19,7 @@ from monitoring.ingest.lines import line
 from monitoring.models import IngestBatch
 from monitoring.rollups.refresh import Refreshed, refresh
 from monitoring.store import batch_store
-from monitoring.upkeep import dropping, expiring, folding, removal
+from monitoring.upkeep import deleting, dropping, expiring, folding, removal
 from monitoring.upkeep.partitions import ensure_partitions
 from monitoring.upkeep.pieces import TimeShare
 from process.report import Report
@@ -111,6 +111,12 @@ def delete_expired() -> dict[str, int]:
 def remove_sensors() -> dict[str, int]:
     """Goes on removing the sensors that somebody deleted; returns how many rows and sensors went."""
     return _told("removed with their sensors", removal.remove_sensors(TimeShare(SHARE_SECONDS)))
+
+
+@shared_task(name=deleting.TASK)
+def delete_measurements() -> dict[str, int]:
+    """Goes on deleting the measurements that somebody named; returns how many went, and requests ended."""
+    return _told("deleted as false", deleting.delete_measurements(TimeShare(SHARE_SECONDS)))
 
 
 @shared_task(name="monitoring.fold_ledger")

@@ -2,9 +2,9 @@
 
 from django.contrib import admin
 
-from monitoring.admin import accounts, ledger, measurements, rejected, retention, schedule, sensors
+from monitoring.admin import accounts, deletions, ledger, measurements, rejected, retention, schedule, sensors
 
-__all__ = ["accounts", "ledger", "measurements", "rejected", "retention", "schedule", "sensors"]
+__all__ = ["accounts", "deletions", "ledger", "measurements", "rejected", "retention", "schedule", "sensors"]
 
 # unfold's own admin/index.html is found before ours would be.
 admin.site.index_template = "monitoring/admin/index.html"

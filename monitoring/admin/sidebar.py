@@ -37,6 +37,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 to("monitoring.correction", _("Corrections"), "balance"),
                 to("django_celery_beat.periodictask", _("Schedule"), "schedule"),
                 to("monitoring.retentionrun", _("Retention"), "auto_delete"),
+                to("monitoring.deletion", _("Deletions"), "delete_sweep"),
             ],
         },
         {

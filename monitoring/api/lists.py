@@ -6,14 +6,15 @@ from typing import Any
 from django.db.models import F, QuerySet
 from django.db.models.fields.tuple_lookups import TupleLessThan
 from django.db.models.lookups import Lookup
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from monitoring import books
-from monitoring.api.pages import Cursor, page
+from monitoring.api.deletions import DeletionQuery, FoundSerializer, delete_measurements
+from monitoring.api.pages import LINK, Cursor, page
 from monitoring.api.query import MeasurementsQuery, SpanQuery
 from monitoring.api.serializers import (
     BooksSerializer,
@@ -25,9 +26,6 @@ from monitoring.decoders.limits import MAX_SENSOR_ID
 from monitoring.models import Measurement, Sensor
 from monitoring.store import batch_store
 
-LINK = OpenApiParameter(
-    "Link", str, OpenApiParameter.HEADER, response=[200], description='`<address>; rel="next"`, if any.'
-)
 _MEASUREMENTS = {"serializer": MeasurementSerializer, "cursor": lambda row: Cursor(row.created_at, row.pk)}
 
 
@@ -75,6 +73,25 @@ class MeasurementsOfSensor(APIView):
         if not rows:
             _require_sensor(sensor_id)
         return page(request, rows, query["limit"], _MEASUREMENTS)
+
+    @extend_schema(
+        summary="Delete a span of a sensor's measurements: false readings",
+        description="Of the span, those with a value from `min` to `max`. With `dry_run=1` the answer says"
+        " what would go, and nothing does. Else 202: a job deletes them piece by piece, each with its"
+        " rollups, so that a series never shows what is gone. There is no way back: a device that sends one"
+        " of them again, in a new message, has it stored again.",
+        parameters=[DeletionQuery],
+        responses={
+            200: FoundSerializer,
+            202: FoundSerializer,
+            400: DetailSerializer,
+            403: DetailSerializer,
+            404: DetailSerializer,
+        },
+        operation_id="sensors_measurements_delete",
+    )
+    def delete(self, request: Request, sensor_id: int) -> Response:
+        return delete_measurements(request, sensor_id)
 
 
 class LastOfSensor(APIView):

@@ -16,7 +16,8 @@ from batches.batch import Batch, Message, time_ordered_id
 from batches.dispatch import send_ingest
 from batches.store import IdempotencyKeyReusedError, Receipt
 from monitoring.api.errors import TooLargeError, UnprocessableError
-from monitoring.api.lists import LINK, list_measurements
+from monitoring.api.lists import list_measurements
+from monitoring.api.pages import LINK
 from monitoring.api.query import MeasurementsQuery
 from monitoring.api.serializers import (
     AcceptedSerializer,

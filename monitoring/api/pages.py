@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -30,6 +31,10 @@ class Cursor(NamedTuple):
         return urlsafe_b64encode(_POSITION.pack(microseconds, self.id)).rstrip(b"=").decode()
 
     @classmethod
+    def by_id(cls, identity: int) -> "Cursor":
+        return cls(_EPOCH, identity)
+
+    @classmethod
     def decode(cls, text: str) -> "Cursor":
         """Raises ValueError for what encode() never made."""
         try:
@@ -40,6 +45,11 @@ class Cursor(NamedTuple):
         if cursor.encode() != text:
             raise ValueError("is not a cursor")
         return cursor
+
+
+LINK = OpenApiParameter(
+    "Link", str, OpenApiParameter.HEADER, response=[200], description='`<address>; rel="next"`, if any.'
+)
 
 
 def next_link(request: Request, cursor: Cursor) -> str:

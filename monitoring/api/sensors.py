@@ -1,6 +1,5 @@
 """sensors/: listed, registered, changed; and deleted, which a job does."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -12,8 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from monitoring.api.errors import ConflictError
-from monitoring.api.lists import LINK
-from monitoring.api.pages import Cursor, page
+from monitoring.api.pages import LINK, Cursor, page
 from monitoring.api.query import PageQuery
 from monitoring.api.serializers import (
     DetailSerializer,
@@ -27,8 +25,7 @@ from monitoring.models import Sensor
 from monitoring.models.sensor import SensorQuerySet
 from monitoring.upkeep.removal import belongings, request_removal
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SENSORS = {"serializer": SensorSerializer, "cursor": lambda sensor: Cursor(_EPOCH, sensor.pk)}
+_SENSORS = {"serializer": SensorSerializer, "cursor": lambda sensor: Cursor.by_id(sensor.pk)}
 _NONE = "There is no sensor with this id."
 
 

@@ -4,6 +4,7 @@ from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from monitoring.api import schema  # noqa: F401 -- registers itself
+from monitoring.api.deletions import DeletionsOfSensor
 from monitoring.api.errors import unknown_path
 from monitoring.api.export import Export
 from monitoring.api.lists import LastOfSensor, MeasurementsOfSensor, Pipeline
@@ -18,6 +19,7 @@ monitoring = [
     path("measurements/", Measurements.as_view()),
     path("sensors/<int:sensor_id>/measurements/", MeasurementsOfSensor.as_view()),
     path("sensors/<int:sensor_id>/measurements/export/", Export.as_view()),
+    path("sensors/<int:sensor_id>/deletions/", DeletionsOfSensor.as_view()),
     path("sensors/<int:sensor_id>/last/", LastOfSensor.as_view()),
     path("sensors/<int:sensor_id>/series/", SeriesOfSensor.as_view()),
     path("series/", SeriesOfSensors.as_view()),

@@ -1,5 +1,6 @@
 """What the database holds: sensors, their measurements, what was refused, the ledger, the rollups."""
 
+from monitoring.models.deletion import Deletion
 from monitoring.models.ledger import Correction, IngestBatch, IngestTotal
 from monitoring.models.measurement import Measurement
 from monitoring.models.rejected import RejectedMessage, RejectedTally, RejectedTotal
@@ -10,6 +11,7 @@ from monitoring.models.sensor import Sensor
 __all__ = [
     "Correction",
     "DayRollup",
+    "Deletion",
     "GoneSpan",
     "HourRollup",
     "IngestBatch",

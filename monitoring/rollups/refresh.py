@@ -16,9 +16,9 @@ when it began; the one that takes the entries runs before the one that reads the
 every entry taken are seen; a row that is not seen has an entry that was not taken, for the next refresh.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from django.db import OperationalError, connection, transaction
 from django.db.backends.utils import CursorWrapper
@@ -99,12 +99,20 @@ def recompute(sensor_id: int, start: datetime, end: datetime) -> Refreshed:
     Whole minutes from the one of `start` to the one before `end`, and the hours and days around them. All
     at once: the caller keeps the span short. Waits for a refresh that is running.
     """
+    return _recompute(_TOUCH_SPAN, {"sensor": sensor_id, "start": start, "end": end})
 
+
+def recompute_at(sensor_id: int, moments: Sequence[datetime]) -> Refreshed:
+    """The same of the minutes that these moments lie in, of which the rows just went."""
+    return _recompute(_TOUCH_MOMENTS, {"sensor": sensor_id, "moments": list(moments)})
+
+
+def _recompute(touch: str, params: dict[str, Any]) -> Refreshed:
     def piece(cursor: CursorWrapper) -> Refreshed:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [locks.REFRESH])
         cursor.execute(_TOUCHED)
         cursor.execute("DELETE FROM touched_minute")
-        cursor.execute(_TOUCH_SPAN, {"sensor": sensor_id, "start": start, "end": end})
+        cursor.execute(touch, params)
         return _compute_touched(cursor, batches=0)
 
     return _with_partitions(piece)
@@ -225,6 +233,11 @@ WHERE sensor_id = %(sensor)s
 UNION
 SELECT sensor_id, start FROM monitoring_rollup_minute
 WHERE sensor_id = %(sensor)s AND start >= date_trunc('minute', %(start)s::timestamptz) AND start < %(end)s
+"""
+
+_TOUCH_MOMENTS = """
+INSERT INTO touched_minute
+SELECT DISTINCT %(sensor)s, date_trunc('minute', moment) FROM unnest(%(moments)s::timestamptz[]) AS moment
 """
 
 # Somebody may have detached one; else retention did, and _LEAVE_WHAT_HAS_GONE finds the minute too. A

@@ -12,17 +12,16 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import NamedTuple
 
-from celery import current_app
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
-from batches.dispatch import UPKEEP_QUEUE
 from monitoring import locks
 from monitoring.models import GoneSpan, Measurement, RetentionRun, Sensor
 from monitoring.models.sensor import SensorQuerySet
 from monitoring.upkeep.expiring import rows_of_sensor
 from monitoring.upkeep.partitions import MEASUREMENTS
 from monitoring.upkeep.pieces import PIECE, TimeShare, in_pieces
+from monitoring.upkeep.sending import send_on_commit
 from monitoring.upkeep.tables import TABLES
 
 logger = logging.getLogger(__name__)
@@ -65,16 +64,8 @@ def request_removal(sensors: SensorQuerySet) -> int:
     """Asks for the removal of sensors, and once that is committed sends the job; returns how many are new."""
     count = sensors.request_removal()
     if count:
-        transaction.on_commit(_send)
+        send_on_commit(TASK)
     return count
-
-
-def _send() -> None:
-    """Best effort: what is to be removed stands in the database, and beat sends the job each minute."""
-    try:
-        current_app.send_task(TASK, queue=UPKEEP_QUEUE, expires=50, retry=False)
-    except Exception as error:  # kombu, redis and socket errors alike
-        logger.warning("the removal of sensors waits for beat: %s", error)
 
 
 def requested(most: int | None = None) -> list[tuple[Sensor, Belongings]]:

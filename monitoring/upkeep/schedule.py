@@ -64,6 +64,12 @@ JOBS = (
         "Removes, in pieces, the sensors that were deleted and all that was theirs.",
     ),
     Job(
+        "delete false readings",
+        "monitoring.delete_measurements",
+        *(1, "minutes", 50),
+        "Deletes, in pieces, the measurements that somebody named as false, and computes their rollups anew.",
+    ),
+    Job(
         "fold the ledger",
         "monitoring.fold_ledger",
         *(1, "minutes", 50),

@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 
 from batches.store import BatchStore
 from monitoring.models import Measurement, Sensor
-from monitoring.upkeep import removal
+from monitoring.upkeep import sending
 from monitoring.upkeep.pieces import TimeShare
 from monitoring.upkeep.removal import remove_sensors
 from tests.api.conftest import API
@@ -73,7 +73,7 @@ def test_a_queue_that_is_away_changes_nothing(
 ) -> None:
     with Celery(broker="redis://127.0.0.1:1/0", set_as_current=False) as away:
         away.conf.broker_connection_timeout = 0.1
-        monkeypatch.setattr(removal, "current_app", away)
+        monkeypatch.setattr(sending, "current_app", away)
         with django_capture_on_commit_callbacks(execute=True):
             assert sender.delete(f"{SENSORS}3/").status_code == 202
     assert remove_sensors(TimeShare())["sensors"] == 1

@@ -3,29 +3,19 @@
 import os
 import sys
 import time
-from argparse import ArgumentTypeError
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error
 
-from monitoring.decoders.timestamp import moment
+from monitoring.management.arguments import a_moment, sensor_ids
 from monitoring.management.progress import Progress
-from monitoring.models import Sensor
 from monitoring.transfer.file_out import ResumeError, Standing, write_file, write_stream
 from monitoring.transfer.formats import Format
 from monitoring.transfer.rows_out import Selection
 
 STOPPED = 130
-
-
-def a_moment(text: str) -> datetime:
-    try:
-        return moment(text)
-    except ValueError as error:
-        raise ArgumentTypeError(f"{text} {error}") from None
 
 
 class Command(BaseCommand):
@@ -55,7 +45,7 @@ class Command(BaseCommand):
         if start and end and start >= end:
             raise CommandError("--from must lie before --to")
         form = Format(options["format"] or _by_name(path))
-        selections = [Selection(number, start, end) for number in _sensors(options["sensor"])]
+        selections = [Selection(number, start, end) for number in sensor_ids(options["sensor"])]
         progress = Progress(self.stderr, "rows")
         self.stderr.style_func = None
         began = time.monotonic()
@@ -94,16 +84,6 @@ class Command(BaseCommand):
 def _by_name(path: Path | None) -> Format:
     name = path.name.removesuffix(".gz") if path else ""
     return Format.NDJSON if name.endswith((".ndjson", ".jsonl")) else Format.CSV
-
-
-def _sensors(asked: list[int] | None) -> list[int]:
-    there = Sensor.objects.order_by("pk").values_list("pk", flat=True)
-    if asked is None:
-        return list(there)
-    found = list(there.filter(pk__in=asked))
-    if missing := sorted(set(asked) - set(found)):
-        raise CommandError(f"there is no sensor {', '.join(map(str, missing))}")
-    return found
 
 
 def _to_go_on(path: Path | None) -> str:
