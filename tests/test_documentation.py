@@ -194,7 +194,7 @@ def test_the_example_gives_the_default(read: Read) -> None:
 def test_a_variable_without_a_default_is_documented_as_empty() -> None:
     with_default = {read.name for read in all_reads() if read.default is not None}
     assert {name for name, value in documented().items() if not value} == (
-        set(documented()) - with_default | {"CSRF_TRUSTED_ORIGINS"}
+        set(documented()) - with_default | {"CSRF_TRUSTED_ORIGINS", "TRUSTED_PROXIES"}
     )
 
 
