@@ -39,6 +39,7 @@ HTTPS = env.bool("HTTPS", False)
 # --- what the project is about -------------------------------------------------------------------
 API_PUBLIC_READ = env.bool("API_PUBLIC_READ", False)
 AUTO_REGISTER_SENSORS = env.bool("AUTO_REGISTER_SENSORS", False)
+AUTO_REGISTER_MAX_SENSORS = env.int("AUTO_REGISTER_MAX_SENSORS", 10_000, validate=Range(min=0))
 BATCHES_MAX_BYTES = env.int("BATCHES_MAX_BYTES", 256 * 2**20, validate=Range(min=2**20))
 BATCH_LEASE_SECONDS = env.float("BATCH_LEASE_SECONDS", 30.0, validate=Range(min=0.1))
 _days = Range(2, 36_500)
@@ -49,6 +50,7 @@ ROLLUP_HOUR_RETENTION_DAYS = env.int("ROLLUP_HOUR_RETENTION_DAYS", 3650, validat
 # 0: for ever.
 ROLLUP_DAY_RETENTION_DAYS = env.int("ROLLUP_DAY_RETENTION_DAYS", 0, validate=Range(0, 36_500))
 REJECTED_RETENTION_DAYS = env.int("REJECTED_RETENTION_DAYS", 90, validate=Range(1, 36_500))
+REJECTED_MAX_BYTES = env.int("REJECTED_MAX_BYTES", 2**30, validate=Range(min=2**20))
 REJECTED_MAX_BYTES_PER_HOUR = env.int("REJECTED_MAX_BYTES_PER_HOUR", 64 * 2**20, validate=Range(min=0))
 # What carries Celery's tasks; the batches stay in Redis.
 _broker_url = env.str("CELERY_BROKER_URL", None, validate=task_broker.check) or REDIS_URL

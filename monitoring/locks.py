@@ -19,5 +19,7 @@ REMOVE = 0x696F7406
 DELETE = 0x696F7407
 # The books are corrected.
 CORRECT = 0x696F7409
+# Sensors are made under ids chosen elsewhere.
+REGISTER = 0x696F740A
 # The rollups are refreshed.
 REFRESH = 0x696F7410

@@ -19,7 +19,7 @@ from monitoring.ingest.lines import line
 from monitoring.models import IngestBatch
 from monitoring.rollups.refresh import Refreshed, refresh
 from monitoring.store import batch_store
-from monitoring.upkeep import deleting, dropping, expiring, folding, removal
+from monitoring.upkeep import deleting, dropping, expiring, folding, giving_way, removal
 from monitoring.upkeep.partitions import ensure_partitions
 from monitoring.upkeep.pieces import TimeShare
 from process.report import Report
@@ -105,6 +105,15 @@ def drop_partitions() -> list[str]:
 def delete_expired() -> dict[str, int]:
     """Deletes rows that go before their partition, and old rejected messages; returns how many."""
     return _told("expired", expiring.delete_expired(TimeShare(SHARE_SECONDS)))
+
+
+@shared_task(name="monitoring.give_way")
+def give_way() -> int:
+    """Deletes what rejected messages take past REJECTED_MAX_BYTES; returns how many."""
+    rows = giving_way.give_way(TimeShare(SHARE_SECONDS))
+    if rows:
+        logger.warning("%d rejected messages gave way: all of them took over REJECTED_MAX_BYTES", rows)
+    return rows
 
 
 @shared_task(name=removal.TASK)

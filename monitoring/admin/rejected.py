@@ -119,6 +119,11 @@ class RejectedMessageAdmin(ReadOnlyAdmin):
 
     @column(_("place"))
     def place(self, message: RejectedMessage) -> str:
+        if message.indexes:
+            return _("message %(position)d of the batch, and of its elements: %(indexes)s; all from 0") % {
+                "position": message.position,
+                "indexes": message.indexes.replace("\n", "; "),
+            }
         if message.index is None:
             return _("message %d of the batch, from 0") % message.position
         return _("message %(position)d of the batch, its element %(index)d, both from 0") % {
@@ -129,7 +134,7 @@ class RejectedMessageAdmin(ReadOnlyAdmin):
 
 @admin.register(RejectedTally)
 class RejectedTallyAdmin(ReadOnlyAdmin):
-    list_display = ("from_hour", "reason", "seen", "kept", "size_kept", "cap")
+    list_display = ("from_hour", "reason", "seen", "kept", "size_kept", "cap", "still_there")
     list_display_links = None
     list_filter = (CodeFilter, ("hour", TimeRange))
     lookups = ("code", *time_range("hour"))
@@ -154,3 +159,13 @@ class RejectedTallyAdmin(ReadOnlyAdmin):
         if tally.seen > tally.kept:
             return "past", gettext("past the cap: %d only counted") % (tally.seen - tally.kept)
         return "under", gettext("all kept")
+
+    @column(_("still there"))
+    def still_there(self, tally: RejectedTally) -> str:
+        held = filesizeformat(tally.held_bytes)
+        if tally.given_way:
+            return gettext("%(held)s; %(count)d gave way to newer ones") % {
+                "held": held,
+                "count": tally.given_way,
+            }
+        return held

@@ -39,5 +39,6 @@ class Refusal(msgspec.Struct, frozen=True, gc=False):
 
 def storable(detail: str) -> str:
     """`detail` as every database and log takes it: no NUL, no lone surrogate, at most 500 characters."""
-    detail = detail.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
+    if not (detail.isascii() and detail.isprintable()):
+        detail = detail.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
     return detail if len(detail) <= MAX_DETAIL_CHARS else detail[: MAX_DETAIL_CHARS - 1] + "…"

@@ -14,6 +14,7 @@ attempt            one attempt at a batch, and what may come of it
 passing            which errors are the surroundings', and go by
 ways               whole, message by message, carefully
 settle             readings held against their sensors, and stored
+refused            what is kept of the readings that were refused
 progress           what has come of a batch so far, and its entry in the ledger
 after_commit       what others want to know of what was stored
 columns            the fast way of plain readings

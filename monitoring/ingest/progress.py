@@ -8,7 +8,8 @@ from django.conf import settings
 
 from batches.batch import Batch, to_datetime
 from monitoring.decoders import Refusal
-from monitoring.ingest import after_commit
+from monitoring.ingest import after_commit, refused
+from monitoring.ingest.refused import Refused
 from monitoring.models import IngestBatch, RejectedMessage
 from monitoring.models.retention import oldest_taken
 from monitoring.models.sensor import Expectation
@@ -23,7 +24,7 @@ class Progress:
     readings: int = 0
     stored: int = 0
     duplicates: int = 0
-    rejected: list[RejectedMessage] = field(default_factory=list)
+    rejected: list[Refused] = field(default_factory=list)
     touched: set[tuple[int, int]] = field(default_factory=set)
     #: Sensors of which something stood there already, under a key of the batch's.
     repeated: set[int] = field(default_factory=set)
@@ -42,26 +43,12 @@ class Progress:
         return oldest_taken(days, datetime.now(UTC))
 
     def reject(self, position: int, refusal: Refusal) -> None:
-        message = self.batch.messages[position]
-        self.rejected.append(
-            RejectedMessage(
-                received_at=to_datetime(message.received_us),
-                topic=message.topic,
-                payload=refusal.payload,
-                length=len(refusal.payload) if message.length is None else message.length,
-                retained=message.retained,
-                code=refusal.code.value,
-                detail=refusal.detail,
-                batch=self.batch.id,
-                position=position,
-                index=refusal.index,
-            )
-        )
+        self.rejected.append((position, refusal))
 
     def tell(self) -> None:
         """Those who want to know learn of it once the transaction has committed."""
         if after_commit.is_wanted():
-            rejected = Counter(message.code for message in self.rejected)
+            rejected = Counter(refusal.code.value for _, refusal in self.rejected)
             stored = after_commit.newest_of(self.rows)
             after_commit.tell(after_commit.Committed(self.batch.id, stored, rejected))
 
@@ -93,7 +80,12 @@ class Progress:
         return entry
 
     def _whole_entry(self) -> IngestBatch:
-        RejectedMessage.objects.keep(self.rejected, settings.REJECTED_MAX_BYTES_PER_HOUR)
+        if self.rejected:
+            RejectedMessage.objects.keep(
+                refused.counted(self.batch, self.rejected),
+                refused.rows(self.batch, self.rejected),
+                settings.REJECTED_MAX_BYTES_PER_HOUR,
+            )
         entry = self.entry()
         entry.readings = self.readings
         entry.stored = self.stored

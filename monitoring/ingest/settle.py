@@ -18,6 +18,8 @@ from monitoring.models.sensor import Expectation
 _MICROSECOND = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+_NO_MORE = ", and none is made: AUTO_REGISTER_MAX_SENSORS=%d are there"
+
 # A message's place in its batch, and what it was decoded to.
 Decoded = tuple[int, list[Reading | Refusal]]
 
@@ -60,6 +62,8 @@ def settle(progress: Progress, decoded: list[Decoded], sensors: dict[int, Expect
             fault = check(item, sensor, received_at, message.retained, oldest)
             if fault is not None or sensor is None:
                 code, detail = fault or (Code.UNKNOWN_SENSOR, "")
+                if code is Code.UNKNOWN_SENSOR and settings.AUTO_REGISTER_SENSORS:
+                    detail += _NO_MORE % settings.AUTO_REGISTER_MAX_SENSORS
                 refused.append((position, Refusal(code, detail, _payload(message, item), item.index)))
                 continue
             created_at = item.ts
@@ -114,9 +118,10 @@ def lock_sensors(named: Mapping[int, Named]) -> dict[int, Expectation]:
         Sensor.objects.register(
             [
                 Sensor(id=number, name=f"Sensor {number}", kind=kind or "", unit=unit or "")
-                for number, (kind, unit) in named.items()
+                for number, (kind, unit) in sorted(named.items())
                 if number in unknown
-            ]
+            ],
+            settings.AUTO_REGISTER_MAX_SENSORS,
         )
         sensors |= Sensor.objects.lock_for_ingest(unknown)
     return sensors

@@ -1,57 +1,143 @@
 """What was refused, and why: nothing that came in disappears with a log line."""
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from django.conf import settings
 from django.db import connection, models
 from django.utils.translation import gettext_lazy as _
 
-# What a row costs beside its payload, about.
-_ROW_BYTES = 200
+# What a row costs beside its texts: the tuple's and the pages' overhead, and its entries in four indexes.
+ROW_BYTES = 240
+# The same sum as RejectedMessage.cost, of a stored row. A payload is cut into pieces, each with a head.
+COST = (
+    f"({ROW_BYTES} + octet_length(topic) + 2 * octet_length(code) + octet_length(detail)"
+    " + octet_length(indexes) + octet_length(payload) + octet_length(payload) / 32)"
+)
+
+
+class Gone(NamedTuple):
+    """What was deleted: rows, the readings that they stood for, their bytes, and from when to when."""
+
+    rows: int = 0
+    elements: int = 0
+    bytes: int = 0
+    first: datetime | None = None
+    last: datetime | None = None
+
+    def plus(self, other: "Gone") -> "Gone":
+        return Gone(
+            self.rows + other.rows,
+            self.elements + other.elements,
+            self.bytes + other.bytes,
+            min(filter(None, (self.first, other.first)), default=None),
+            max(filter(None, (self.last, other.last)), default=None),
+        )
 
 
 class RejectedMessageQuerySet(models.QuerySet["RejectedMessage"]):
-    def keep(self, rejected: Sequence["RejectedMessage"], max_bytes_per_hour: int) -> int:
-        """Counts all of them, and inserts those within the cap of their code and hour; returns how many.
+    def keep(
+        self,
+        seen: Mapping[tuple[str, datetime], int],
+        rows: Sequence["RejectedMessage"],
+        max_bytes_per_hour: int,
+    ) -> int:
+        """Counts all that was refused, and inserts the rows within the cap of their code and hour; returns
+        how many.
 
-        Holds the tallies' rows until the transaction ends: call it last. In the order of their keys,
-        so that two batches do not deadlock.
+        `seen`: how many readings were refused with a code, in an hour (`hour_of`). Holds the tallies' rows
+        until the transaction ends: call it last. In the order of their keys, so that two batches do not
+        deadlock.
         """
-        groups: dict[tuple[str, datetime], list[RejectedMessage]] = defaultdict(list)
-        for message in rejected:
-            hour = message.received_at.replace(minute=0, second=0, microsecond=0)
-            groups[message.code, hour].append(message)
-        kept: list[RejectedMessage] = []
+        tallies: dict[tuple[str, datetime], tuple[int, int]] = {}
         with connection.cursor() as cursor:
-            for (code, hour), messages in sorted(groups.items()):
+            for (code, hour), count in sorted(seen.items()):
                 cursor.execute(
-                    "INSERT INTO monitoring_rejectedtally AS tally (code, hour, seen, kept, kept_bytes)"
-                    " VALUES (%s, %s, %s, 0, 0) ON CONFLICT (code, hour)"
+                    "INSERT INTO monitoring_rejectedtally AS tally"
+                    " (code, hour, seen, kept, kept_bytes, held_bytes, given_way)"
+                    " VALUES (%s, %s, %s, 0, 0, 0, 0) ON CONFLICT (code, hour)"
                     " DO UPDATE SET seen = tally.seen + EXCLUDED.seen RETURNING id, kept_bytes",
-                    [code, hour, len(messages)],
+                    [code, hour, count],
                 )
-                tally, already = cursor.fetchone()
-                size, fitting = already, []
-                for message in messages:
-                    size += len(message.payload) + _ROW_BYTES
-                    if size > max_bytes_per_hour:
-                        break
-                    fitting.append(message)
-                    already = size
-                cursor.execute(
-                    "UPDATE monitoring_rejectedtally SET kept = kept + %s, kept_bytes = %s WHERE id = %s",
-                    [len(fitting), already, tally],
-                )
-                kept += fitting
+                tallies[code, hour] = cursor.fetchone()
+            kept: list[RejectedMessage] = []
+            size = {key: kept_bytes for key, (_, kept_bytes) in tallies.items()}
+            full: set[tuple[str, datetime]] = set()
+            elements: Counter[tuple[str, datetime]] = Counter()
+            for row in rows:
+                key = row.code, hour_of(row.received_at)
+                if key in full or size[key] + row.cost > max_bytes_per_hour:
+                    full.add(key)
+                    continue
+                size[key] += row.cost
+                kept.append(row)
+                for code, indexes in row.refused().items():
+                    elements[code, key[1]] += len(indexes)
+            for key, (tally, before) in tallies.items():
+                if elements[key] or size[key] != before:
+                    cursor.execute(
+                        "UPDATE monitoring_rejectedtally SET kept = kept + %s, kept_bytes = kept_bytes + %s,"
+                        " held_bytes = held_bytes + %s WHERE id = %s",
+                        [elements[key], size[key] - before, size[key] - before, tally],
+                    )
         self.bulk_create(kept, batch_size=500)
         return len(kept)
 
+    def delete_oldest(
+        self, where: str, parameters: Sequence[Any], limit: int, max_bytes: int | None = None
+    ) -> Gone:
+        """Deletes the oldest rows that meet `where`, so many at most; says what has gone.
+
+        `max_bytes`: until so many are gone, to make room; that is counted as given way. Rows that somebody
+        holds are left for later. Call it in a transaction, which holds the tallies' rows until it ends.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute(_DELETE_OLDEST.format(where=where), [*parameters, limit, max_bytes, max_bytes])
+            found = cursor.fetchall()
+            gone = Gone()
+            for code, hour, rows, elements, size, first, last in found:
+                gone = gone.plus(Gone(rows, elements, size, first, last))
+                cursor.execute(
+                    "UPDATE monitoring_rejectedtally SET held_bytes = GREATEST(0, held_bytes - %s),"
+                    " given_way = given_way + %s WHERE code = %s AND hour = %s",
+                    [size, 0 if max_bytes is None else elements, code, hour],
+                )
+        return gone
+
+
+def hour_of(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)
+
+
+def as_ranges(indexes: Iterable[int]) -> str:
+    """0-2,5 of 0, 1, 2 and 5: the indexes of a message's elements, ascending."""
+    ranges: list[list[int]] = []
+    for index in indexes:
+        if ranges and ranges[-1][1] == index - 1:
+            ranges[-1][1] = index
+        else:
+            ranges.append([index, index])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
+
+
+def from_ranges(text: str) -> list[int]:
+    indexes: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        indexes += range(int(first), int(last or first) + 1)
+    return indexes
+
 
 class RejectedMessage(models.Model):
-    """A message, or one element of a message that is an array, that could not be stored."""
+    """A message that could not be stored, or elements of one that is an array.
+
+    An element has a row of its own, with its own bytes, where that costs little (monitoring.ingest.refused).
+    Else the message has one row, with its whole payload and no `index`: `indexes` says which of its elements
+    were refused, and with which code; `code` is the one that most of them have. So whatever replays it
+    decodes the payload, and takes the items whose index `refused` gives.
+    """
 
     class State(models.TextChoices):
         WAITING = "waiting", _("waiting")
@@ -70,6 +156,16 @@ class RejectedMessage(models.Model):
     position = models.PositiveIntegerField(_("position"), help_text=_("Which message of the batch, from 0."))
     index = models.PositiveIntegerField(
         _("index"), null=True, help_text=_("Which element of the message, from 0, if it is an array.")
+    )
+    elements = models.PositiveIntegerField(
+        _("readings"), default=1, db_default=1, help_text=_("How many refused readings the row stands for.")
+    )
+    indexes = models.TextField(
+        _("elements"),
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("Of a message that is kept whole: which of its elements were refused; a line a code."),
     )
     state = models.CharField(_("state"), max_length=16, choices=State.choices, default=State.WAITING)
     replayed_by = models.ForeignKey(
@@ -95,18 +191,58 @@ class RejectedMessage(models.Model):
     def __str__(self) -> str:
         return f"{self.code}: {self.detail}"
 
+    @property
+    def cost(self) -> int:
+        """Bytes that its row takes in the database, indexes included, about."""
+        size = len(self.payload)
+        texts = len(self.topic.encode()) + len(self.detail.encode()) + len(self.indexes)
+        return ROW_BYTES + texts + 2 * len(self.code) + size + size // 32
+
+    def refused(self) -> dict[str, list[int | None]]:
+        """The indexes of the refused readings by their code: {"bad_type": [0, 1, 5]}; [None]: the message."""
+        if not self.indexes:
+            return {self.code: [self.index]}
+        lines = (line.split(" ") for line in self.indexes.split("\n"))
+        return {code: list(from_ranges(ranges)) for code, ranges in lines}
+
+
+# Sorted, as the tallies are locked everywhere.
+_DELETE_OLDEST = f"""
+WITH oldest AS (
+    SELECT id, received_at, {COST} AS cost FROM monitoring_rejectedmessage
+    WHERE {{where}} ORDER BY received_at, id LIMIT %s FOR UPDATE SKIP LOCKED
+), piece AS (
+    SELECT id, cost, sum(cost) OVER (ORDER BY received_at, id) - cost AS before FROM oldest
+), gone AS (
+    DELETE FROM monitoring_rejectedmessage AS message USING piece
+    WHERE message.id = piece.id AND (%s::bigint IS NULL OR before < %s)
+    RETURNING code, received_at, elements, cost
+)
+SELECT code, date_trunc('hour', received_at, 'UTC') AS hour, count(*), sum(elements)::bigint,
+       sum(cost)::bigint, min(received_at), max(received_at)
+FROM gone GROUP BY code, hour ORDER BY code COLLATE "C", hour
+"""  # noqa: S608 -- names of our own columns
+
 
 class Seen(TypedDict):
     seen: int
     kept: int
+    given_way: int
 
 
 class RejectedTallyQuerySet(models.QuerySet["RejectedTally"]):
     def by_code(self) -> dict[str, Seen]:
-        """Since the first day: {"unknown_sensor": {"seen": 3, "kept": 2}}, in the order of the codes."""
+        """Since the first day: {"unknown_sensor": {"seen": 3, "kept": 2, "given_way": 0}}, by code."""
         with connection.cursor() as cursor:
             cursor.execute(_BY_CODE)
-            return {code: {"seen": int(seen), "kept": int(kept)} for code, seen, kept in cursor.fetchall()}
+            return {
+                code: {"seen": int(seen), "kept": int(kept), "given_way": int(given_way)}
+                for code, seen, kept, given_way in cursor.fetchall()
+            }
+
+    def held_bytes(self) -> int:
+        """What all rejected messages take in the database."""
+        return int(self.aggregate(sum=models.Sum("held_bytes"))["sum"] or 0)
 
     def fold(self, before: datetime, limit: int) -> int:
         """Adds the oldest hours before `before`, so many rows at most, to their code's total, and deletes
@@ -117,9 +253,9 @@ class RejectedTallyQuerySet(models.QuerySet["RejectedTally"]):
 
 
 _BY_CODE = """
-SELECT code, sum(seen), sum(kept) FROM (
-    SELECT code, seen, kept FROM monitoring_rejectedtally
-    UNION ALL SELECT code, seen, kept FROM monitoring_rejectedtotal
+SELECT code, sum(seen), sum(kept), sum(given_way) FROM (
+    SELECT code, seen, kept, given_way FROM monitoring_rejectedtally
+    UNION ALL SELECT code, seen, kept, given_way FROM monitoring_rejectedtotal
 ) AS both_sides GROUP BY code ORDER BY code
 """
 
@@ -128,12 +264,13 @@ WITH piece AS (
     DELETE FROM monitoring_rejectedtally WHERE id IN (
         SELECT id FROM monitoring_rejectedtally WHERE hour < %s
         ORDER BY hour, id LIMIT %s FOR UPDATE SKIP LOCKED
-    ) RETURNING code, seen, kept
+    ) RETURNING code, seen, kept, given_way
 ), added AS (
-    INSERT INTO monitoring_rejectedtotal AS total (code, seen, kept)
-    SELECT code, sum(seen), sum(kept) FROM piece GROUP BY code
+    INSERT INTO monitoring_rejectedtotal AS total (code, seen, kept, given_way)
+    SELECT code, sum(seen), sum(kept), sum(given_way) FROM piece GROUP BY code
     ON CONFLICT (code) DO UPDATE SET
-        seen = total.seen + EXCLUDED.seen, kept = total.kept + EXCLUDED.kept
+        seen = total.seen + EXCLUDED.seen, kept = total.kept + EXCLUDED.kept,
+        given_way = total.given_way + EXCLUDED.given_way
 )
 SELECT count(*) FROM piece
 """
@@ -142,9 +279,10 @@ SELECT count(*) FROM piece
 class RejectedTally(models.Model):
     """How many were rejected with a code in an hour, and how many of them were kept with their payload.
 
-    The payload bytes kept for one code and hour are capped (REJECTED_MAX_BYTES_PER_HOUR), so that a
-    flood of garbage from a public broker does not fill the disk; past the cap they are counted here. Kept
-    for as long as rejected messages are, and then added to RejectedTotal.
+    What is kept for one code and hour is capped (REJECTED_MAX_BYTES_PER_HOUR), so that a flood of garbage
+    from a public broker does not fill the disk; past the cap it is counted here. What all of them hold is
+    too (REJECTED_MAX_BYTES, monitoring.upkeep.giving_way). Bytes are what rows cost in the database. Kept for
+    as long as rejected messages are, and then added to RejectedTotal.
     """
 
     code = models.CharField(_("code"), max_length=32)
@@ -152,6 +290,15 @@ class RejectedTally(models.Model):
     seen = models.PositiveBigIntegerField(_("seen"), default=0)
     kept = models.PositiveBigIntegerField(_("kept"), default=0)
     kept_bytes = models.PositiveBigIntegerField(_("bytes kept"), default=0)
+    held_bytes = models.PositiveBigIntegerField(
+        _("bytes held"), default=0, db_default=0, help_text=_("What is still there of the bytes kept.")
+    )
+    given_way = models.PositiveBigIntegerField(
+        _("given way"),
+        default=0,
+        db_default=0,
+        help_text=_("Kept at first, and deleted since all rejected messages together took too much."),
+    )
 
     objects = RejectedTallyQuerySet.as_manager()
 
@@ -170,6 +317,7 @@ class RejectedTotal(models.Model):
     code = models.CharField(_("code"), max_length=32, primary_key=True)
     seen = models.PositiveBigIntegerField(_("seen"))
     kept = models.PositiveBigIntegerField(_("kept"))
+    given_way = models.PositiveBigIntegerField(_("given way"), default=0, db_default=0)
 
     class Meta:
         verbose_name = _("rejected in all hours before")

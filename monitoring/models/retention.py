@@ -51,6 +51,7 @@ class RetentionRun(models.Model):
         SENSOR_ROWS = "sensor_rows", _("sensor's own retention")
         SENSOR = "sensor", _("sensor removed")
         REJECTED = "rejected", _("rejected messages")
+        GAVE_WAY = "gave_way", _("rejected messages past REJECTED_MAX_BYTES")
         LEDGER = "ledger", _("ledger folded")
 
     day = models.DateField(_("day"))

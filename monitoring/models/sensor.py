@@ -4,11 +4,12 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db import connection, models
+from django.db import connection, models, transaction
 from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from monitoring import locks
 from monitoring.models.arrays import as_literal
 
 if TYPE_CHECKING:
@@ -69,19 +70,39 @@ class SensorQuerySet(models.QuerySet["Sensor"]):
             )
             return {number: Expectation(*rest) for number, *rest in cursor.fetchall()}
 
-    def register(self, sensors: Sequence["Sensor"]) -> None:
+    def register(self, sensors: Sequence["Sensor"], most: int | None = None) -> None:
         """Inserts sensors under ids chosen elsewhere, and moves the sequence past them.
 
-        Those whose id is taken are left as they are. An id past 2^53 moves nothing: one hostile message
-        at the end of the range would leave no id for the sensors to come.
+        Those whose id is taken are left as they are. `most`: the last of those given are left out where there
+        would be more sensors than that in all. An id past 2^53 moves nothing: one hostile message at the end
+        of the range would leave no id for the sensors to come.
         """
-        self.bulk_create(sorted(sensors, key=lambda sensor: sensor.pk), ignore_conflicts=True)
-        with connection.cursor() as cursor:
+        if most is not None and self.count() >= most:
+            return
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [locks.REGISTER])
+            ordered = sorted(sensors, key=lambda sensor: sensor.pk)
+            if most is not None:
+                ordered = ordered[: max(0, most - self.count())]
+            self.bulk_create(ordered, ignore_conflicts=True)
             cursor.execute(
-                "SELECT setval(pg_get_serial_sequence('monitoring_sensor', 'id'),"
-                " GREATEST((SELECT max(id) FROM monitoring_sensor WHERE id < 2^53),"
-                " (SELECT last_value FROM monitoring_sensor_id_seq)))"
+                "SELECT coalesce((SELECT max(id) FROM monitoring_sensor WHERE id < 2^53), 0),"
+                " last_value - CASE WHEN is_called THEN 0 ELSE 1 END FROM monitoring_sensor_id_seq"
             )
+            highest, given_out = cursor.fetchone()
+            if highest - given_out > _FAR:
+                cursor.execute("SELECT setval('monitoring_sensor_id_seq', %s)", [highest])
+            elif highest > given_out:
+                # Meanwhile somebody who adds a sensor may be given an id: setval would take it back, and give
+                # it to the next one too. nextval only goes on.
+                cursor.execute(
+                    "SELECT nextval('monitoring_sensor_id_seq') FROM generate_series(1, %s)",
+                    [highest - given_out],
+                )
+
+
+# More ids than are given out while we look.
+_FAR = 1000
 
 
 class Sensor(models.Model):

@@ -12,11 +12,11 @@ from django.conf import settings
 from django.db import connection
 
 from monitoring import locks
-from monitoring.models import Measurement, RejectedTally, RetentionRun, Sensor
+from monitoring.models import Measurement, RejectedMessage, RejectedTally, RetentionRun, Sensor
 from monitoring.rollups.refresh import freeze, refresh_span
 from monitoring.span import Span
 from monitoring.upkeep import folding
-from monitoring.upkeep.pieces import PIECE, TimeShare, delete_oldest, in_pieces
+from monitoring.upkeep.pieces import PIECE, TimeShare, in_pieces
 
 # How long what retention did is remembered.
 KEEP_RUNS = timedelta(days=400)
@@ -80,7 +80,9 @@ def delete_expired(share: TimeShare, now: datetime | None = None) -> dict[str, i
         deleted["sensor_rows"] += in_pieces(locks.EXPIRE, rows_of_sensor(sensor_id, edge), share)
     edge = now - timedelta(days=settings.REJECTED_RETENTION_DAYS)
     deleted["rejected"] = in_pieces(locks.EXPIRE, lambda: _delete_rejected(edge), share)
-    in_pieces(locks.EXPIRE, lambda: RejectedTally.objects.fold(edge, PIECE), share)
+    # Not the hour that the edge lies in: rows of it are still held.
+    whole = edge - timedelta(hours=1)
+    in_pieces(locks.EXPIRE, lambda: RejectedTally.objects.fold(whole, PIECE), share)
     RetentionRun.objects.filter(last_at__lt=now - KEEP_RUNS).delete()
     return deleted
 
@@ -154,5 +156,7 @@ def _delete_measurements(sensor_id: int, start: datetime, end: datetime) -> tupl
 
 
 def _delete_rejected(edge: datetime) -> int:
-    kind, table = RetentionRun.Kind.REJECTED, "monitoring_rejectedmessage"
-    return delete_oldest(kind, table, "received_at", "received_at < %s", edge)
+    gone = RejectedMessage.objects.delete_oldest("received_at < %s", [edge], PIECE)
+    if gone.rows:
+        RetentionRun.objects.note(RetentionRun.Kind.REJECTED, "", gone.rows, gone.first, gone.last)
+    return gone.rows

@@ -58,6 +58,12 @@ JOBS = (
         "Deletes, in pieces, measurements of sensors kept for less time, and old rejected messages.",
     ),
     Job(
+        "make room among the rejected",
+        "monitoring.give_way",
+        *(1, "minutes", 50),
+        "Deletes the oldest of the loudest rejected messages where all of them take too much.",
+    ),
+    Job(
         "remove sensors",
         "monitoring.remove_sensors",
         *(1, "minutes", 50),

@@ -228,7 +228,7 @@ def test_sensors_register_themselves_where_that_is_wanted(
 def test_the_rejected_payloads_of_an_hour_have_a_cap(
     store: BatchStore, sensors: dict[int, Sensor], hand_over: HandOver, settings: object
 ) -> None:
-    settings.REJECTED_MAX_BYTES_PER_HOUR = 1000  # type: ignore[attr-defined]
+    settings.REJECTED_MAX_BYTES_PER_HOUR = 1500  # type: ignore[attr-defined]
     for _ in range(2):
         ingest(store, hand_over(*[b"garbage"] * 10).id)
     tallies = RejectedTally.objects.all()

@@ -43,6 +43,8 @@ def decode_carefully(payload: bytes) -> list[Reading | Refusal]:
         return [Refusal(Code.NOT_JSON, storable(str(error)), payload, None)]
     if not is_array:
         return [_judge(elements[0], payload, None)]
+    if text.isascii():  # then a character is a byte
+        return [_judge(e, payload[e.start : e.end], index) for index, e in enumerate(elements)]
     return [_judge(e, text[e.start : e.end].encode(), index) for index, e in enumerate(elements)]
 
 
@@ -71,9 +73,12 @@ def _judge(element: Element, payload: bytes, index: int | None) -> Reading | Ref
 def _reading(element: Element, index: int | None) -> Reading:
     found = element.found
     fields = found if isinstance(found, dict) else {}
-    claimed = sum(isinstance(fields.get(name), NotFinite) and not fields[name].is_json for name in _FIELDS)
-    if element.constants > claimed:
-        raise _Refused(Code.NOT_JSON, "NaN and Infinity are not JSON")
+    if element.constants:
+        claimed = sum(
+            isinstance(fields.get(name), NotFinite) and not fields[name].is_json for name in _FIELDS
+        )
+        if element.constants > claimed:
+            raise _Refused(Code.NOT_JSON, "NaN and Infinity are not JSON")
     if not isinstance(found, dict):
         raise _Refused(Code.NOT_AN_OBJECT, f"a reading must be an object, found {_shown(found)}")
     for name in ("sensor_id", "value"):
@@ -145,6 +150,8 @@ def _shown(found: Any) -> str:
     """`found` as JSON, at most 60 characters of it."""
     if isinstance(found, NotFinite):
         text = found.text if found.is_json else "NaN or an infinity"
+    elif type(found) is int:
+        text = str(found)
     else:
         text = _encode(found)
     return text if len(text) <= 60 else text[:59] + "…"

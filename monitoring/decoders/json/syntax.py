@@ -4,11 +4,12 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from monitoring.decoders.limits import MAX_NESTING
 
 _WHITESPACE = re.compile(r"[ \t\r\n]*")
+_COMMA = re.compile(r"[ \t\r\n]*,[ \t\r\n]*")
 _MAX_DIGITS = 310  # an integer of more is beyond 1.8e308, the largest float
 
 # What C's printf and MicroPython print for a value that is not a number.
@@ -32,8 +33,7 @@ class NotFinite:
     is_json: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
+class Element(NamedTuple):
     """A value and its place in the text."""
 
     start: int
@@ -100,10 +100,10 @@ def _scan(text: str) -> tuple[bool, list[Element]]:
         at = _past_whitespace(text, at + 1)
         if not text.startswith("]", at):
             elements.append(element(at))
+            # There may be eight thousand of them.
+            while comma := _COMMA.match(text, elements[-1].end):
+                elements.append(element(comma.end()))
             at = _past_whitespace(text, elements[-1].end)
-            while text.startswith(",", at):
-                elements.append(element(_past_whitespace(text, at + 1)))
-                at = _past_whitespace(text, elements[-1].end)
             if not text.startswith("]", at):
                 raise json.JSONDecodeError("Expecting ',' or ']'", text, at)
         _expect_end(text, at + 1)

@@ -1,0 +1,106 @@
+"""What is kept of the readings that a batch's messages were refused for: never much more than came.
+
+A message of 16 KiB may be an array of eight thousand elements, each of which is refused. A row for each of
+them would cost the database a hundred bytes for each one received, and seconds in which good neighbours wait.
+
+- One refused reading of a message: a row with its own bytes.
+- Several: a row each, as long as that costs at most STORED_FOR_RECEIVED bytes for each that was received; or
+  a little more, while the batch has some of FEW_BYTES left, so that small arrays are kept apart too.
+- Else one row with the whole message, which says how many of its elements were refused, which, and why.
+
+Every refused reading is counted under its own code, however it is kept.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
+
+from batches.batch import Batch, to_datetime
+from monitoring.decoders import Refusal
+from monitoring.decoders.reading import storable
+from monitoring.models import RejectedMessage
+from monitoring.models.rejected import ROW_BYTES, as_ranges, hour_of
+
+STORED_FOR_RECEIVED = 4
+FEW_BYTES = 8 * 1024
+
+# A message's place in its batch, and one refusal of it.
+Refused = tuple[int, Refusal]
+
+
+def rows(batch: Batch, refused: Iterable[Refused]) -> list[RejectedMessage]:
+    """The rows that keep what was refused, in the order of the messages."""
+    few = FEW_BYTES
+    kept: list[RejectedMessage] = []
+    for position, of_message in groupby(sorted(refused, key=_place), key=itemgetter(0)):
+        refusals = [refusal for _, refusal in of_message]
+        message = batch.messages[position]
+        bound = STORED_FOR_RECEIVED * (len(message.payload) + len(message.topic))
+        if len(refusals) > 1 and len(refusals) * ROW_BYTES > max(bound, few):
+            kept.append(_whole(batch, position, refusals))
+            continue
+        each = [_one(batch, position, refusal) for refusal in refusals]
+        cost = sum(row.cost for row in each)
+        if len(each) == 1 or cost <= bound:
+            kept += each
+        elif cost <= few:
+            few -= cost
+            kept += each
+        else:
+            kept.append(_whole(batch, position, refusals))
+    return kept
+
+
+def counted(batch: Batch, refused: Sequence[Refused]) -> Counter[tuple[str, datetime]]:
+    """How many readings were refused with a code, in an hour."""
+    positions = {position for position, _ in refused}
+    hours = {place: hour_of(to_datetime(batch.messages[place].received_us)) for place in positions}
+    return Counter((refusal.code.value, hours[position]) for position, refusal in refused)
+
+
+def _place(one: Refused) -> tuple[int, int]:
+    position, refusal = one
+    return position, -1 if refusal.index is None else refusal.index
+
+
+def _one(batch: Batch, position: int, refusal: Refusal) -> RejectedMessage:
+    message = batch.messages[position]
+    return RejectedMessage(
+        received_at=to_datetime(message.received_us),
+        topic=message.topic,
+        payload=refusal.payload,
+        length=len(refusal.payload) if message.length is None else message.length,
+        retained=message.retained,
+        code=refusal.code.value,
+        detail=refusal.detail,
+        batch=batch.id,
+        position=position,
+        index=refusal.index,
+    )
+
+
+def _whole(batch: Batch, position: int, refusals: Sequence[Refusal]) -> RejectedMessage:
+    message = batch.messages[position]
+    indexes: dict[str, list[int]] = defaultdict(list)
+    for refusal in refusals:
+        indexes[refusal.code.value].append(refusal.index or 0)
+    by_count = sorted(indexes.items(), key=lambda item: -len(item[1]))
+    sums = ", ".join(f"{len(which)} {code}" for code, which in by_count)
+    first = refusals[0]
+    return RejectedMessage(
+        received_at=to_datetime(message.received_us),
+        topic=message.topic,
+        payload=message.payload,
+        length=len(message.payload),
+        retained=message.retained,
+        code=by_count[0][0],
+        detail=storable(
+            f"elements refused: {sums}; the first of them is element {first.index}: {first.detail}"
+        ),
+        batch=batch.id,
+        position=position,
+        elements=len(refusals),
+        indexes="\n".join(f"{code} {as_ranges(which)}" for code, which in by_count),
+    )
