@@ -1,20 +1,24 @@
-"""Sends the task that has a batch ingested: best effort, for the batch store is the truth."""
+"""Sends the task that has batches ingested: best effort, for the batch store is the truth.
+
+A task names a batch, for whoever looks at the tasks, but it is a call to work: the worker that gets it takes
+up what has been due longest.
+"""
 
 import logging
 import time
+from uuid import UUID
 
 from celery import Celery
 
 from batches import task_broker
 from batches.batch import Batch
+from batches.queues import INGEST_QUEUE, INGEST_TASK
 from process.backoff import Backoff
 
 logger = logging.getLogger(__name__)
 
-INGEST_TASK = "monitoring.ingest_batch"
-INGEST_QUEUE = "ingest"
-# All other jobs: they take seconds, minutes at worst. Another worker takes them, so that no batch waits.
-UPKEEP_QUEUE = "upkeep"
+# While so many batches wait, no worker rests that could be called; and each task costs Redis 1.2 KB.
+ENOUGH_TASKS = 100
 # A broker that refuses does so at once; one that is silent holds up whoever sends, for seconds each time.
 SILENT_SECONDS = 1.0
 
@@ -40,8 +44,19 @@ class _Way:
 _ways: dict[str, _Way] = {}
 
 
-def send_ingest(app: Celery, batch: Batch) -> None:
-    """A task that is lost costs time alone: beat has overdue batches sent again.
+def send_ingest(app: Celery, batch: Batch, pending: int) -> None:
+    """Calls a worker for a batch that was handed over, unless `pending` says that enough are called."""
+    if pending <= ENOUGH_TASKS:
+        _send(app, batch.id, batch.summary())
+
+
+def send_again(app: Celery, batch_id: UUID) -> None:
+    """Calls a worker for a batch that is due and that nobody has taken up."""
+    _send(app, batch_id, f"again: {batch_id}")
+
+
+def _send(app: Celery, batch_id: UUID, said: str) -> None:
+    """A task that is lost costs time alone: beat calls again while batches are due.
 
     So nothing is sent for a while to a broker that let us wait in vain: the next batch waits behind it.
     """
@@ -50,16 +65,10 @@ def send_ingest(app: Celery, batch: Batch) -> None:
     if began < way.shut_until:
         return
     try:
-        app.send_task(
-            INGEST_TASK,
-            args=[str(batch.id)],
-            argsrepr=batch.summary(),
-            queue=INGEST_QUEUE,
-            retry=False,
-        )
+        app.send_task(INGEST_TASK, args=[str(batch_id)], argsrepr=said, queue=INGEST_QUEUE, retry=False)
     except Exception as error:  # kombu, redis and socket errors alike: the batch is safe already
         if not way.fails:
-            logger.warning("task for batch %s not sent (it will be sent again): %s", batch.id, error)
+            logger.warning("task for batch %s not sent (it will be sent again): %s", batch_id, error)
         way.failed(time.monotonic() - began)
     else:
         if way.fails:

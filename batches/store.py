@@ -3,14 +3,21 @@
 It is the truth about what is pending; Celery only carries ids. Both ends use this one class: the
 bridge and the API hand over, the workers claim and finish.
 
-    iot:batch:<id>       hash: body, messages, bytes, starts, postponed, touching, crashed
-    iot:batches:due      sorted set: when a batch should be taken up (again)
+    iot:batch:<id>       hash: body, messages, bytes, starts, together, postponed, touching, crashed
+    iot:batches:due      sorted set: when a batch may be taken up (again)
     iot:batches:since    sorted set: when it was handed over
-    iot:books            hash: handed_over, pending_messages, pending_bytes, redelivered
+    iot:books            hash: handed_over, pending_messages, pending_bytes, receipt_bytes, redelivered
     iot:receipt:<...>    which batch was handed over last, or under an idempotency key
+    iot:receipts         sorted set: the minutes in which receipts expire
+    iot:receipts:bytes   hash: what those receipts cost
+
+A batch may be taken up as soon as it is handed over; whoever takes it has it for the length of a lease.
+What a batch costs is counted when it is handed over and stands in its `bytes`, so that exactly this is
+given back when it is done.
 """
 
 import time
+from collections.abc import Collection
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
@@ -22,11 +29,31 @@ from batches.connect import connect
 from batches.names import SEEN_BYTES, Bridge, NotOwnerError
 from batches.scripts import run
 
-# A batch that is not done by then has its task sent again (BATCH_LEASE_SECONDS).
+# A batch that was taken up and is not done by then may be taken up by another (BATCH_LEASE_SECONDS).
 LEASE_SECONDS = 30.0
 LONGEST_DELAY_SECONDS = 60.0
 # From this many deaths on, a worker notes every position before it touches it.
 DEATHS_BEFORE_CARE = 3
+# What a worker takes up at once: as much as one full batch of a bridge has, or that in small ones.
+TOGETHER_BATCHES, TOGETHER_MESSAGES, TOGETHER_BYTES = 1, 1000, 512 * 1024
+# What a batch costs Redis beside its body: keys, fields, its places in two sorted sets, and room for these to
+# grow. Of a body, jemalloc rounds up to the next of four sizes between two powers of two.
+BATCH_OVERHEAD_BYTES = 1200
+RECEIPT_OVERHEAD_BYTES = 192
+# Idempotency keys live for a day: however many a client sends, most of the bound stays for batches.
+_RECEIPTS_SHARE = 4
+# What else Redis must have room for: tasks, heartbeats, what clients have not read yet.
+_ROOM_BYTES = 32 * 2**20
+
+
+def cost(body: bytes) -> int:
+    """What a batch counts towards BATCHES_MAX_BYTES: at least what it makes Redis hold."""
+    return BATCH_OVERHEAD_BYTES + len(body) * 5 // 4
+
+
+def wanted_maxmemory(max_bytes: int) -> int:
+    """The least `maxmemory` (bytes) with which a Redis holds `max_bytes` of batches and what else it has."""
+    return max_bytes * 5 // 4 + _ROOM_BYTES
 
 
 class StoreFullError(Exception):
@@ -50,8 +77,15 @@ class Receipt(NamedTuple):
     once: bool = False
 
 
+class HandedOver(NamedTuple):
+    """`batch_id`: the batch that stands. `pending`: how many wait, it among them."""
+
+    batch_id: UUID
+    pending: int
+
+
 class Claim(NamedTuple):
-    """A batch that a worker starts on. `deaths`: attempts before that never ended."""
+    """A batch that a worker starts on. `deaths`: attempts at it alone, before, that never ended."""
 
     batch_id: UUID
     body: bytes
@@ -86,10 +120,10 @@ class BatchStore:
         """A store at a redis:// URL, with the timeouts that a frozen Redis makes necessary."""
         return cls(connect(url), max_bytes, lease_seconds)
 
-    def hand_over(self, batch: Batch, receipt: Receipt, bridge: Bridge | None = None) -> UUID:
-        """Makes the batch durable, whole or not at all; repeatable. Returns the id that stands.
+    def hand_over(self, batch: Batch, receipt: Receipt, bridge: Bridge | None = None) -> HandedOver:
+        """Makes the batch durable, whole or not at all; repeatable.
 
-        That is another id than the batch's own where an idempotency key was used before. Raises
+        Where an idempotency key was used before, another batch than this one stands. Raises
         StoreFullError, NotOwnerError, IdempotencyKeyReusedError, and redis.RedisError where Redis
         does not answer: then it may or may not have been done, and the same call may be repeated.
         """
@@ -106,6 +140,8 @@ class BatchStore:
             f"iot:bridge:{name}",
             f"iot:seen:{client}",
             f"iot:seen:{client}:count",
+            "iot:receipts",
+            "iot:receipts:bytes",
         ]
         value = f"{batch_id} {receipt.value}"
         args: list[Any] = [
@@ -113,7 +149,7 @@ class BatchStore:
             body,
             len(batch.messages),
             now,
-            now + self.lease_seconds,
+            cost(body),
             self.max_bytes,
             value,
             receipt.seconds,
@@ -123,30 +159,53 @@ class BatchStore:
             SEEN_BYTES,
             bridge.window if bridge else 1,
             client,
+            len(keys[4]) + len(value) + RECEIPT_OVERHEAD_BYTES if receipt.seconds else 0,
+            self.max_bytes // _RECEIPTS_SHARE,
         ]
         try:
-            answer = cast(bytes, run(self.redis, "hand_over", keys, args)).decode()
+            said, pending = cast(tuple[bytes, int], run(self.redis, "hand_over", keys, args))
         except OutOfMemoryError as error:
             raise StoreFullError(f"Redis has reached its maxmemory ({error})") from error
         except ResponseError as error:
             if "OOM" in str(error):
                 raise StoreFullError(f"Redis has reached its maxmemory ({error})") from error
             raise
+        answer = said.decode()
         if answer in ("handed over", "handed over before"):
-            return batch.id
+            return HandedOver(batch.id, pending)
         if answer == "full":
             raise StoreFullError(f"BATCHES_MAX_BYTES ({self.max_bytes}) of batches are pending")
+        if answer == "full of receipts":
+            raise StoreFullError(
+                f"receipts of Idempotency-Keys fill 1/{_RECEIPTS_SHARE} of BATCHES_MAX_BYTES"
+            )
         if answer == "not owner":
             raise NotOwnerError(name)
-        standing, _, said = answer.partition(" ")
-        if said != receipt.value:
+        standing, _, what = answer.partition(" ")
+        if what != receipt.value:
             raise IdempotencyKeyReusedError(receipt.key)
-        return UUID(standing)
+        return HandedOver(UUID(standing), pending)
 
     # --- the worker's end ------------------------------------------------------------------------
 
+    def take(self) -> list[Claim]:
+        """Takes up the batch that has been due longest, and small ones that were due next; [] if none is.
+
+        An attempt is counted at a batch that is taken alone. Those that are taken together count as not
+        started: should the worker die, each is taken alone the next time.
+        """
+        now = time.time()
+        limits = [TOGETHER_BATCHES, TOGETHER_MESSAGES, TOGETHER_BYTES]
+        taken = run(
+            self.redis, "take", ["iot:batches:due"], [now, now + self.lease_seconds, "iot:batch:", *limits]
+        )
+        return [
+            Claim(UUID(batch_id.decode()), body, deaths)
+            for batch_id, body, deaths in cast(list[tuple[bytes, bytes, int]], taken)
+        ]
+
     def claim(self, batch_id: UUID) -> Claim | None:
-        """Counts an attempt and gives the batch, or None where it is done already."""
+        """Counts an attempt and gives the batch, due or not; None where it is done already."""
         answer = run(
             self.redis,
             "claim",
@@ -158,18 +217,25 @@ class BatchStore:
         body, deaths = cast(tuple[bytes, int], answer)
         return Claim(batch_id, body, int(deaths))
 
-    def done(self, batch_id: UUID) -> bool:
-        """Forgets a batch whose rows are committed. False where it was forgotten before."""
-        keys = [f"iot:batch:{batch_id}", "iot:batches:due", "iot:batches:since", "iot:books"]
-        return bool(run(self.redis, "done", keys, [str(batch_id)]))
+    def done(self, *batch_ids: UUID) -> int:
+        """Forgets batches whose rows are committed; how many of them were not forgotten before."""
+        keys = ["iot:batches:due", "iot:batches:since", "iot:books", *map("iot:batch:{}".format, batch_ids)]
+        return cast(int, run(self.redis, "done", keys, list(map(str, batch_ids))))
 
     def postpone(self, batch_id: UUID) -> float:
         """Takes the attempt back and moves the due time on: 1 s, 2 s, 4 s, at most 60 s, which it returns."""
+        return self._postpone([batch_id], together=False)
+
+    def postpone_together(self, batch_ids: Collection[UUID]) -> float:
+        """The same for batches taken together, of which none counts as started; the longest delay."""
+        return self._postpone(batch_ids, together=True)
+
+    def _postpone(self, batch_ids: Collection[UUID], *, together: bool) -> float:
         answer = run(
             self.redis,
             "postpone",
-            [f"iot:batch:{batch_id}", "iot:batches:due"],
-            [str(batch_id), time.time(), LONGEST_DELAY_SECONDS],
+            ["iot:batches:due", *map("iot:batch:{}".format, batch_ids)],
+            [time.time(), LONGEST_DELAY_SECONDS, int(together), *map(str, batch_ids)],
         )
         return float(cast(bytes, answer))
 
@@ -179,15 +245,14 @@ class BatchStore:
 
     def note_touching(self, batch_id: UUID, position: int | None) -> None:
         """Before a careful worker touches a position that may kill it; None: it touches none any more."""
-        self.redis.hset(f"iot:batch:{batch_id}", "touching", "" if position is None else str(position))
+        self._note(batch_id, touching="" if position is None else str(position))
 
     def careful_deaths(self, batch_id: UUID) -> dict[int, int]:
         """Position → how many careful workers have died there one after the other; counts the latest of them.
 
         One that died further on has come past the positions before it: they are cleared of a single death.
         """
-        key = f"iot:batch:{batch_id}"
-        touching, crashed = self.redis.hmget(key, "touching", "crashed")
+        touching, crashed = self.redis.hmget(f"iot:batch:{batch_id}", "touching", "crashed")
         deaths = {}
         for one in cast(bytes, crashed or b"").decode().split():
             at, _, count = one.partition(":")
@@ -197,13 +262,15 @@ class BatchStore:
             deaths = {at: count for at, count in deaths.items() if at >= died_at or count > 1}
             deaths[died_at] = deaths.get(died_at, 0) + 1
             said = " ".join(f"{at}:{count}" for at, count in sorted(deaths.items()))
-            self.redis.hset(key, mapping={"touching": "", "crashed": said})
+            self._note(batch_id, touching="", crashed=said)
         return deaths
 
-    def take_overdue(self, limit: int) -> list[UUID]:
-        """Batches whose task must be sent again; their due time moves on."""
-        now = time.time()
-        ids = run(self.redis, "take_overdue", ["iot:batches:due"], [now, now + self.lease_seconds, limit])
+    def _note(self, batch_id: UUID, **fields: str) -> None:
+        run(self.redis, "note", [f"iot:batch:{batch_id}"], [part for one in fields.items() for part in one])
+
+    def due(self, most: int) -> list[UUID]:
+        """Batches that nobody is at and that may be taken up, the longest due first."""
+        ids = self.redis.zrangebyscore("iot:batches:due", "-inf", time.time(), start=0, num=most)
         return [UUID(one.decode()) for one in cast(list[bytes], ids)]
 
     def figures(self) -> Figures:
@@ -217,11 +284,14 @@ class BatchStore:
         """Messages that the broker sent again and that had been handed over before."""
         self.redis.hincrby("iot:books", "redelivered", messages)
 
-    def durability_warning(self) -> str | None:
-        """A line that says how this Redis could lose what it answered for, or None.
+    def warnings(self) -> list[str]:
+        """Lines that say how this Redis could lose what it answered for, or fill up before its bound.
 
-        A managed Redis may forbid CONFIG; then it is for the operator to know.
+        A managed Redis may forbid CONFIG; then its durability is for the operator to know.
         """
+        return [line for line in (self._durability(), self._room()) if line]
+
+    def _durability(self) -> str | None:
         try:
             settings = cast(dict[str, str], self.redis.config_get("append*", "maxmemory-policy"))
         except ResponseError:
@@ -233,3 +303,14 @@ class BatchStore:
         if settings.get("maxmemory-policy") != "noeviction":
             return "Redis may evict batches: set maxmemory-policy noeviction"
         return None
+
+    def _room(self) -> str | None:
+        holds = int(self.redis.info("memory").get("maxmemory", 0))
+        wanted = wanted_maxmemory(self.max_bytes)
+        if not holds or holds >= wanted:
+            return None
+        return (
+            f"Redis may be full before BATCHES_MAX_BYTES ({self.max_bytes >> 20} MiB) of batches wait: its"
+            f" maxmemory is {holds >> 20} MiB; set it to {-(-wanted >> 20)} MiB or more, or BATCHES_MAX_BYTES"
+            " to less"
+        )

@@ -30,7 +30,6 @@ from bench.history import DAY, LEVELS, MINUTE, History, compare, fill
 from bench.stream import BATCH, TOPIC, Stream, batch_store, store_at_once
 from runner.services import Postgres, Redis
 
-TASK = "monitoring.refresh_rollups"
 MOST_SHARE = 0.2
 # As WORKER_CONCURRENCY is where nobody sets it.
 WORKERS = 2
@@ -92,9 +91,9 @@ class Behind(NamedTuple):
 
 def _keep_up(rate: int, sensors: int, seconds: int) -> list[str]:
     from monitoring.tasks import refresh_rollups
-    from monitoring.upkeep.schedule import JOBS
+    from monitoring.upkeep.schedule import JOBS, REFRESH_ROLLUPS
 
-    (job,) = (job for job in JOBS if job.task == TASK)
+    (job,) = (job for job in JOBS if job.task == REFRESH_ROLLUPS)
     every = job.every
     bar, before, longest, done = ground.progress("batches refreshed"), [], 0.0, 0
     with ExitStack() as stack:

@@ -132,10 +132,10 @@ class HandOver(threading.Thread):
             batch, seen = job
             failpoint("bridge.before_hand_over")
             receipt = Receipt(f"bridge:{self._bridge.name}", "")
-            self._store.hand_over(batch, receipt, self._bridge._replace(seen=seen))
+            handed_over = self._store.hand_over(batch, receipt, self._bridge._replace(seen=seen))
             failpoint("bridge.handed_over")
             self._on_durable(batch)
-            send_ingest(self._celery, batch)
+            send_ingest(self._celery, batch, handed_over.pending)
 
     def _beat(self) -> None:
         now = time.monotonic()

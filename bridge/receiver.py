@@ -84,8 +84,8 @@ class Receiver:
         if taken is None:
             return False
         with contextlib.suppress(RedisError, OSError):  # then it is for /readyz to say
-            if warning := self.store.durability_warning():
-                logger.warning("not durable: %s", warning)
+            for warning in self.store.warnings():
+                logger.warning("not safe: %s", warning)
         self.window = Window(settings.window, taken.seen)
         self.subscription.take_over(taken.topics)
         self._bridge = Bridge(settings.name, taken.client_id, self._token, window=self.window.size)

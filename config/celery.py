@@ -8,6 +8,8 @@ from typing import Any
 from celery import Celery
 from celery.signals import setup_logging, task_prerun, worker_ready
 
+from batches.queues import RESEND_TASK
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("iot-monitor", events="config.events:Events")
@@ -51,6 +53,6 @@ def look_at_the_connection(task: Any, **kwargs: Any) -> None:
 def take_up_what_a_crash_left(**kwargs: Any) -> None:
     """Overdue batches need not wait for beat. Best effort: beat comes round in seconds."""
     try:
-        app.send_task("monitoring.resend_overdue", expires=60, retry=False)
+        app.send_task(RESEND_TASK, expires=60, retry=False)
     except Exception as error:
         logger.warning("overdue batches wait for beat: %s", error)

@@ -5,8 +5,7 @@ import sys
 
 from marshmallow.validate import Range
 
-from batches import task_broker
-from batches.dispatch import INGEST_QUEUE, INGEST_TASK, UPKEEP_QUEUE
+from batches import queues, task_broker
 from process import address
 from process.environment import PROJECT, Environment, SettingsError, data_dir, forget_libpq, gather
 
@@ -207,8 +206,10 @@ if not _broker_url.startswith("amqp"):
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "msgpack"
 CELERY_ACCEPT_CONTENT = ["msgpack", "json"]
-CELERY_TASK_DEFAULT_QUEUE = UPKEEP_QUEUE
-CELERY_TASK_ROUTES = {task: {"queue": INGEST_QUEUE} for task in (INGEST_TASK, "monitoring.resend_overdue")}
+CELERY_TASK_DEFAULT_QUEUE = queues.UPKEEP_QUEUE
+CELERY_TASK_ROUTES = {
+    task: {"queue": queues.INGEST_QUEUE} for task in (queues.INGEST_TASK, queues.RESEND_TASK)
+}
 CELERY_TASK_TIME_LIMIT = 300
 CELERY_TASK_SOFT_TIME_LIMIT = 240
 CELERY_WORKER_CONCURRENCY = WORKER_CONCURRENCY

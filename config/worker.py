@@ -13,7 +13,7 @@ from billiard.reduction import ForkingPickler
 from celery import bootsteps
 from celery.worker.consumer import Consumer as CeleryConsumer
 
-from batches.dispatch import INGEST_QUEUE, UPKEEP_QUEUE
+from batches.queues import INGEST_QUEUE, UPKEEP_QUEUE
 from monitoring.store import pulse
 from process.heartbeat import INTERVAL_SECONDS
 

@@ -2,30 +2,32 @@
 
 import logging
 import time
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
-from uuid import UUID
 
 from amqp.exceptions import ChannelError
 from celery import current_app, shared_task
 from django.conf import settings
 from kombu import Queue
 
-from batches.dispatch import INGEST_QUEUE, INGEST_TASK
+from batches.dispatch import send_again
+from batches.queues import INGEST_QUEUE, INGEST_TASK, RESEND_TASK
 from monitoring import books
-from monitoring.ingest import Attempt, ingest
+from monitoring.ingest import Attempt, End, work
 from monitoring.ingest.lines import line
 from monitoring.models import IngestBatch
 from monitoring.rollups.refresh import Refreshed, refresh
 from monitoring.store import batch_store
-from monitoring.upkeep import deleting, dropping, expiring, folding, giving_way, removal
+from monitoring.upkeep import deleting, dropping, expiring, folding, giving_way, removal, schedule
 from monitoring.upkeep.partitions import ensure_partitions
 from monitoring.upkeep.pieces import TimeShare
 from process.report import Report
 
 logger = logging.getLogger(__name__)
 
+# Each of them sets a worker to work for as long as anything is due.
 RESEND_AT_ONCE = 100
 # Of the 10 s between two refreshes: what is left then is the next one's.
 REFRESH_SECONDS = 8
@@ -35,26 +37,37 @@ SHARE_SECONDS = 10
 
 @shared_task(name=INGEST_TASK)
 def ingest_batch(batch_id: str) -> str:
-    """Stores a batch; harmless however often it is called."""
-    attempt = ingest(batch_store(), UUID(batch_id))
-    _tell(attempt)
-    return attempt.end.value
+    """Stores what has been due longest; returns how many batches ended how.
 
-
-@shared_task(name="monitoring.resend_overdue")
-def resend_overdue() -> int:
-    """Sends the tasks of overdue batches again, while nothing waits in the queue; returns how many."""
+    The batch that the task names is for whoever looks at the tasks: it waits in the store, behind those
+    that were handed over before, and may be done already.
+    """
     store = batch_store()
+    ends: Counter[End] = Counter()
+
+    def tell(attempt: Attempt) -> None:
+        ends[attempt.end] += 1
+        _tell(attempt)
+
+    if work(store, tell) and (due := store.due(1)):
+        send_again(current_app, due[0])
+    return ", ".join(f"{count} {end.value}" for end, count in ends.items()) or "nothing due"
+
+
+@shared_task(name=RESEND_TASK)
+def resend_overdue() -> int:
+    """Calls the workers for batches that are due, while nothing waits in their queue; returns how many.
+
+    Tasks get lost, with a worker or with Celery's broker; and where many batches wait, most have none.
+    """
     if _waiting():
         return 0
-    overdue = store.take_overdue(RESEND_AT_ONCE)
-    for batch_id in overdue:
-        current_app.send_task(
-            INGEST_TASK, args=[str(batch_id)], argsrepr=f"again: {batch_id}", queue=INGEST_QUEUE
-        )
-    if overdue:
-        logger.info("%d overdue batches sent again", len(overdue))
-    return len(overdue)
+    due = batch_store().due(RESEND_AT_ONCE)
+    for batch_id in due:
+        send_again(current_app, batch_id)
+    if due:
+        logger.info("workers called for %d batches that are due", len(due))
+    return len(due)
 
 
 def _waiting() -> int:
@@ -69,7 +82,7 @@ def _waiting() -> int:
         return int(declared.message_count)
 
 
-@shared_task(name="monitoring.make_partitions")
+@shared_task(name=schedule.MAKE_PARTITIONS)
 def make_partitions() -> list[str]:
     """Makes the partitions of now and of the weeks ahead; returns those that were missing."""
     now = datetime.now(UTC)
@@ -79,7 +92,7 @@ def make_partitions() -> list[str]:
     return made
 
 
-@shared_task(name="monitoring.refresh_rollups")
+@shared_task(name=schedule.REFRESH_ROLLUPS)
 def refresh_rollups() -> dict[str, int]:
     """Refreshes the rollups piece by piece; returns how many batches and minutes that took.
 
@@ -95,19 +108,19 @@ def refresh_rollups() -> dict[str, int]:
     return done._asdict()
 
 
-@shared_task(name="monitoring.drop_partitions")
+@shared_task(name=schedule.DROP_PARTITIONS)
 def drop_partitions() -> list[str]:
     """Drops the partitions that have been kept long enough; returns their names."""
     return [partition.name for partition in dropping.drop_partitions()]
 
 
-@shared_task(name="monitoring.delete_expired")
+@shared_task(name=schedule.DELETE_EXPIRED)
 def delete_expired() -> dict[str, int]:
     """Deletes rows that go before their partition, and old rejected messages; returns how many."""
     return _told("expired", expiring.delete_expired(TimeShare(SHARE_SECONDS)))
 
 
-@shared_task(name="monitoring.give_way")
+@shared_task(name=schedule.GIVE_WAY)
 def give_way() -> int:
     """Deletes what rejected messages take past REJECTED_MAX_BYTES; returns how many."""
     rows = giving_way.give_way(TimeShare(SHARE_SECONDS))
@@ -116,19 +129,19 @@ def give_way() -> int:
     return rows
 
 
-@shared_task(name=removal.TASK)
+@shared_task(name=schedule.REMOVE_SENSORS)
 def remove_sensors() -> dict[str, int]:
     """Goes on removing the sensors that somebody deleted; returns how many rows and sensors went."""
     return _told("removed with their sensors", removal.remove_sensors(TimeShare(SHARE_SECONDS)))
 
 
-@shared_task(name=deleting.TASK)
+@shared_task(name=schedule.DELETE_MEASUREMENTS)
 def delete_measurements() -> dict[str, int]:
     """Goes on deleting the measurements that somebody named; returns how many went, and requests ended."""
     return _told("deleted as false", deleting.delete_measurements(TimeShare(SHARE_SECONDS)))
 
 
-@shared_task(name="monitoring.fold_ledger")
+@shared_task(name=schedule.FOLD_LEDGER)
 def fold_ledger() -> dict[str, int]:
     """Counts the ledger's rows into totals, and deletes them after 7 days; returns how many."""
     return folding.fold(TimeShare(SHARE_SECONDS), books.oldest_pending(batch_store()))

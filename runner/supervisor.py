@@ -14,6 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 
+from batches.store import wanted_maxmemory
 from process import private_file
 from process.environment import forget_libpq
 from runner import ports, preflight, processes, settings
@@ -133,7 +134,8 @@ class Supervisor:
         if not self.env["DATABASE_URL"]:
             self.services["DATABASE_URL"] = Postgres(data / "postgres")
         if not self.env["REDIS_URL"]:
-            self.services["REDIS_URL"] = Redis(data / "redis")
+            wanted = -(-wanted_maxmemory(self.env.bridge.batches_max_bytes) // 2**20)
+            self.services["REDIS_URL"] = Redis(data / "redis", megabytes=max(512, wanted))
         if not self.env["MQTT_URL"]:
             listen = self.env["MQTT_LISTEN"]
             self.services["MQTT_URL"] = Broker(data / "mqtt", self.env.mqtt_port, listen=listen)

@@ -1,15 +1,18 @@
 """The schedule is made once and belongs to the person who changes it."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from celery import Celery
 from django.core.checks import run_checks
 from django.db import OperationalError
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from batches.connect import connect
+from batches.queues import INGEST_QUEUE, INGEST_TASK, UPKEEP_QUEUE
 from batches.store import BatchStore
 from config.beat import WAIT_SECONDS, Scheduler
 from config.celery import app
@@ -17,6 +20,7 @@ from monitoring.upkeep.schedule import JOBS, make_schedule
 from process.heartbeat import is_beating
 
 pytestmark = pytest.mark.django_db
+PROJECT = Path(__file__).parents[1]
 
 
 def test_it_works() -> None:
@@ -27,9 +31,22 @@ def test_it_works() -> None:
         assert task.expire_seconds == job.expires < task.interval.schedule.run_every.total_seconds()
 
 
-def test_each_job_has_its_task() -> None:
+def test_each_job_is_a_task_and_each_task_of_ours_is_sent_by_somebody() -> None:
+    """By the registry of a worker: a job that names no task would fail there, each time, and only there."""
     app.loader.import_default_modules()
-    assert {job.task for job in JOBS} <= set(app.tasks)
+    registered = {name for name in app.tasks if name.startswith("monitoring.")}
+    assert {job.task for job in JOBS} | {INGEST_TASK} == registered
+
+
+def test_each_queue_is_served_where_the_processes_are_listed() -> None:
+    queues = {INGEST_QUEUE, UPKEEP_QUEUE}
+    assert {job.queue for job in JOBS} == queues
+    procfile = re.findall(r"^\w+: celery .*worker.* -Q (\S+)", (PROJECT / "Procfile").read_text(), re.M)
+    services = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())["services"].values()
+    commands = [service["command"] for service in services if "worker" in service.get("command", [])]
+    composed = [command[command.index("-Q") + 1] for command in commands]
+    for found in (procfile, composed):
+        assert sorted(queue for served in found for queue in served.split(",")) == sorted(queues)
 
 
 def test_what_a_person_changed_stays() -> None:

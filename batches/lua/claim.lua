@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- A worker starts on a batch: counts the attempt, moves its due time on.
 -- KEYS 1 batch  2 due     ARGV 1 id  2 due at
 -- Returns nothing where the batch is gone, else {body, attempts before this one that have not ended}.

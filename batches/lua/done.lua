@@ -1,11 +1,19 @@
--- A batch's rows are committed: forgets it, once.
--- KEYS 1 batch  2 due  3 since  4 books     ARGV 1 id
--- Returns 1 if it was there.
-local found = redis.call('HMGET', KEYS[1], 'messages', 'bytes')
-redis.call('ZREM', KEYS[2], ARGV[1])
-redis.call('ZREM', KEYS[3], ARGV[1])
-if not found[1] then return 0 end
-redis.call('DEL', KEYS[1])
-redis.call('HINCRBY', KEYS[4], 'pending_messages', -found[1])
-redis.call('HINCRBY', KEYS[4], 'pending_bytes', -found[2])
-return 1
+#!lua flags=allow-oom
+-- The rows of batches are committed: forgets them, each once.
+-- KEYS 1 due  2 since  3 books  4... the batches     ARGV 1... their ids
+-- Returns how many were there.
+local batches, messages, bytes = 0, 0, 0
+redis.call('ZREM', KEYS[1], unpack(ARGV))
+redis.call('ZREM', KEYS[2], unpack(ARGV))
+for place = 4, #KEYS do
+  local found = redis.call('HMGET', KEYS[place], 'messages', 'bytes')
+  if found[1] then
+    redis.call('DEL', KEYS[place])
+    batches, messages, bytes = batches + 1, messages + found[1], bytes + found[2]
+  end
+end
+if batches > 0 then
+  redis.call('HINCRBY', KEYS[3], 'pending_messages', -messages)
+  redis.call('HINCRBY', KEYS[3], 'pending_bytes', -bytes)
+end
+return batches

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- The broker has begun a new session: what recognised the redeliveries of the old one is void.
 -- KEYS 1 bridge  2 seen  3 seen:count     ARGV 1 owner's token
 -- Returns 1, or 0 where the name is another's: then this is the other's memory.

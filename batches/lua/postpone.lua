@@ -1,9 +1,20 @@
--- Nothing is wrong with the batch: takes the attempt back, moves its due time on, a little longer each time.
--- KEYS 1 batch  2 due     ARGV 1 id  2 now  3 longest delay in seconds
--- Returns the delay in seconds, or -1 where the batch is gone.
-if redis.call('EXISTS', KEYS[1]) == 0 then return '-1' end
-redis.call('HINCRBY', KEYS[1], 'starts', -1)
-local times = redis.call('HINCRBY', KEYS[1], 'postponed', 1)
-local delay = math.min(tonumber(ARGV[3]), 2 ^ (times - 1))
-redis.call('ZADD', KEYS[2], tonumber(ARGV[2]) + delay, ARGV[1])
-return tostring(delay)
+#!lua flags=allow-oom
+-- Nothing is wrong with the batches: moves each one's due time on, a little longer each time.
+-- KEYS 1 due  2... the batches
+-- ARGV 1 now  2 longest delay in seconds  3 '1': they were taken together, and none counts as started
+--      4... their ids
+-- Returns the longest of the delays in seconds, -1 where all of them are gone.
+local longest = -1
+for place = 2, #KEYS do
+  if redis.call('EXISTS', KEYS[place]) == 1 then
+    if ARGV[3] == '1' then
+      redis.call('HDEL', KEYS[place], 'together')
+    else
+      redis.call('HINCRBY', KEYS[place], 'starts', -1)
+    end
+    local delay = math.min(tonumber(ARGV[2]), 2 ^ (redis.call('HINCRBY', KEYS[place], 'postponed', 1) - 1))
+    redis.call('ZADD', KEYS[1], ARGV[1] + delay, ARGV[place + 2])
+    longest = math.max(longest, delay)
+  end
+end
+return tostring(longest)

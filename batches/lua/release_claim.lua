@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- The owner of a bridge's name ends: the next one need not wait.
 -- KEYS 1 claim     ARGV 1 owner's token
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end

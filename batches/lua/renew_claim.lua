@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- The owner of a bridge's name lives: its claim lasts longer.
 -- KEYS 1 bridge  2 claim     ARGV 1 owner's token  2 the claim's life in ms  3 the bridge's client id
 -- Returns 1, or 0 where the name is another's.

@@ -27,8 +27,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
         store = glance()
         store.redis.ping()
         processes = books.processes(store.redis)
-        if warning := store.durability_warning():
-            warnings.append(warning)
+        warnings = store.warnings()
     except (redis.RedisError, OSError) as error:
         logger.warning("not ready: Redis: %s", error)
         checks["redis"] = f"does not answer ({type(error).__name__})"

@@ -155,9 +155,9 @@ def _hand_over(body: bytes, key: str | None, user_id: str) -> UUID:
         said = hashlib.sha256(body).hexdigest()
         receipt = Receipt(f"http:{user_id}:{digest}", said, KEY_SECONDS, once=True)
     try:
-        standing = batch_store().hand_over(batch, receipt)
+        standing, pending = batch_store().hand_over(batch, receipt)
     except IdempotencyKeyReusedError:
         raise UnprocessableError("This Idempotency-Key was used with another body before.") from None
     if standing == batch.id:
-        send_ingest(current_app, batch)
+        send_ingest(current_app, batch, pending)
     return standing

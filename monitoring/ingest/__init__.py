@@ -1,6 +1,6 @@
 """The story of a batch: from the store, through the decoders, into the database, once.
 
-1. Claim it, which counts the attempt.
+1. Take up what has been due longest, which counts the attempt.
 2. Decode every message; make the partitions that the readings need.
 3. In one transaction: enter it in the ledger (there already: done before), lock its sensors, hold each
    reading against its sensor, store the measurements, keep what was rejected, complete the entry.
@@ -10,6 +10,7 @@ Where something is wrong with the surroundings (the database away, a lock, a ful
 postponed. Where something is wrong with a message, it alone is rejected: message by message, under
 savepoints. Where a worker died three times, the next one notes each position before it touches it.
 
+work               a worker at work: batch after batch, while any is due
 attempt            one attempt at a batch, and what may come of it
 passing            which errors are the surroundings', and go by
 ways               whole, message by message, carefully
@@ -22,5 +23,6 @@ known_partitions   those that a batch needs, made before its transaction
 """
 
 from monitoring.ingest.attempt import Attempt, End, ingest
+from monitoring.ingest.work import work
 
-__all__ = ["Attempt", "End", "ingest"]
+__all__ = ["Attempt", "End", "ingest", "work"]

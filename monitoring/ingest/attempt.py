@@ -7,7 +7,7 @@ from functools import partial
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db import connection
+from django.db import Error, connection
 from django.utils import timezone
 
 from batches.batch import Batch
@@ -42,27 +42,49 @@ class Attempt(NamedTuple):
 
 
 def ingest(store: BatchStore, batch_id: UUID) -> Attempt:
-    """One attempt at a batch: every outcome but a death of the process is handled here."""
+    """One attempt at a batch, whether it is due or not."""
     claim = store.claim(batch_id)
-    if claim is None:
-        return Attempt(End.GONE)
+    return Attempt(End.GONE) if claim is None else attempt(store, claim)
+
+
+def attempt(store: BatchStore, claim: Claim) -> Attempt:
+    """One attempt at a batch: every outcome but a death of the process is handled here."""
     failpoint("ingest.claimed")
     try:
         entry = _ingest_claimed(store, claim)
     except Exception as error:
         # What is left is passing, or unknown: neither may cost a message. It will be tried again.
         if is_passing(error):
-            logger.warning("batch %s postponed: %s", batch_id, str(error).strip().partition("\n")[0])
+            logger.warning("batch %s postponed: %s", claim.batch_id, first_line(error))
         else:
-            logger.exception("batch %s postponed, for a reason that is not known", batch_id)
-        connection.close()
-        known_partitions.forget()
-        store.postpone(batch_id)
+            logger.exception("batch %s postponed, for a reason that is not known", claim.batch_id)
+        start_afresh()
+        store.postpone(claim.batch_id)
         return Attempt(End.POSTPONED)
     failpoint("ingest.committed")
-    store.done(batch_id)
+    store.done(claim.batch_id)
     failpoint("ingest.done")
     return Attempt(End.DONE_BEFORE if entry is None else End.STORED, entry)
+
+
+def first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+def start_afresh() -> None:
+    """After an error: whatever this process knew may be so no more."""
+    connection.close()
+    known_partitions.forget()
+
+
+def database_answers() -> bool:
+    """Where it does not, no other batch would fare better."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except Error:
+        return False
+    return True
 
 
 def _ingest_claimed(store: BatchStore, claim: Claim) -> IngestBatch | None:

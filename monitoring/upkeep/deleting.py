@@ -28,11 +28,11 @@ from monitoring import locks
 from monitoring.models import Deletion
 from monitoring.rollups.refresh import recompute_at
 from monitoring.upkeep.pieces import PIECE, TimeShare, in_pieces
+from monitoring.upkeep.schedule import DELETE_MEASUREMENTS
 from monitoring.upkeep.sending import send_on_commit
 from process.failpoints import failpoint
 
 logger = logging.getLogger(__name__)
-TASK = "monitoring.delete_measurements"
 # Rows that are looked at before anybody decides: some tenths of a second.
 LOOKED_AT = 100_000
 
@@ -65,7 +65,7 @@ def request_deletion(which: Deletion, by: str) -> None:
     """Saves it, and once that is committed sends the job. `by`: a user's name."""
     which.requested_by = by
     which.save(force_insert=True)
-    send_on_commit(TASK)
+    send_on_commit(DELETE_MEASUREMENTS)
 
 
 def delete_measurements(share: TimeShare) -> dict[str, int]:

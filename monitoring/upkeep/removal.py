@@ -21,11 +21,11 @@ from monitoring.models.sensor import SensorQuerySet
 from monitoring.upkeep.expiring import rows_of_sensor
 from monitoring.upkeep.partitions import MEASUREMENTS
 from monitoring.upkeep.pieces import PIECE, TimeShare, in_pieces
+from monitoring.upkeep.schedule import REMOVE_SENSORS
 from monitoring.upkeep.sending import send_on_commit
 from monitoring.upkeep.tables import TABLES
 
 logger = logging.getLogger(__name__)
-TASK = "monitoring.remove_sensors"
 COUNTED = 10_000
 _END = datetime.max.replace(tzinfo=UTC)
 
@@ -64,7 +64,7 @@ def request_removal(sensors: SensorQuerySet) -> int:
     """Asks for the removal of sensors, and once that is committed sends the job; returns how many are new."""
     count = sensors.request_removal()
     if count:
-        send_on_commit(TASK)
+        send_on_commit(REMOVE_SENSORS)
     return count
 
 

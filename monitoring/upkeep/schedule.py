@@ -4,7 +4,16 @@ from dataclasses import dataclass
 
 from django.db import DEFAULT_DB_ALIAS
 
-from batches.dispatch import INGEST_QUEUE, UPKEEP_QUEUE
+from batches.queues import INGEST_QUEUE, RESEND_TASK, UPKEEP_QUEUE
+
+MAKE_PARTITIONS = "monitoring.make_partitions"
+REFRESH_ROLLUPS = "monitoring.refresh_rollups"
+DROP_PARTITIONS = "monitoring.drop_partitions"
+DELETE_EXPIRED = "monitoring.delete_expired"
+GIVE_WAY = "monitoring.give_way"
+REMOVE_SENSORS = "monitoring.remove_sensors"
+DELETE_MEASUREMENTS = "monitoring.delete_measurements"
+FOLD_LEDGER = "monitoring.fold_ledger"
 
 
 @dataclass(frozen=True)
@@ -27,57 +36,57 @@ class Job:
 JOBS = (
     Job(
         "resend overdue batches",
-        "monitoring.resend_overdue",
+        RESEND_TASK,
         *(5, "seconds", 4),
-        "Sends the task of a batch again that was handed over and never taken up to its end.",
+        "Calls the workers for batches that are due and that none of them is at.",
         # Of a moment, and batches wait for it: it must not stand behind a job of minutes.
         INGEST_QUEUE,
     ),
     Job(
         "make partitions ahead",
-        "monitoring.make_partitions",
+        MAKE_PARTITIONS,
         *(6, "hours", 6 * 3600 - 60),
         "Makes the partitions of measurements before the first row that needs them.",
     ),
     Job(
         "refresh rollups",
-        "monitoring.refresh_rollups",
+        REFRESH_ROLLUPS,
         *(10, "seconds", 9),
         "Computes the minutes, hours and days again that new measurements fall into.",
     ),
     Job(
         "drop partitions",
-        "monitoring.drop_partitions",
+        DROP_PARTITIONS,
         *(10, "minutes", 540),
         "Drops the partitions that lie before the edge of their retention.",
     ),
     Job(
         "delete what has expired",
-        "monitoring.delete_expired",
+        DELETE_EXPIRED,
         *(15, "minutes", 840),
         "Deletes, in pieces, measurements of sensors kept for less time, and old rejected messages.",
     ),
     Job(
         "make room among the rejected",
-        "monitoring.give_way",
+        GIVE_WAY,
         *(1, "minutes", 50),
         "Deletes the oldest of the loudest rejected messages where all of them take too much.",
     ),
     Job(
         "remove sensors",
-        "monitoring.remove_sensors",
+        REMOVE_SENSORS,
         *(1, "minutes", 50),
         "Removes, in pieces, the sensors that were deleted and all that was theirs.",
     ),
     Job(
         "delete false readings",
-        "monitoring.delete_measurements",
+        DELETE_MEASUREMENTS,
         *(1, "minutes", 50),
         "Deletes, in pieces, the measurements that somebody named as false, and computes their rollups anew.",
     ),
     Job(
         "fold the ledger",
-        "monitoring.fold_ledger",
+        FOLD_LEDGER,
         *(1, "minutes", 50),
         "Counts the ledger's rows into totals, and deletes them after 7 days.",
     ),

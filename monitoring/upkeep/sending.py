@@ -5,7 +5,7 @@ import logging
 from celery import current_app
 from django.db import transaction
 
-from batches.dispatch import UPKEEP_QUEUE
+from batches.queues import UPKEEP_QUEUE
 
 logger = logging.getLogger(__name__)
 

@@ -83,6 +83,13 @@ def test_health(store: BatchStore) -> None:
     assert Client().get("/").headers["Location"] == "/admin/"
 
 
+def test_a_redis_that_may_fill_up_before_its_bound_is_warned_of(store: BatchStore, settings: Any) -> None:
+    held = store.redis.config_get("maxmemory")["maxmemory"]
+    settings.BATCHES_MAX_BYTES = int(held)
+    (warning,) = Client().get("/readyz").json()["warnings"]
+    assert "may be full before BATCHES_MAX_BYTES" in warning
+
+
 def test_what_is_away_makes_it_not_ready(settings: Any) -> None:
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     assert Client().get("/healthz").status_code == 200

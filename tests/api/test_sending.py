@@ -20,7 +20,7 @@ READING = {"sensor_id": 3, "type": "light", "value": 2.57, "unit": "V"}
 @pytest.fixture(autouse=True)
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[Batch]:
     sent: list[Batch] = []
-    monkeypatch.setattr(measurements, "send_ingest", lambda app, batch: sent.append(batch))
+    monkeypatch.setattr(measurements, "send_ingest", lambda app, batch, pending: sent.append(batch))
     return sent
 
 

@@ -16,7 +16,8 @@ from redis import RedisError
 
 from batches import dispatch, task_broker
 from batches.batch import Batch, Message, time_ordered_id
-from batches.dispatch import INGEST_QUEUE, celery_app, send_ingest
+from batches.dispatch import ENOUGH_TASKS, celery_app, send_ingest
+from batches.queues import INGEST_QUEUE
 from process.backoff import Backoff
 from runner.ports import choose
 from runner.services import Redis
@@ -82,7 +83,7 @@ def sentinel(master: Redis, tmp_path: Path) -> Iterator[int]:
 def test_a_task_goes_to_the_master_that_sentinel_names(sentinel: int, master: Redis) -> None:
     app = celery_app(f"sentinel://:{master.password}@127.0.0.1:{sentinel}/0", "first")
     batch = Batch(time_ordered_id(), "mqtt:test", [Message(1, "iot/measurements", b"{}")])
-    send_ingest(app, batch)
+    send_ingest(app, batch, 1)
     (task,) = Client.from_url(master.url).lrange(INGEST_QUEUE, 0, -1)
     assert str(batch.id).encode() in b64decode(json.loads(task)["body"])
 
@@ -102,7 +103,7 @@ def test_a_broker_that_is_silent_is_left_alone_for_a_while(
         app = celery_app(f"amqp://127.0.0.1:{silent.getsockname()[1]}//")
         app.conf.broker_connection_timeout = 0.2
         for _ in range(3):
-            send_ingest(app, a_batch())
+            send_ingest(app, a_batch(), 1)
         silent.accept()[0].close()
         with pytest.raises(BlockingIOError):
             silent.accept()
@@ -114,9 +115,9 @@ def test_a_broker_that_comes_back_is_sent_to_at_once(master: Redis, caplog: pyte
     app = celery_app(master.url)
     master.stop()
     for _ in range(3):
-        send_ingest(app, a_batch())
+        send_ingest(app, a_batch(), 1)
     master.start()
-    send_ingest(app, a_batch())
+    send_ingest(app, a_batch(), 1)
     assert Client.from_url(master.url).llen(INGEST_QUEUE) == 1
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
 
@@ -124,6 +125,14 @@ def test_a_broker_that_comes_back_is_sent_to_at_once(master: Redis, caplog: pyte
 def test_a_task_that_cannot_be_sent_costs_no_time(caplog: pytest.LogCaptureFixture) -> None:
     """The next batch waits behind it."""
     began = time.monotonic()
-    send_ingest(celery_app("redis://127.0.0.1:1/0"), a_batch())
+    send_ingest(celery_app("redis://127.0.0.1:1/0"), a_batch(), 1)
     assert time.monotonic() - began < 2
     assert "it will be sent again" in caplog.text
+
+
+def test_where_many_batches_wait_no_task_is_sent(master: Redis) -> None:
+    """Each would cost more than its batch, and the workers that there are have been called."""
+    app = celery_app(master.url)
+    for pending in range(1, 3 * ENOUGH_TASKS):
+        send_ingest(app, a_batch(), pending)
+    assert Client.from_url(master.url).llen(INGEST_QUEUE) == ENOUGH_TASKS

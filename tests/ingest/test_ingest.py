@@ -250,7 +250,7 @@ def test_a_database_that_is_away_postpones(
         patch.setattr(MeasurementQuerySet, "ingest", away)
         patch.setattr(connection, "close", lambda: None)  # the test's own transaction is on it
         assert ingest(store, batch.id).end is End.POSTPONED
-    assert store.take_overdue(10) == []  # not yet
+    assert store.take() == []  # not yet
     assert store.figures().pending_messages == 1
     assert ingest(store, batch.id).end is End.STORED
     assert books_balance(store)

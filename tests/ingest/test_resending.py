@@ -1,4 +1,4 @@
-"""The tasks of overdue batches are sent again: while none waits, or a long queue would only get longer."""
+"""Workers are called for batches that are due: while no task waits, or a long queue would only get longer."""
 
 import time
 

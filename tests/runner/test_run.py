@@ -17,10 +17,14 @@ from runner.services import Broker, Postgres, Redis
 from tests.runner.running import Run, until
 
 
-def rounds(run: Run, name: str) -> int:
+def connected(run: Run) -> redis.Redis:
     line = next(x for x in (run.data / "environment").read_text().splitlines() if x.startswith("REDIS_URL="))
+    return redis.Redis.from_url(line.split("=", 1)[1].strip("'"))
+
+
+def rounds(run: Run, name: str) -> int:
     try:
-        return int(redis.Redis.from_url(line.split("=", 1)[1].strip("'")).get(f"test:rounds:{name}") or 0)
+        return int(connected(run).get(f"test:rounds:{name}") or 0)
     except redis.RedisError:
         return -1
 
@@ -54,6 +58,12 @@ def test_a_second_run_starts_from_the_data_of_the_first(start):
     assert (second.data / "environment").read_text() == kept
     assert rounds(second, "bridge") > 3
     assert second.end() == 0
+
+
+def test_the_embedded_redis_has_room_for_what_may_wait(start):
+    run = start(BATCHES_MAX_BYTES=str(2**30)).ready()
+    assert int(connected(run).config_get("maxmemory")["maxmemory"]) == 1312 * 2**20
+    assert run.end() == 0
 
 
 def test_two_at_once_on_the_same_data(start):
