@@ -17,6 +17,8 @@ EXPIRE = 0x696F7405
 REMOVE = 0x696F7406
 # False readings are deleted.
 DELETE = 0x696F7407
+# Sensors are deleted; shared, by every transaction that stores for some (migration 0008 has the number too).
+SENSORS = 0x696F7408
 # The books are corrected.
 CORRECT = 0x696F7409
 # Sensors are made under ids chosen elsewhere.

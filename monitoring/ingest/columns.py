@@ -30,8 +30,8 @@ from monitoring.decoders.json import fast
 from monitoring.decoders.timestamp import moment
 from monitoring.ingest import after_commit
 from monitoring.ingest.progress import Progress
-from monitoring.ingest.settle import Decoded, Named
-from monitoring.models.sensor import Expectation
+from monitoring.ingest.sensors import Accepted, Key, Sensors
+from monitoring.ingest.settle import Decoded
 from process.failpoints import failpoint
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -48,9 +48,6 @@ _UNIQUE_VIOLATION = "23505"
 REMEMBER_SECONDS = 60.0
 REMEMBER_SENSORS = 10_000
 
-# sensor, type, unit: what decides, with the clock, whether a reading is taken.
-Key = tuple[int, str | None, str | None]
-
 
 class Plain(NamedTuple):
     """A plain reading; sorted, they come in the order of the table's key. Times: microseconds since 1970."""
@@ -61,13 +58,6 @@ class Plain(NamedTuple):
     received_us: int
     value: float
     key: Key
-
-
-class Verdict(NamedTuple):
-    """What a key's readings are taken with: `unit` as COPY has it, and the earliest moment that is kept."""
-
-    unit: bytes
-    oldest_us: int
 
 
 def read(messages: Sequence[Message]) -> tuple[list[Plain], list[int]]:
@@ -98,20 +88,24 @@ def microseconds(ts: float | str) -> int:
     Raises ValueError where `moment` does, or has to look.
     """
     if isinstance(ts, str):
-        return (moment(ts) - _EPOCH) // _MICROSECOND
+        return _us(moment(ts))
     if not 0 <= ts <= _LAST_SECOND:
-        return (moment(ts) - _EPOCH) // _MICROSECOND
+        return _us(moment(ts))
     fraction, seconds = modf(ts)
     return int(seconds) * 1_000_000 + round(fraction * 1e6)
 
 
-def store(progress: Progress, plain: Sequence[Plain], sensors: Mapping[int, Expectation]) -> list[int]:
+def _us(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def store(progress: Progress, plain: Sequence[Plain], sensors: Sensors) -> list[int]:
     """Stores the plain readings that their sensors take; returns the positions that must go the sure way.
 
-    Call it in a transaction in which the sensors are locked and their partitions are there.
+    Call it in a transaction that holds the sensors, with the partitions there.
     """
-    verdicts = _verdicts(progress, {row[5] for row in plain}, sensors)
-    rows, touched, left = _rows(sorted(plain), verdicts)
+    _judge([row[5] for row in plain], sensors)
+    rows, touched, left = _rows(sorted(plain), progress, _doubles.without(sensors.accepted))
     if not rows or not _copy(rows):
         return [row[2] for row in plain]
     progress.readings += len(rows)
@@ -120,30 +114,28 @@ def store(progress: Progress, plain: Sequence[Plain], sensors: Mapping[int, Expe
     if after_commit.is_wanted():
         refused = set(left)
         progress.rows += [
-            (row[0], row[1], row[4], verdicts[row[5]].unit[4:].decode())
+            (row[0], row[1], row[4], sensors.accepted[row[5]].unit[4:].decode())
             for row in plain
             if row[2] not in refused
         ]
     return left
 
 
-def _verdicts(
-    progress: Progress, keys: Iterable[Key], sensors: Mapping[int, Expectation]
-) -> dict[Key, Verdict]:
-    """Of the keys whose readings are taken, but for the clock."""
-    verdicts = {}
-    for key in keys:
+def _judge(keys: Sequence[Key], sensors: Sensors) -> None:
+    """Accepts those of the keys whose readings are taken, but for the clock."""
+    accepted = sensors.accepted
+    new = {key for key in keys if key not in accepted}
+    if not new:
+        return
+    sensors.learn({sensor_id: (kind, unit) for sensor_id, kind, unit in new})
+    for key in new:
         sensor_id, kind, unit = key
-        sensor = sensors.get(sensor_id)
-        if sensor is None or _doubles.remembers(sensor_id):
+        sensor = sensors.expected.get(sensor_id)
+        if sensor is None or not ((kind or "").isprintable() and (unit or "").isprintable()):
             continue
-        if not ((kind or "").isprintable() and (unit or "").isprintable()):
-            continue
-        oldest = progress.oldest_of(sensor)
-        if check(Reading(sensor_id, 0.0, kind, unit, None, None), sensor, oldest, False, oldest) is None:
-            text = (sensor.unit or unit or "").encode()  # one spelling, where the sensor has one
-            verdicts[key] = Verdict(len(text).to_bytes(4) + text, (oldest - _EPOCH) // _MICROSECOND)
-    return verdicts
+        if check(Reading(sensor_id, 0.0, kind, unit, None, None), sensor, _EPOCH, False, _EPOCH) is None:
+            # One spelling, where the sensor has one.
+            accepted[key] = Accepted(sensor.unit or unit or "", sensor.retention_days)
 
 
 # How many columns, then for each its length and what is in it; the unit, which varies, is behind it.
@@ -156,7 +148,7 @@ _INTO = (
 
 
 def _rows(
-    ordered: Sequence[Plain], verdicts: Mapping[Key, Verdict]
+    ordered: Sequence[Plain], progress: Progress, accepted: Mapping[Key, Accepted]
 ) -> tuple[list[bytes], list[tuple[int, int]], list[int]]:
     """The rows to copy, the (sensor, minute) pairs that they touch, and the positions that are left.
 
@@ -166,18 +158,22 @@ def _rows(
     touched: list[tuple[int, int]] = []
     left: list[int] = []
     last_sensor = last_us = last_minute = -1
+    oldest_us = _us(progress.oldest)
     for sensor_id, created_us, position, received_us, value, key in ordered:
         if sensor_id != last_sensor:
             last_minute = -1
         elif created_us == last_us:
             return [], [], []
         last_sensor, last_us = sensor_id, created_us
-        verdict = verdicts.get(key)
-        if verdict is None or not verdict[1] <= created_us <= received_us + _AHEAD_US:
+        taken = accepted.get(key)
+        if taken is None or not oldest_us <= created_us <= received_us + _AHEAD_US:
+            left.append(position)
+            continue
+        if taken.days is not None and created_us < _us(progress.oldest_of(taken.days)):
             left.append(position)
             continue
         created, received = created_us - _POSTGRES_EPOCH_US, received_us - _POSTGRES_EPOCH_US
-        rows.append(_pack(5, 8, sensor_id, 8, created, 8, received, 8, value) + verdict[0])
+        rows.append(_pack(5, 8, sensor_id, 8, created, 8, received, 8, value) + taken.unit)
         minute = created_us // _MINUTE_US
         if minute != last_minute:
             last_minute = minute
@@ -208,8 +204,6 @@ class _Doubles:
         self._until: dict[int, float] = {}
 
     def remembers(self, sensor_id: int) -> bool:
-        if not self._until:
-            return False
         until = self._until.get(sensor_id)
         if until is None:
             return False
@@ -220,6 +214,13 @@ class _Doubles:
 
     def forget(self) -> None:
         self._until.clear()
+
+    def without(self, accepted: Mapping[Key, Accepted]) -> Mapping[Key, Accepted]:
+        """Those keys whose sensors are not remembered."""
+        if not self._until:
+            return accepted
+        remembered = {sensor_id for sensor_id in list(self._until) if self.remembers(sensor_id)}
+        return {key: value for key, value in accepted.items() if key[0] not in remembered}
 
     def note(self, sensors: Iterable[int]) -> None:
         until = time.monotonic() + REMEMBER_SECONDS
@@ -241,11 +242,6 @@ def forget_doubles() -> None:
     _doubles.forget()
 
 
-def named_by(plain: Iterable[Plain]) -> dict[int, Named]:
-    """The sensors that they name, and what one of each one's readings says of it."""
-    return {key[0]: (key[1], key[2]) for key in {row[5] for row in plain}}
-
-
 def meet(plain: Sequence[Plain], messages: Sequence[Message], decoded: Iterable[Decoded]) -> bool:
     """Whether one of the other readings asks for a key of a plain one's: then their order decides."""
     taken: set[tuple[int, int]] | None = None
@@ -257,11 +253,7 @@ def meet(plain: Sequence[Plain], messages: Sequence[Message], decoded: Iterable[
                 taken = {(row[0], row[1]) for row in plain}
             # Those without a time stand side by side from the message's own on.
             received_us = messages[position].received_us
-            wanted = (
-                range(received_us, received_us + place + 1)
-                if item.ts is None
-                else [(item.ts - _EPOCH) // _MICROSECOND]
-            )
+            wanted = range(received_us, received_us + place + 1) if item.ts is None else [_us(item.ts)]
             if any((item.sensor_id, us) in taken for us in wanted):
                 return True
     return False

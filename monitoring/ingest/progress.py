@@ -12,7 +12,6 @@ from monitoring.ingest import after_commit, refused
 from monitoring.ingest.refused import Refused
 from monitoring.models import IngestBatch, RejectedMessage
 from monitoring.models.retention import oldest_taken
-from monitoring.models.sensor import Expectation
 
 
 @dataclass
@@ -35,9 +34,8 @@ class Progress:
     def begin(cls, batch: Batch) -> "Progress":
         return cls(batch, oldest_taken(settings.RETENTION_DAYS, datetime.now(UTC)))
 
-    def oldest_of(self, sensor: Expectation | None) -> datetime:
+    def oldest_of(self, days: int | None) -> datetime:
         """A sensor that is kept for less time than the rest refuses earlier, for the same reason."""
-        days = None if sensor is None else sensor.retention_days
         if days is None or days >= settings.RETENTION_DAYS:
             return self.oldest
         return oldest_taken(days, datetime.now(UTC))

@@ -1,6 +1,6 @@
 """Readings held against their sensors and stored, and what was refused on the way."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -11,9 +11,9 @@ from monitoring.decoders import Code, Reading, Refusal, check
 from monitoring.decoders.reading import storable
 from monitoring.ingest import after_commit
 from monitoring.ingest.progress import Progress
-from monitoring.models import Measurement, Sensor
+from monitoring.ingest.sensors import Named, Sensors
+from monitoring.models import Measurement
 from monitoring.models.measurement_queryset import Incoming
-from monitoring.models.sensor import Expectation
 
 _MICROSECOND = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -22,10 +22,6 @@ _NO_MORE = ", and none is made: AUTO_REGISTER_MAX_SENSORS=%d are there"
 
 # A message's place in its batch, and what it was decoded to.
 Decoded = tuple[int, list[Reading | Refusal]]
-
-
-# What a reading says of its sensor: kind and unit.
-Named = tuple[str | None, str | None]
 
 
 def named_by(decoded: Iterable[Decoded]) -> dict[int, Named]:
@@ -38,14 +34,10 @@ def named_by(decoded: Iterable[Decoded]) -> dict[int, Named]:
     }
 
 
-def settle(progress: Progress, decoded: list[Decoded], sensors: dict[int, Expectation] | None = None) -> None:
-    """Stores what can be stored of some of a batch's messages, and says what came of each reading.
-
-    `sensors`: those that the readings name, where the caller has locked them already.
-    """
+def settle(progress: Progress, decoded: list[Decoded], sensors: Sensors) -> None:
+    """Stores what can be stored of some of a batch's messages, and says what came of each reading."""
     batch = progress.batch
-    if sensors is None:
-        sensors = lock_sensors(named_by(decoded))
+    sensors.learn(named_by(decoded))
     incoming: list[Incoming] = []
     origins: list[tuple[int, Reading]] = []
     refused: list[tuple[int, Refusal]] = []
@@ -57,8 +49,8 @@ def settle(progress: Progress, decoded: list[Decoded], sensors: dict[int, Expect
             if isinstance(item, Refusal):
                 refused.append((position, item))
                 continue
-            sensor = sensors.get(item.sensor_id)
-            oldest = progress.oldest_of(sensor)
+            sensor = sensors.expected.get(item.sensor_id)
+            oldest = progress.oldest_of(None if sensor is None else sensor.retention_days)
             fault = check(item, sensor, received_at, message.retained, oldest)
             if fault is not None or sensor is None:
                 code, detail = fault or (Code.UNKNOWN_SENSOR, "")
@@ -105,26 +97,6 @@ def settle(progress: Progress, decoded: list[Decoded], sensors: dict[int, Expect
         if after_commit.is_wanted():
             sensor_id, _, _, value, unit, _ = incoming[place]
             progress.rows.append((sensor_id, (created_at - _EPOCH) // _MICROSECOND, value, unit))
-
-
-def lock_sensors(named: Mapping[int, Named]) -> dict[int, Expectation]:
-    """What these sensors expect; locked until the transaction ends, and made where that is asked for.
-
-    Those that are not there are left out. `named`: what the readings say of each.
-    """
-    sensors = Sensor.objects.lock_for_ingest(named)
-    unknown = named.keys() - sensors.keys()
-    if unknown and settings.AUTO_REGISTER_SENSORS:
-        Sensor.objects.register(
-            [
-                Sensor(id=number, name=f"Sensor {number}", kind=kind or "", unit=unit or "")
-                for number, (kind, unit) in sorted(named.items())
-                if number in unknown
-            ],
-            settings.AUTO_REGISTER_MAX_SENSORS,
-        )
-        sensors |= Sensor.objects.lock_for_ingest(unknown)
-    return sensors
 
 
 def _payload(message: Message, reading: Reading) -> bytes:

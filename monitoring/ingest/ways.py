@@ -10,10 +10,10 @@ from batches.batch import Batch, Message
 from batches.store import BatchStore
 from monitoring.decoders import Code, Reading, Refusal, for_topic
 from monitoring.decoders.reading import storable
-from monitoring.ingest import columns, known_partitions
+from monitoring.ingest import columns, known_partitions, sensors
 from monitoring.ingest.passing import AllAlikeError, BusyError, is_passing, kind_of
 from monitoring.ingest.progress import Progress
-from monitoring.ingest.settle import Decoded, lock_sensors, named_by, settle
+from monitoring.ingest.settle import Decoded, settle
 from monitoring.models import IngestBatch
 from process.failpoints import failpoint
 
@@ -45,10 +45,10 @@ def _in_one_transaction(
     known_partitions.ensure_for(progress, decoded, list(columns.moments(plain)))
     try:
         with transaction.atomic():
-            sensors = lock_sensors(named_by(decoded) | columns.named_by(plain))
-            left = columns.store(progress, plain, sensors)
+            held = sensors.held()
+            left = columns.store(progress, plain, held)
             failpoint("ingest.copied")
-            settle(progress, _decoded(batch, left, decoded), sensors)
+            settle(progress, _decoded(batch, left, decoded), held)
             failpoint("ingest.stored")
             entry = progress.enter_whole()
             if entry is None:
@@ -88,6 +88,7 @@ def one_by_one(
     known_partitions.ensure_for(Progress.begin(batch), decoded)
     with transaction.atomic():
         progress = Progress.begin(batch)
+        held = sensors.held()
         if not IngestBatch.objects.enter(progress.entry()):
             return None
         for position, items in decoded:
@@ -95,7 +96,7 @@ def one_by_one(
                 before(position)
             try:
                 with transaction.atomic():
-                    settle(progress, [(position, items)])
+                    settle(progress, [(position, items)], held)
             except Exception as error:
                 if is_passing(error):
                     raise
@@ -105,7 +106,7 @@ def one_by_one(
             if len(kinds) == 1 and not may_blame():
                 raise AllAlikeError(f"all of it fails alike: {next(iter(failures.values()))}")
         for position, failure in failures.items():
-            settle(progress, [(position, [_failure(batch.messages[position], failure)])])
+            settle(progress, [(position, [_failure(batch.messages[position], failure)])], held)
         return progress.complete()
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Self
+from uuid import UUID, uuid4
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import connection, models, transaction
@@ -51,22 +52,31 @@ class SensorQuerySet(models.QuerySet["Sensor"]):
             last_at=Subquery(latest.values("created_at")),
         )
 
-    def lock_for_ingest(self, ids: Iterable[int]) -> dict[int, Expectation]:
-        """What the sensors among `ids` expect, as far as they exist.
+    def hold(self) -> UUID:
+        """Until the transaction ends no sensor can be deleted. Returns the version of them all.
 
-        Held until the transaction ends: none of them can be deleted.
-
-        This stands in for a foreign key on measurements, which would make the upkeep of partitions
-        wait for every reader. Locked in the order of their ids, so that two batches do not deadlock.
+        While it is the same, so is every sensor. This stands in for a foreign key on measurements, which
+        would make the upkeep of partitions wait for every reader, and for a lock on each row, which costs
+        as much as storing the measurements does.
         """
-        # FOR KEY SHARE is what a foreign key's own check takes; the ORM knows FOR NO KEY UPDATE and
-        # FOR UPDATE alone, which would make two batches of one sensor wait for each other.
+        with connection.cursor() as cursor:
+            # Two statements: the version as it is once the lock is there.
+            cursor.execute(
+                "SELECT pg_advisory_xact_lock_shared(%s);"
+                " SELECT max(version::text)::uuid FROM monitoring_sensorsversion",
+                [locks.SENSORS],
+            )
+            version = cursor.fetchone()[0]
+        return version or uuid4()  # where somebody emptied the table, every look is the first
+
+    def expectations(self, ids: Iterable[int]) -> dict[int, Expectation]:
+        """What the sensors among `ids` expect, as far as they exist."""
         # Tuples, not instances: a batch may name a thousand sensors, and an instance costs 13 us.
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT id, kind, unit, is_active, retention_days FROM monitoring_sensor"
-                " WHERE id = ANY(%s::bigint[]) ORDER BY id FOR KEY SHARE",
-                [as_literal(sorted(ids))],
+                " WHERE id = ANY(%s::bigint[])",
+                [as_literal(ids)],
             )
             return {number: Expectation(*rest) for number, *rest in cursor.fetchall()}
 

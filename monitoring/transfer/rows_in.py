@@ -153,13 +153,14 @@ def _in_one_transaction(rows: Sequence[Row], create_sensors: bool, now: datetime
 
 
 def _sensors(rows: Sequence[Row], create: bool) -> dict[int, Sensor]:
-    """Those of the rows' sensors that there are, locked: none is deleted meanwhile."""
+    """Those of the rows' sensors that there are; none is deleted meanwhile."""
+    Sensor.objects.hold()
     named = {row.sensor_id: row for row in reversed(rows)}
-    locked = Sensor.objects.lock_for_ingest(named)
-    unknown = named.keys() - locked.keys()
+    sensors = Sensor.objects.in_bulk(named)
+    unknown = named.keys() - sensors.keys()
     if unknown and create:
         Sensor.objects.register(
             [Sensor(id=number, name=f"Sensor {number}", unit=named[number].unit or "") for number in unknown]
         )
-        locked |= Sensor.objects.lock_for_ingest(unknown)
-    return Sensor.objects.in_bulk(locked)
+        sensors |= Sensor.objects.in_bulk(unknown)
+    return sensors

@@ -110,8 +110,8 @@ def _delete(sensor: Sensor) -> bool:
     with transaction.atomic(), connection.cursor() as cursor:
         # A refresh that has read its rows commits its rollups first; the next one finds no rows.
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [locks.REFRESH])
-        # Against the lock that ingest takes: who was storing has committed, who comes finds no sensor.
-        cursor.execute("SELECT 1 FROM monitoring_sensor WHERE id = %s FOR UPDATE", [sensor.pk])
+        # Against the lock that ingest holds: who was storing has committed, who comes finds no sensor.
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [locks.SENSORS])
         for table, _ in [(MEASUREMENTS.name, ""), *_rollups()]:
             cursor.execute(f"SELECT 1 FROM {table} WHERE sensor_id = %s LIMIT 1", [sensor.pk])
             if cursor.fetchone():

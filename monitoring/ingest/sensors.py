@@ -1,0 +1,80 @@
+"""What sensors expect of readings, remembered for as long as no sensor changes.
+
+A version of all sensors stands in the database, and whatever changes one changes it. A batch asks for it
+under a lock that lets no sensor go, and where it is the one of the batch before, so are the sensors.
+"""
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from django.conf import settings
+
+from monitoring.models import Sensor
+from monitoring.models.sensor import Expectation
+
+# What a reading says of its sensor: kind and unit.
+Named = tuple[str | None, str | None]
+# sensor, type, unit: what decides, with the clock, whether a reading is taken.
+Key = tuple[int, str | None, str | None]
+
+REMEMBERED = 100_000
+
+
+class Accepted:
+    """A key whose readings are taken. `unit`: as COPY has it; `days`: how long its sensor's are kept, where
+    that is the sensor's own matter."""
+
+    __slots__ = ("days", "unit")
+
+    def __init__(self, unit: str, days: int | None) -> None:
+        text = unit.encode()
+        self.unit = len(text).to_bytes(4) + text
+        self.days = days
+
+
+class Sensors:
+    """Of one version. `expected` has at least those that were asked for and exist; `accepted` is what the
+    fast way has found out about them (monitoring.ingest.columns)."""
+
+    def __init__(self, version: UUID | None = None) -> None:
+        self.version = version
+        self.expected: dict[int, Expectation] = {}
+        self.accepted: dict[Key, Accepted] = {}
+
+    def learn(self, named: Mapping[int, Named]) -> None:
+        """Looks up those among the named that are not known, and makes those that are not there, where that
+        is asked for."""
+        missing = named.keys() - self.expected.keys()
+        if not missing:
+            return
+        self.expected |= Sensor.objects.expectations(missing)
+        unknown = missing - self.expected.keys()
+        if unknown and settings.AUTO_REGISTER_SENSORS:
+            # Where this transaction is not committed, they are not there.
+            forget()
+            Sensor.objects.register(
+                [
+                    Sensor(id=number, name=f"Sensor {number}", kind=kind or "", unit=unit or "")
+                    for number, (kind, unit) in sorted(named.items())
+                    if number in unknown
+                ],
+                settings.AUTO_REGISTER_MAX_SENSORS,
+            )
+            self.expected |= Sensor.objects.expectations(unknown)
+
+
+_sensors = Sensors()
+
+
+def forget() -> None:
+    global _sensors
+    _sensors = Sensors()
+
+
+def held() -> Sensors:
+    """The sensors as they are. Call it in a transaction: until that ends none of them can be deleted."""
+    global _sensors
+    version = Sensor.objects.hold()
+    if version != _sensors.version or len(_sensors.expected) + len(_sensors.accepted) > REMEMBERED:
+        _sensors = Sensors(version)
+    return _sensors
