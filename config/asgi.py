@@ -2,15 +2,17 @@
 
 import os
 
+import django
 from django.conf import settings
-from django.core.asgi import get_asgi_application
 
 from config.body_limit import BodyLimit
+from config.handler import Handler
 from monitoring.store import pulse
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+django.setup(set_prefix=False)
 
 # What the admin's forms take; readings take less by far.
-application = BodyLimit(get_asgi_application(), settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+application = BodyLimit(Handler(settings.WEB_THREADS), settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
 
 pulse("web").beat_in_a_thread()

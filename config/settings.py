@@ -24,11 +24,13 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
 DATA_DIR = data_dir(given)
 env.str("DATABASE_URL", validate=address.postgres)
-DATABASES = {"default": env.dj_db_url("DATABASE_URL", conn_max_age=0)}
+# A thread of web keeps its connection (config/handler.py), and looks whether it lives before using it again.
+DATABASES = {"default": env.dj_db_url("DATABASE_URL", conn_max_age=600, conn_health_checks=True)}
 REDIS_URL = env.str("REDIS_URL", validate=address.redis)
 LANGUAGE_CODE = env.language()
 LOG_LEVEL = env.log_level()
 
+WEB_THREADS = env.int("WEB_THREADS", 8, validate=Range(1, 1000))
 WEB_MAX_CONNECTIONS = env.int("WEB_MAX_CONNECTIONS", 512, validate=Range(min=8))
 # Addresses and networks whose X-Forwarded-For is believed.
 TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", [])

@@ -72,8 +72,6 @@ class Export(APIView):
             return StreamingHttpResponse(text, headers=headers)
         if len(_under_way) >= MOST_AT_ONCE:
             raise AwayError(f"{MOST_AT_ONCE} exports are under way already; try again later.")
-        # The request ends with the stream; this thread's connection has nothing to do until then.
-        connection.close()
         return StreamingHttpResponse(_Stream(text), headers=headers)
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
