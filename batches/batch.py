@@ -2,8 +2,9 @@
 
 import os
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple, overload
 from uuid import UUID
 
 import msgpack
@@ -44,12 +45,51 @@ class Message(NamedTuple):
     digest: bytes | None = None
 
 
+class Packed(Sequence[Message]):
+    """Messages as they were packed: a Message is made when somebody looks at it, which few do.
+
+    `rows`: each (received_us, topic's place, payload) and, for few, (..., retained, length, digest).
+    """
+
+    __slots__ = ("_topics", "rows")
+
+    def __init__(self, topics: list[str], rows: list[list[Any]]) -> None:
+        self._topics = topics
+        self.rows = rows
+
+    @overload
+    def __getitem__(self, place: int) -> Message: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Message]: ...
+    def __getitem__(self, place: int | slice) -> Message | list[Message]:
+        if isinstance(place, slice):
+            return [self._message(row) for row in self.rows[place]]
+        return self._message(self.rows[place])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    def __hash__(self) -> int:
+        raise TypeError("messages are no key")
+
+    def _message(self, row: list[Any]) -> Message:
+        received_us, place, *rest = row
+        return Message(received_us, self._topics[place], *rest)
+
+
 class Batch(NamedTuple):
     """`source` says where it came from: `mqtt:<bridge name>` or `http`."""
 
     id: UUID
     source: str
-    messages: list[Message]
+    messages: Sequence[Message]
+
+    def rows(self) -> Sequence[Sequence[Any]]:
+        """Of each message (received_us, its topic or that's place, payload), or six as Message has them."""
+        return self.messages.rows if isinstance(self.messages, Packed) else self.messages
 
     def pack(self) -> bytes:
         """msgpack of [format, source, topics, [[received_us, topic's place, payload, ...], ...]]."""
@@ -71,7 +111,9 @@ class Batch(NamedTuple):
             form, *rest = msgpack.unpackb(body)
             if form == _FORMAT:
                 source, topics, rows = rest
-                return cls(batch_id, source, [Message(row[0], topics[row[1]], *row[2:]) for row in rows])
+                if min(map(len, rows), default=3) < 3:
+                    raise ValueError("a message has a time, a topic and a payload")
+                return cls(batch_id, source, Packed(topics, rows))
         except Exception as error:
             raise ValueError(f"batch {batch_id} cannot be unpacked: {error}") from error
         raise ValueError(f"batch {batch_id} has format {form}; this version reads {_FORMAT}")

@@ -62,3 +62,5 @@ def _armed_by_the_environment() -> Callable[..., None]:
 
 
 failpoint = _armed_by_the_environment()
+# For a loop that would feel a thousand calls of an empty function.
+is_armed = failpoint is not _nothing

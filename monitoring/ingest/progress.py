@@ -24,7 +24,10 @@ class Progress:
     stored: int = 0
     duplicates: int = 0
     rejected: list[Refused] = field(default_factory=list)
+    #: The (sensor, minute) pairs that rows were stored for; of the fast way apart, side by side and in order.
     touched: set[tuple[int, int]] = field(default_factory=set)
+    touched_sensors: list[int] = field(default_factory=list)
+    touched_minutes: list[int] = field(default_factory=list)
     #: Sensors of which something stood there already, under a key of the batch's.
     repeated: set[int] = field(default_factory=set)
     #: Rows stored (sensor, created_us, value, unit), where somebody wants to know (after_commit).
@@ -90,7 +93,9 @@ class Progress:
         entry.duplicates = self.duplicates
         entry.rejected = len(self.rejected)
         if self.touched:
-            pairs = sorted(self.touched)
+            pairs = sorted(self.touched.union(zip(self.touched_sensors, self.touched_minutes, strict=True)))
             entry.touched_sensors = [sensor for sensor, _ in pairs]
             entry.touched_minutes = [minute for _, minute in pairs]
+        elif self.touched_sensors:
+            entry.touched_sensors, entry.touched_minutes = self.touched_sensors, self.touched_minutes
         return entry

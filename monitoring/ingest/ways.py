@@ -23,7 +23,7 @@ DEATHS_AT_A_POSITION = 2
 
 
 def at_once(batch: Batch) -> IngestBatch | None:
-    plain, others = columns.read(batch.messages)
+    plain, others = columns.read(batch)
     decoded = [(position, decode_message(batch.messages[position])) for position in others]
     if columns.meet(plain, batch.messages, decoded):
         decoded = _decoded(batch, (row[2] for row in plain), decoded)

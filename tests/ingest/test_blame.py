@@ -75,7 +75,9 @@ def picky(monkeypatch: pytest.MonkeyPatch) -> None:
             raise ZeroDivisionError("thirteen")
         return real(self, readings)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("monitoring.ingest.columns.read", lambda messages: ([], list(range(len(messages)))))
+    monkeypatch.setattr(
+        "monitoring.ingest.columns.read", lambda batch: ([], list(range(len(batch.messages))))
+    )
     monkeypatch.setattr(MeasurementQuerySet, "ingest", ingest_others)
 
 
@@ -114,7 +116,9 @@ def test_messages_that_fail_in_two_ways_are_each_their_own_fault(
             return Outcome([], [], {}, {})
         raise (ZeroDivisionError if readings[0].value == 1 else KeyError)("no")  # type: ignore[attr-defined]
 
-    monkeypatch.setattr("monitoring.ingest.columns.read", lambda messages: ([], list(range(len(messages)))))
+    monkeypatch.setattr(
+        "monitoring.ingest.columns.read", lambda batch: ([], list(range(len(batch.messages))))
+    )
     monkeypatch.setattr(MeasurementQuerySet, "ingest", fails)
     assert ingest(store, hand_over(payload(1), payload(2)).id).end is End.STORED
     assert [one.code for one in RejectedMessage.objects.all()] == ["failed", "failed"]

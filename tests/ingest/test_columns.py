@@ -145,7 +145,7 @@ def _after(way: Any, first: Batch | None, batch: Batch) -> tuple[Any, ...]:
 def surely(batch: Batch) -> IngestBatch | None:
     """As if nothing of it were plain."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(columns, "read", lambda messages: ([], list(range(len(messages)))))
+        patched.setattr(columns, "read", lambda batch: ([], list(range(len(batch.messages)))))
         return at_once(batch)
 
 
@@ -206,7 +206,7 @@ def test_a_sensor_that_repeats_itself_pays_for_it_once(
     sensors: dict[int, Sensor], forgetful: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refused = []
-    copy = columns._copy
+    copy = columns._copied
 
     def counting(rows: list[bytes]) -> bool:
         done = copy(rows)
@@ -214,7 +214,7 @@ def test_a_sensor_that_repeats_itself_pays_for_it_once(
             refused.append(len(rows))
         return done
 
-    monkeypatch.setattr(columns, "_copy", counting)
+    monkeypatch.setattr(columns, "_copied", counting)
     batch = _plain(10, _now_us())
     at_once(batch)
     for _ in range(3):

@@ -267,7 +267,7 @@ def test_a_message_that_raises_is_rejected_alone(
         return real(self, readings)  # type: ignore[arg-type]
 
     monkeypatch.setattr(MeasurementQuerySet, "ingest", picky)
-    monkeypatch.setattr(columns, "read", lambda messages: ([], list(range(len(messages)))))
+    monkeypatch.setattr(columns, "read", lambda batch: ([], list(range(len(batch.messages)))))
     batch = hand_over(*(payload(value=float(value)) for value in range(20)))
 
     assert ingest(store, batch.id).end is End.STORED

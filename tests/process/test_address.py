@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
@@ -83,6 +83,8 @@ def problems_of(name: str, url: str) -> list[str]:
 def test_no_problem_of_ours_repeats_a_part_of_a_secret(
     name: str, shape: str, secret: str, encoded: bool
 ) -> None:
+    # Behind an @ stands the host, which may be named.
+    assume("@" not in secret or encoded or not shape.endswith(":{secret}"))
     scheme, _ = READERS[name]
     written = quote(secret, safe="") if encoded else secret
     said = problems_of(name, shape.format(scheme=scheme, secret=written))

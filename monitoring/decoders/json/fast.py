@@ -35,8 +35,8 @@ class Wire(msgspec.Struct, gc=False):
 
 
 # JSON that nests too deep has two brackets a level, so that short payloads need no counting.
-_SHORT = 2 * MAX_NESTING
-_decode_one = msgspec.json.Decoder(Wire).decode
+SHORT = 2 * MAX_NESTING
+decode_one = msgspec.json.Decoder(Wire).decode
 _decode_many = msgspec.json.Decoder(list[Wire]).decode
 
 
@@ -55,7 +55,7 @@ def decode(payload: bytes, length: int | None = None) -> list[Reading | Refusal]
             return [
                 _reading(wire, index) for index, wire in enumerate(_decode_many(payload))
             ] or decode_carefully(payload)
-        return [_reading(_decode_one(payload), None)]
+        return [_reading(decode_one(payload), None)]
     except Exception:
         return decode_carefully(payload)
 
@@ -66,18 +66,18 @@ def one(payload: bytes) -> Wire:
     Raises whatever msgspec does, or ValueError, where `decode` has to look. A field's text may still hold
     what is not printable, and `ts` be no time.
     """
-    if len(payload) > _SHORT or not payload.isascii():
+    if len(payload) > SHORT or not payload.isascii():
         if len(payload) > MAX_PAYLOAD_BYTES:
             raise ValueError
         _require_plain_text(payload)
-    return _decode_one(payload)
+    return decode_one(payload)
 
 
 def _require_plain_text(payload: bytes) -> None:
     """Raises ValueError where it is not UTF-8, which msgspec does not look at in fields that it ignores, or
     where it nests too deep."""
     text = None if payload.isascii() else payload.decode()
-    if len(payload) > _SHORT and nesting(text or payload.decode()) > MAX_NESTING:
+    if len(payload) > SHORT and nesting(text or payload.decode()) > MAX_NESTING:
         raise ValueError
 
 
