@@ -14,6 +14,8 @@ from monitoring import locks
 from monitoring.models.arrays import as_literal
 
 if TYPE_CHECKING:
+    from django.db.backends.utils import CursorWrapper
+
     from monitoring.models.measurement import Measurement
 
 
@@ -94,21 +96,27 @@ class SensorQuerySet(models.QuerySet["Sensor"]):
             ordered = sorted(sensors, key=lambda sensor: sensor.pk)
             if most is not None:
                 ordered = ordered[: max(0, most - self.count())]
+            # First of all, so that nobody is given an id that is about to be taken.
+            _go_past(cursor, max((sensor.pk for sensor in ordered if sensor.pk < 2**53), default=0))
             self.bulk_create(ordered, ignore_conflicts=True)
-            cursor.execute(
-                "SELECT coalesce((SELECT max(id) FROM monitoring_sensor WHERE id < 2^53), 0),"
-                " last_value - CASE WHEN is_called THEN 0 ELSE 1 END FROM monitoring_sensor_id_seq"
-            )
-            highest, given_out = cursor.fetchone()
-            if highest - given_out > _FAR:
-                cursor.execute("SELECT setval('monitoring_sensor_id_seq', %s)", [highest])
-            elif highest > given_out:
-                # Meanwhile somebody who adds a sensor may be given an id: setval would take it back, and give
-                # it to the next one too. nextval only goes on.
-                cursor.execute(
-                    "SELECT nextval('monitoring_sensor_id_seq') FROM generate_series(1, %s)",
-                    [highest - given_out],
-                )
+
+
+def _go_past(cursor: "CursorWrapper", number: int) -> None:
+    """No id up to this one, or to the highest that a sensor has, is given out any more."""
+    cursor.execute(
+        "SELECT GREATEST(%s, (SELECT max(id) FROM monitoring_sensor WHERE id < 2^53)),"
+        " last_value - CASE WHEN is_called THEN 0 ELSE 1 END FROM monitoring_sensor_id_seq",
+        [number],
+    )
+    highest, given_out = cursor.fetchone()
+    if highest - given_out > _FAR:
+        cursor.execute("SELECT setval('monitoring_sensor_id_seq', %s)", [highest])
+    elif highest > given_out:
+        # Meanwhile somebody who adds a sensor may be given an id: setval would take it back, and give it to
+        # the next one too. nextval only goes on.
+        cursor.execute(
+            "SELECT nextval('monitoring_sensor_id_seq') FROM generate_series(1, %s)", [highest - given_out]
+        )
 
 
 # More ids than are given out while we look.

@@ -60,6 +60,29 @@ def test_an_id_that_was_given_out_meanwhile_is_not_taken_back(monkeypatch: pytes
 
 
 @pytest.mark.django_db(transaction=True)
+def test_nobody_is_given_an_id_that_is_about_to_be_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody adds a sensor just before the chosen ones are inserted."""
+    first = next_id()
+    given: list[int] = []
+    real = Sensor.objects.all().bulk_create
+
+    def add() -> None:
+        given.append(Sensor.objects.create(name="added").pk)
+        connection.close()
+
+    def insert(self: object, sensors: list[Sensor], **options: bool) -> list[Sensor]:
+        worker = threading.Thread(target=add)
+        worker.start()
+        worker.join()
+        return real(sensors, **options)
+
+    monkeypatch.setattr(type(Sensor.objects.all()), "bulk_create", insert)
+    Sensor.objects.register([Sensor(id=first + 1, name="chosen"), Sensor(id=first + 2, name="chosen")])
+    assert given == [first + 3]
+    assert Sensor.objects.filter(name="chosen").count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
 def test_two_batches_of_one_sensor_do_not_wait_for_each_other(store: BatchStore, hand_over: HandOver) -> None:
     Sensor.objects.register([Sensor(id=3, name="light")])
     ends: list[End] = []
