@@ -16,6 +16,7 @@ A property test holds both ways to the same outcome. What it saves: docs/decisio
 
 import struct
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from math import modf
@@ -250,15 +251,19 @@ def meet(plain: Sequence[Plain], messages: Sequence[Message], decoded: Iterable[
     """Whether one of the other readings asks for a key of a plain one's: then their order decides."""
     taken: set[tuple[int, int]] | None = None
     for position, items in decoded:
-        for place, item in enumerate(items):
+        untimed: Counter[int] = Counter()
+        for item in items:
             if isinstance(item, Refusal):
                 continue
             if taken is None:
                 taken = {(row[0], row[1]) for row in plain}
-            # Those without a time stand side by side from the message's own on.
-            received_us = messages[position].received_us
-            wanted = range(received_us, received_us + place + 1) if item.ts is None else [_us(item.ts)]
-            if any((item.sensor_id, us) in taken for us in wanted):
+            if item.ts is None:
+                # Those of one sensor stand side by side from the message's own time on.
+                wanted = messages[position].received_us + untimed[item.sensor_id]
+                untimed[item.sensor_id] += 1
+            else:
+                wanted = _us(item.ts)
+            if (item.sensor_id, wanted) in taken:
                 return True
     return False
 

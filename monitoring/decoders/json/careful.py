@@ -25,7 +25,6 @@ class _Refused(Exception):
     """An answer on its way up; it never leaves this module."""
 
     def __init__(self, code: Code, detail: str) -> None:
-        super().__init__(detail)
         self.code = code
         self.detail = storable(detail)
 

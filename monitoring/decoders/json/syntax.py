@@ -4,7 +4,9 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from monitoring.decoders.limits import MAX_NESTING
 
@@ -33,7 +35,7 @@ class NotFinite:
     is_json: bool
 
 
-class Element(NamedTuple):
+class Element(msgspec.Struct, frozen=True, gc=False):
     """A value and its place in the text."""
 
     start: int
