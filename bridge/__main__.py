@@ -6,6 +6,7 @@ import sys
 
 from bridge.receiver import Receiver
 from bridge.settings import BridgeSettings
+from process import collecting
 from process.environment import SettingsError, gather
 
 
@@ -18,6 +19,7 @@ def main() -> int:
     logging.basicConfig(
         level=settings.log_level, format="%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S"
     )
+    collecting.seldom()
     return Receiver(settings).run()
 
 

@@ -6,6 +6,7 @@ paho-mqtt is pinned for it, and tests/bridge/test_client.py holds the seam: `_cr
 
 import socket
 import ssl
+import struct
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, cast
@@ -25,6 +26,7 @@ KEEPALIVE_SECONDS = 30
 # How long the broker keeps the session, and what it queues for it, while nobody is there.
 SESSION_EXPIRY_SECONDS = 7 * 24 * 3600
 _PUBACK = 0x40
+_PUBACK_HEAD = 0x4002_0000  # its length is 2
 
 
 class BridgeClient(Client):
@@ -133,9 +135,9 @@ class BridgeClient(Client):
 
     def acknowledge(self, mids: Iterable[int]) -> None:
         """PUBACKs in the order given, in one write."""
-        joined = b"".join(b"\x40\x02" + mid.to_bytes(2) for mid in mids)
-        if joined:
-            self._packet_queue(_PUBACK, joined, 0, 0)
+        packets = [_PUBACK_HEAD | mid for mid in mids]
+        if packets:
+            self._packet_queue(_PUBACK, struct.pack(f">{len(packets)}I", *packets), 0, 0)
 
     def _create_socket(self) -> Any:
         sock = cast(socket.socket, super()._create_socket())

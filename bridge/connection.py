@@ -136,7 +136,8 @@ class Connection:
     def acknowledge(self, acks: Iterable[tuple[int, int]]) -> None:
         """(epoch, packet id), in their order. What came over an earlier connection is not acknowledged."""
         if self.accepted:
-            self.client.acknowledge(mid for epoch, mid in acks if epoch == self.epoch)
+            now = self.epoch
+            self.client.acknowledge([mid for epoch, mid in acks if epoch == now])
 
     # --- what the broker says of it ---------------------------------------------------------------
 

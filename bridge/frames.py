@@ -22,6 +22,8 @@ _READ_BYTES = 256 * 1024
 # where select() would not see it.
 _RECORD_BYTES = 16 * 1024
 _PUBLISH = 0x30
+# At QoS 1, neither a duplicate nor retained.
+_PLAIN = 0x32
 # Their decoding is kept: a few known topics make nearly all messages. Bounded, for anybody may choose them.
 _TOPICS_KEPT = 10_000
 _TOPIC_KEPT_BYTES = 200
@@ -101,86 +103,101 @@ class Frames:
     def __init__(self, version_5: bool) -> None:
         self.version_5 = version_5
         self.others = bytearray()
-        self._buffer = bytearray()
+        self._rest = b""
         self._long: _Long | None = None
         self._topics: dict[bytes, str] = {}
 
     def feed(self, data: bytes) -> list[Publish]:
         """The messages that are whole now, in their order. Raises MalformedFrameError."""
+        found: list[Publish] = []
         if self._long is not None:
             head, data = data[: self._long.missing], data[self._long.missing :]
             self._long.take(head)
             if self._long.missing:
                 return []
             found, self._long = [self._long.whole()], None
-        else:
-            found = []
-        self._buffer += data
-        buffer = self._buffer
-        end = len(buffer)
-        start = 0
+        if self._rest:
+            data = self._rest + data
+        start = self._plain(data, found)
+        end = len(data)
         while end - start >= 2:
-            first = buffer[start]
-            size = buffer[start + 1]
-            if size < 0x80:
-                body = start + 2
-            else:
-                decoded = remaining_length(buffer, start + 1)
-                if decoded is None:
-                    break
-                size, taken = decoded
-                body = start + 1 + taken
-            stop = body + size
-            is_publish = first & 0xF0 == _PUBLISH
+            decoded = remaining_length(data, start + 1)
+            if decoded is None:
+                break
+            body = start + 1 + decoded[1]
+            stop = body + decoded[0]
+            is_publish = data[start] & 0xF0 == _PUBLISH
             if stop > end:
-                if is_publish and size > _LONGEST_HEAD and self._begin_long(first, body, stop):
+                if is_publish and decoded[0] > _LONGEST_HEAD and self._begin_long(data, start, body, stop):
                     return found
                 break
             if is_publish:
-                mid, topic, payload = self._header(first, body, stop)
-                content = bytes(buffer[payload:stop])
-                if len(content) > MAX_PAYLOAD_BYTES:
-                    found.append(
-                        Publish(
-                            mid,
-                            bool(first & 8),
-                            bool(first & 1),
-                            topic,
-                            content[:MAX_PAYLOAD_BYTES],
-                            len(content),
-                            hashlib.sha256(content).digest(),
-                        )
-                    )
-                else:
-                    found.append(Publish(mid, first & 8 != 0, first & 1 != 0, topic, content))
+                found.append(self._publish(data, start, body, stop))
             else:
-                self.others += buffer[start:stop]
-            start = stop
-        del buffer[:start]
+                self.others += data[start:stop]
+            start = self._plain(data, found, stop)
+        self._rest = data[start:]
         return found
 
-    def _header(self, first: int, body: int, stop: int) -> tuple[int, str, int]:
+    def _plain(self, data: bytes, found: list[Publish], start: int = 0) -> int:
+        """Finds messages as nearly all are: whole, at QoS 1, not sent before, not retained, on a topic that
+        is known, without properties, of less than 16 KiB. Returns where the first one begins that is not.
+
+        One loop without a call: each would cost a tenth of what a message does here.
+        """
+        topics, version_5, last = self._topics, self.version_5, len(data) - 4
+        new, take = tuple.__new__, found.append
+        while start < last and data[start] == _PLAIN:
+            size = data[start + 1]
+            body = start + 2
+            if size >= 0x80:
+                if data[body] >= 0x80:
+                    break
+                size += (data[body] << 7) - 0x80
+                body += 1
+            stop = body + size
+            head = body + 2 + (data[body] << 8) + data[body + 1]  # where the topic ends
+            payload = head + 3 if version_5 else head + 2
+            if stop > last + 4 or payload > stop or (version_5 and data[head + 2]):
+                break
+            topic = topics.get(data[body + 2 : head])
+            if topic is None:
+                break
+            mid = (data[head] << 8) + data[head + 1]
+            take(new(Publish, (mid, False, False, topic, data[payload:stop], None, None)))
+            start = stop
+        return start
+
+    def _publish(self, data: bytes, start: int, body: int, stop: int) -> Publish:
+        first = data[start]
+        mid, topic, payload = self._header(data, first, body, stop)
+        content = data[payload:stop]
+        publish = Publish(mid, first & 8 != 0, first & 1 != 0, topic, content[:MAX_PAYLOAD_BYTES])
+        if len(content) > MAX_PAYLOAD_BYTES:
+            return publish._replace(length=len(content), digest=hashlib.sha256(content).digest())
+        return publish
+
+    def _header(self, data: bytes, first: int, body: int, stop: int) -> tuple[int, str, int]:
         """Packet id, topic, and where the payload begins."""
-        buffer = self._buffer
         qos = first & 6
         if qos > 2 or body + 2 > stop:
             raise MalformedFrameError("a PUBLISH at a QoS that was not asked for, or without a topic")
-        topic_end = body + 2 + (buffer[body] << 8 | buffer[body + 1])
+        topic_end = body + 2 + (data[body] << 8 | data[body + 1])
         place = topic_end
         mid = 0
         if qos:
             place += 2
             if place > stop:
                 raise MalformedFrameError("a PUBLISH shorter than its header")
-            mid = buffer[topic_end] << 8 | buffer[topic_end + 1]
+            mid = data[topic_end] << 8 | data[topic_end + 1]
         if self.version_5:
-            properties = remaining_length(buffer, place)
+            properties = remaining_length(data, place)
             if properties is None:
                 raise MalformedFrameError("a PUBLISH without the length of its properties")
             place += properties[0] + properties[1]
         if place > stop:
             raise MalformedFrameError("a PUBLISH shorter than its header")
-        raw = bytes(buffer[body + 2 : topic_end])
+        raw = data[body + 2 : topic_end]
         topic = self._topics.get(raw)
         if topic is None:
             topic = raw.decode(errors="replace").replace("\0", "\ufffd")
@@ -190,16 +207,16 @@ class Frames:
                 self._topics[raw] = topic
         return mid, topic, place
 
-    def _begin_long(self, first: int, body: int, stop: int) -> bool:
+    def _begin_long(self, data: bytes, start: int, body: int, stop: int) -> bool:
         """Turns to taking a long frame piece by piece, once its topic and packet id are there."""
-        buffer = self._buffer
-        if len(buffer) - body < _LONGEST_HEAD:
+        if len(data) - body < _LONGEST_HEAD:
             return False
-        mid, topic, payload = self._header(first, body, stop)
-        skip = max(0, payload - len(buffer))
+        first = data[start]
+        mid, topic, payload = self._header(data, first, body, stop)
+        skip = max(0, payload - len(data))
         self._long = _Long(mid, bool(first & 8), bool(first & 1), topic, stop - payload, skip)
-        self._long.take(buffer[payload:])
-        buffer.clear()
+        self._long.take(data[payload:])
+        self._rest = b""
         return True
 
 

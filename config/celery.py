@@ -6,9 +6,10 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, task_prerun, worker_ready
+from celery.signals import setup_logging, task_prerun, worker_process_init, worker_ready
 
 from batches.queues import RESEND_TASK
+from process import collecting
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -33,6 +34,11 @@ def log_as_django_does(**kwargs: Any) -> None:
     if settings.LOG_LEVEL != "DEBUG":
         for name in TALKATIVE:
             logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@worker_process_init.connect
+def collect_garbage_seldom(**kwargs: Any) -> None:
+    collecting.seldom()
 
 
 @task_prerun.connect
