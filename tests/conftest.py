@@ -6,11 +6,16 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from hypothesis import settings as hypothesis_settings
 
 from batches.store import BatchStore
 from monitoring.models import Sensor
 from monitoring.upkeep.partitions import ensure_partitions
 from runner.services import Redis
+
+# How long an example takes says how busy the machine is.
+hypothesis_settings.register_profile("untimed", deadline=None)
+hypothesis_settings.load_profile("untimed")
 
 
 @pytest.fixture
