@@ -63,7 +63,7 @@ bench: dev
 	.venv/bin/python -m bench.ingest
 
 bench-queries: dev
-	.venv/bin/python -m bench.queries $(if $(KEEP),--keep $(KEEP))
+	.venv/bin/python -m bench.queries $(if $(KEEP),--keep $(KEEP)) $(ARGS)
 
 bench-trickle: dev
 	@.venv/bin/python -m bench.trickle $(ARGS)
