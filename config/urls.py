@@ -2,6 +2,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from config.pages import favicon
 from monitoring.api.health import healthz, readyz
 
 urlpatterns = [
@@ -10,4 +11,10 @@ urlpatterns = [
     path("api/", include("monitoring.api.urls")),
     path("healthz", healthz),
     path("readyz", readyz),
+    path("favicon.ico", favicon),
 ]
+
+handler400 = "config.pages.bad_request"
+handler403 = "config.pages.not_allowed"
+handler404 = "config.pages.not_found"
+handler500 = "config.pages.failed"

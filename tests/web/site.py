@@ -46,10 +46,13 @@ class Site:
             )
         wait_for(lambda: self.client().get("/healthz").status == 200, "the web server")
 
-    def stop(self) -> None:
+    def kill(self) -> None:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
+
+    def stop(self) -> None:
+        self.kill()
         self.postgres.stop()
 
     def client(self) -> "Client":
@@ -86,6 +89,9 @@ class Client:
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
 
     def get(self, path: str, **headers: str) -> Answer:
+        return self.ask("GET", path, **headers)
+
+    def ask(self, method: str, path: str, **headers: str) -> Answer:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        self.connection.request("GET", path, headers={"Host": "localhost"} | named)
+        self.connection.request(method, path, headers={"Host": "localhost"} | named)
         return Answer(self.connection.getresponse())
