@@ -1,5 +1,7 @@
 """Measurements, newest first: read only, and a page costs the same however full the table is."""
 
+from typing import Any
+
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -7,12 +9,25 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
-from monitoring.admin import ages
+from monitoring.admin import ages, exports
 from monitoring.admin.column import column, unbroken
-from monitoring.admin.read_only import ReadOnlyAdmin, TimeRange, time_range
+from monitoring.admin.read_only import FixedChangeList, ReadOnlyAdmin, TimeRange, time_range
 from monitoring.models import Measurement
 
 SENSOR = "sensor__id__exact"
+
+
+class WithExports(FixedChangeList):
+    """Of one sensor, links to the files that hold what the list's filters let through."""
+
+    exports = ""
+
+    def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().__init__(request, *args, **kwargs)
+        sensor = request.GET.get(SENSOR)
+        if sensor:
+            (bounds,) = (one.bounds for one in self.filter_specs if isinstance(one, TimeRange))
+            self.exports = exports.links(int(sensor), *bounds)
 
 
 @admin.register(Measurement)
@@ -25,6 +40,10 @@ class MeasurementAdmin(ReadOnlyAdmin):
     list_select_related = ("sensor",)
     list_filter = (("sensor", AutocompleteSelectFilter), ("created_at", TimeRange))
     lookups = (SENSOR, *time_range("created_at"))
+    list_before_template = "monitoring/admin/export.html"
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[FixedChangeList]:
+        return WithExports
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         """What the primary key (created_at, id) serves; of one sensor, what its identity serves."""

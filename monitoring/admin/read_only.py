@@ -97,9 +97,13 @@ def time_range(field: str) -> tuple[str, ...]:
 class TimeRange(RangeDateTimeFilter):  # type: ignore[misc]
     """unfold's form; a date without a time is its midnight, and all is UTC."""
 
+    @property
+    def bounds(self) -> tuple[datetime | None, datetime | None]:
+        """The first and the last moment, both in the range; None where it is open."""
+        return self._given("from"), self._given("to")
+
     def queryset(self, request: HttpRequest, queryset: QuerySet[Model]) -> QuerySet[Model]:
-        for end, comparison in (("from", "gte"), ("to", "lte")):
-            moment = self._given(end)
+        for moment, comparison in zip(self.bounds, ("gte", "lte"), strict=True):
             if moment is not None:
                 queryset = queryset.filter(**{f"{self.parameter_name}__{comparison}": moment})
         return queryset

@@ -9,13 +9,14 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import DropdownFilter
 from unfold.views import ChangeList
 
-from monitoring.admin import ages
+from monitoring.admin import ages, exports
 from monitoring.admin.column import column
 from monitoring.models import Sensor
 from monitoring.models.sensor import SensorQuerySet
@@ -110,10 +111,14 @@ class SensorAdmin(ModelAdmin):  # type: ignore[misc]
         how = {"fields": ("is_active", "retention_days")}
         if obj is None:
             return [(None, what), (_("Keeping"), how)]
-        return [(None, what), (_("Keeping"), how), (_("Seen"), {"fields": (("id", "added_at"), "last")})]
+        return [
+            (None, what),
+            (_("Keeping"), how),
+            (_("Seen"), {"fields": (("id", "added_at"), "last", "export")}),
+        ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Sensor | None = None) -> tuple[str, ...]:
-        return ("id", "added_at", "last") if obj else ()
+        return ("id", "added_at", "last", "export") if obj else ()
 
     @column(_("last value"))
     def last_value(self, sensor: Any) -> str | None:
@@ -137,6 +142,10 @@ class SensorAdmin(ModelAdmin):  # type: ignore[misc]
         if measurement is None:
             return "-"
         return f"{measurement}, {ages.badge(measurement.created_at)[1]}"
+
+    @column(_("measurements as a file"))
+    def export(self, sensor: Sensor) -> SafeString:
+        return exports.links(sensor.pk)
 
     @admin.action(description=_("Activate"), permissions=["change"])
     def activate(self, request: HttpRequest, queryset: QuerySet[Sensor]) -> None:

@@ -18,7 +18,7 @@ monitoring = [
     path("sensors/<int:sensor_id>/", OneSensor.as_view()),
     path("measurements/", Measurements.as_view()),
     path("sensors/<int:sensor_id>/measurements/", MeasurementsOfSensor.as_view()),
-    path("sensors/<int:sensor_id>/measurements/export/", Export.as_view()),
+    path("sensors/<int:sensor_id>/measurements/export/", Export.as_view(), name="export"),
     path("sensors/<int:sensor_id>/deletions/", DeletionsOfSensor.as_view()),
     path("sensors/<int:sensor_id>/last/", LastOfSensor.as_view()),
     path("sensors/<int:sensor_id>/series/", SeriesOfSensor.as_view()),
