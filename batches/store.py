@@ -3,7 +3,7 @@
 It is the truth about what is pending; Celery only carries ids. Both ends use this one class: the
 bridge and the API hand over, the workers claim and finish.
 
-    iot:batch:<id>       hash: body, messages, bytes, starts, together, postponed, touching, crashed
+    iot:batch:<id>       hash: body, messages, bytes, starts, apart, postponed, touching, crashed
     iot:batches:due      sorted set: when a batch may be taken up (again)
     iot:batches:since    sorted set: when it was handed over
     iot:books            hash: handed_over, pending_messages, pending_bytes, receipt_bytes, redelivered
@@ -35,7 +35,7 @@ LONGEST_DELAY_SECONDS = 60.0
 # From this many deaths on, a worker notes every position before it touches it.
 DEATHS_BEFORE_CARE = 3
 # What a worker takes up at once: as much as one full batch of a bridge has, or that in small ones.
-TOGETHER_BATCHES, TOGETHER_MESSAGES, TOGETHER_BYTES = 1, 1000, 512 * 1024
+TOGETHER_BATCHES, TOGETHER_MESSAGES, TOGETHER_BYTES = 250, 1000, 512 * 1024
 # What a batch costs Redis beside its body: keys, fields, its places in two sorted sets, and room for these to
 # grow. Of a body, jemalloc rounds up to the next of four sizes between two powers of two.
 BATCH_OVERHEAD_BYTES = 1200
@@ -222,20 +222,23 @@ class BatchStore:
         keys = ["iot:batches:due", "iot:batches:since", "iot:books", *map("iot:batch:{}".format, batch_ids)]
         return cast(int, run(self.redis, "done", keys, list(map(str, batch_ids))))
 
-    def postpone(self, batch_id: UUID) -> float:
-        """Takes the attempt back and moves the due time on: 1 s, 2 s, 4 s, at most 60 s, which it returns."""
-        return self._postpone([batch_id], together=False)
+    def postpone(self, batch_id: UUID, *, apart: bool = False) -> float:
+        """Takes the attempt back and moves the due time on: 1 s, 2 s, 4 s, at most 60 s, which it returns.
+
+        `apart`: it is not taken together with others the next time.
+        """
+        return self._postpone([batch_id], starts=1, apart=apart)
 
     def postpone_together(self, batch_ids: Collection[UUID]) -> float:
         """The same for batches taken together, of which none counts as started; the longest delay."""
-        return self._postpone(batch_ids, together=True)
+        return self._postpone(batch_ids, starts=0, apart=False)
 
-    def _postpone(self, batch_ids: Collection[UUID], *, together: bool) -> float:
+    def _postpone(self, batch_ids: Collection[UUID], *, starts: int, apart: bool) -> float:
         answer = run(
             self.redis,
             "postpone",
             ["iot:batches:due", *map("iot:batch:{}".format, batch_ids)],
-            [time.time(), LONGEST_DELAY_SECONDS, int(together), *map(str, batch_ids)],
+            [time.time(), LONGEST_DELAY_SECONDS, starts, int(apart), *map(str, batch_ids)],
         )
         return float(cast(bytes, answer))
 

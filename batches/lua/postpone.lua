@@ -1,19 +1,20 @@
 #!lua flags=allow-oom
 -- Nothing is wrong with the batches: moves each one's due time on, a little longer each time.
 -- KEYS 1 due  2... the batches
--- ARGV 1 now  2 longest delay in seconds  3 '1': they were taken together, and none counts as started
---      4... their ids
+-- ARGV 1 now  2 longest delay in seconds  3 how many attempts to take back from each  4 '1': each is taken
+--      by itself the next time  5... their ids
 -- Returns the longest of the delays in seconds, -1 where all of them are gone.
 local longest = -1
 for place = 2, #KEYS do
   if redis.call('EXISTS', KEYS[place]) == 1 then
-    if ARGV[3] == '1' then
-      redis.call('HDEL', KEYS[place], 'together')
+    if ARGV[3] ~= '0' then redis.call('HINCRBY', KEYS[place], 'starts', -ARGV[3]) end
+    if ARGV[4] == '1' then
+      redis.call('HSET', KEYS[place], 'apart', 1)
     else
-      redis.call('HINCRBY', KEYS[place], 'starts', -1)
+      redis.call('HDEL', KEYS[place], 'apart')
     end
     local delay = math.min(tonumber(ARGV[2]), 2 ^ (redis.call('HINCRBY', KEYS[place], 'postponed', 1) - 1))
-    redis.call('ZADD', KEYS[1], ARGV[1] + delay, ARGV[place + 2])
+    redis.call('ZADD', KEYS[1], ARGV[1] + delay, ARGV[place + 3])
     longest = math.max(longest, delay)
   end
 end

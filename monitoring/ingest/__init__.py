@@ -11,6 +11,7 @@ postponed. Where something is wrong with a message, it alone is rejected: messag
 savepoints. Where a worker died three times, the next one notes each position before it touches it.
 
 work               a worker at work: batch after batch, while any is due
+together           several small batches in one transaction
 attempt            one attempt at a batch, and what may come of it
 passing            which errors are the surroundings', and go by
 ways               whole, message by message, carefully

@@ -7,13 +7,13 @@ from functools import partial
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db import Error, connection
+from django.db import connection
 from django.utils import timezone
 
 from batches.batch import Batch
 from batches.store import BatchStore, Claim
 from monitoring.ingest import known_partitions
-from monitoring.ingest.passing import is_passing
+from monitoring.ingest.passing import AllAlikeError, is_in_every_way, is_passing
 from monitoring.ingest.ways import at_once, carefully, one_by_one
 from monitoring.models import IngestBatch
 from process.failpoints import failpoint
@@ -35,10 +35,12 @@ class End(Enum):
 
 
 class Attempt(NamedTuple):
-    """`entry`: the ledger's row, where this attempt wrote it."""
+    """`entry`: the ledger's row, where this attempt wrote it. `in_every_way`: what it was postponed for is in
+    the way of every other batch too."""
 
     end: End
     entry: IngestBatch | None = None
+    in_every_way: bool = False
 
 
 def ingest(store: BatchStore, batch_id: UUID) -> Attempt:
@@ -59,8 +61,9 @@ def attempt(store: BatchStore, claim: Claim) -> Attempt:
         else:
             logger.exception("batch %s postponed, for a reason that is not known", claim.batch_id)
         start_afresh()
-        store.postpone(claim.batch_id)
-        return Attempt(End.POSTPONED)
+        own_fault = isinstance(error, AllAlikeError) or not is_passing(error)
+        store.postpone(claim.batch_id, apart=own_fault)
+        return Attempt(End.POSTPONED, in_every_way=is_in_every_way(error))
     failpoint("ingest.committed")
     store.done(claim.batch_id)
     failpoint("ingest.done")
@@ -75,16 +78,6 @@ def start_afresh() -> None:
     """After an error: whatever this process knew may be so no more."""
     connection.close()
     known_partitions.forget()
-
-
-def database_answers() -> bool:
-    """Where it does not, no other batch would fare better."""
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except Error:
-        return False
-    return True
 
 
 def _ingest_claimed(store: BatchStore, claim: Claim) -> IngestBatch | None:

@@ -106,26 +106,48 @@ def _us(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
+class Packed(NamedTuple):
+    """The rows to copy, the (sensor, minute) pairs that they touch, the positions that are left."""
+
+    rows: list[bytes]
+    sensors: list[int]
+    minutes: list[int]
+    left: list[int]
+
+
 def store(progress: Progress, plain: Sequence[Plain], sensors: Sensors) -> list[int]:
     """Stores the plain readings that their sensors take; returns the positions that must go the sure way.
 
     Call it in a transaction that holds the sensors, with the partitions there.
     """
-    _judge([row[5] for row in plain], sensors)
-    found = _rows(sorted(plain), progress, _doubles.without(sensors.accepted))
-    if found is None or not found.rows or not _copied(found.rows):
+    packed = pack(progress, plain, sensors)
+    if packed is None or not packed.rows or not copied(packed.rows):
         return [row[2] for row in plain]
-    progress.readings += len(found.rows)
-    progress.stored += len(found.rows)
-    progress.touched_sensors, progress.touched_minutes = found.sensors, found.minutes
+    note(progress, plain, packed, sensors)
+    return packed.left
+
+
+def pack(progress: Progress, plain: Sequence[Plain], sensors: Sensors) -> Packed | None:
+    """The first step of `store`: changes nothing.
+
+    None where two have one key: which is stored depends on their order, which the sure way knows.
+    """
+    _judge([row[5] for row in plain], sensors)
+    return _rows(sorted(plain), progress, _doubles.without(sensors.accepted, plain))
+
+
+def note(progress: Progress, plain: Sequence[Plain], packed: Packed, sensors: Sensors) -> None:
+    """The last step of `store`, once the rows are copied."""
+    progress.readings += len(packed.rows)
+    progress.stored += len(packed.rows)
+    progress.touched_sensors, progress.touched_minutes = packed.sensors, packed.minutes
     if after_commit.is_wanted():
-        refused = set(found.left)
+        refused = set(packed.left)
         progress.rows += [
             (row[0], row[1], row[4], sensors.accepted[row[5]].unit[4:].decode())
             for row in plain
             if row[2] not in refused
         ]
-    return found.left
 
 
 def _judge(keys: Sequence[Key], sensors: Sensors) -> None:
@@ -150,18 +172,8 @@ _pack = struct.Struct(">hiqiqiqid").pack
 _INTO = "monitoring_measurement (sensor_id, created_at, received_at, value, unit)"
 
 
-class _Rows(NamedTuple):
-    """The rows to copy, the (sensor, minute) pairs that they touch, the positions that are left."""
-
-    rows: list[bytes]
-    sensors: list[int]
-    minutes: list[int]
-    left: list[int]
-
-
-def _rows(ordered: Sequence[Plain], progress: Progress, accepted: Mapping[Key, Accepted]) -> _Rows | None:
-    """None where two have one key: which is stored depends on their order, which the sure way knows."""
-    found = _Rows([], [], [], [])
+def _rows(ordered: Sequence[Plain], progress: Progress, accepted: Mapping[Key, Accepted]) -> Packed | None:
+    found = Packed([], [], [], [])
     take, epoch = found.rows.append, binary_copy.EPOCH_US
     last_sensor = last_us = last_minute = -1
     oldest_us = _us(progress.oldest)
@@ -189,8 +201,11 @@ def _rows(ordered: Sequence[Plain], progress: Progress, accepted: Mapping[Key, A
     return found
 
 
-def _copied(rows: Sequence[bytes]) -> bool:
-    """False where a key is taken, and nothing is copied."""
+def copied(rows: Sequence[bytes]) -> bool:
+    """The second step of `store`; False where a key is taken, and nothing is copied.
+
+    Sorted, rows come in the order of their keys, so that two transactions do not deadlock.
+    """
     savepoint = transaction.savepoint()
     if binary_copy.copy(_INTO, rows):
         transaction.savepoint_commit(savepoint)
@@ -220,12 +235,12 @@ class _Doubles:
     def forget(self) -> None:
         self._until.clear()
 
-    def without(self, accepted: Mapping[Key, Accepted]) -> Mapping[Key, Accepted]:
-        """Those keys whose sensors are not remembered."""
+    def without(self, accepted: Mapping[Key, Accepted], plain: Iterable[Plain]) -> Mapping[Key, Accepted]:
+        """Those keys of the readings' whose sensors are not remembered."""
         if not self._until:
             return accepted
-        remembered = {sensor_id for sensor_id in list(self._until) if self.remembers(sensor_id)}
-        return {key: value for key, value in accepted.items() if key[0] not in remembered}
+        keys = {row[5] for row in plain}
+        return {key: accepted[key] for key in keys if key in accepted and not self.remembers(key[0])}
 
     def note(self, sensors: Iterable[int]) -> None:
         until = time.monotonic() + REMEMBER_SECONDS

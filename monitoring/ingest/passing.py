@@ -31,6 +31,11 @@ _ERRORS = (
 )
 
 
+# Of this batch alone, or of two that meet: the next one may fare better.
+_OF_A_BATCH = (TooManyPartitionsError, PartitionLeavingError, BusyError, AllAlikeError)
+_OF_A_MEETING = ("40", "55")
+
+
 def kind_of(error: BaseException) -> tuple[str, str | None]:
     """What two failures have in common that are alike: the exception, and PostgreSQL's SQLSTATE."""
     return type(error).__name__, getattr(error.__cause__, "pgcode", None)
@@ -43,3 +48,11 @@ def is_passing(error: BaseException) -> bool:
         state = getattr(error.__cause__, "pgcode", None)
         return state is None or state.startswith(_SQLSTATES)
     return isinstance(error, MemoryError | ConnectionError)
+
+
+def is_in_every_way(error: BaseException) -> bool:
+    """Whether it is passing, and no other batch would fare better meanwhile."""
+    if isinstance(error, _OF_A_BATCH) or not is_passing(error):
+        return False
+    state = getattr(error.__cause__, "pgcode", None)
+    return state is None or not state.startswith(_OF_A_MEETING)

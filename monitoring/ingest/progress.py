@@ -1,6 +1,7 @@
 """What has come of a batch so far, and its entry in the ledger."""
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -67,26 +68,14 @@ class Progress:
     def complete(self) -> IngestBatch:
         """Keeps what was rejected and completes the row. Holds the tallies' rows until the transaction
         ends: call it last."""
-        entry = self._whole_entry()
+        keep_rejected([self])
+        entry = self.whole_entry()
         IngestBatch.objects.complete(entry)
         self.tell()
         return entry
 
-    def enter_whole(self) -> IngestBatch | None:
-        """The same for a row that was not entered before; None where somebody else has entered it."""
-        entry = self._whole_entry()
-        if not IngestBatch.objects.enter_whole(entry):
-            return None
-        self.tell()
-        return entry
-
-    def _whole_entry(self) -> IngestBatch:
-        if self.rejected:
-            RejectedMessage.objects.keep(
-                refused.counted(self.batch, self.rejected),
-                refused.rows(self.batch, self.rejected),
-                settings.REJECTED_MAX_BYTES_PER_HOUR,
-            )
+    def whole_entry(self) -> IngestBatch:
+        """The ledger's row, with all that came of the batch."""
         entry = self.entry()
         entry.readings = self.readings
         entry.stored = self.stored
@@ -99,3 +88,29 @@ class Progress:
         elif self.touched_sensors:
             entry.touched_sensors, entry.touched_minutes = self.touched_sensors, self.touched_minutes
         return entry
+
+
+def enter_whole(several: Sequence[Progress]) -> list[IngestBatch] | None:
+    """Completes batches whose rows were not entered before; None where somebody else has entered one of them,
+    and this transaction must not be committed.
+
+    Holds the tallies' rows until the transaction ends: call it last, once, in the order of the batches' ids.
+    """
+    keep_rejected(several)
+    entries = [progress.whole_entry() for progress in several]
+    if not IngestBatch.objects.enter_whole(*entries):
+        return None
+    for progress in several:
+        progress.tell()
+    return entries
+
+
+def keep_rejected(several: Iterable[Progress]) -> None:
+    seen: Counter[tuple[str, datetime]] = Counter()
+    rows: list[RejectedMessage] = []
+    for progress in several:
+        if progress.rejected:
+            seen += refused.counted(progress.batch, progress.rejected)
+            rows += refused.rows(progress.batch, progress.rejected)
+    if seen:
+        RejectedMessage.objects.keep(seen, rows, settings.REJECTED_MAX_BYTES_PER_HOUR)

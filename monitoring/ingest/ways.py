@@ -12,7 +12,7 @@ from monitoring.decoders import Code, Reading, Refusal, for_topic
 from monitoring.decoders.reading import storable
 from monitoring.ingest import columns, known_partitions, sensors
 from monitoring.ingest.passing import AllAlikeError, BusyError, is_passing, kind_of
-from monitoring.ingest.progress import Progress
+from monitoring.ingest.progress import Progress, enter_whole
 from monitoring.ingest.settle import Decoded, settle
 from monitoring.models import IngestBatch
 from process.failpoints import failpoint
@@ -23,19 +23,19 @@ DEATHS_AT_A_POSITION = 2
 
 
 def at_once(batch: Batch) -> IngestBatch | None:
-    plain, others = columns.read(batch)
-    decoded = [(position, decode_message(batch.messages[position])) for position in others]
-    if columns.meet(plain, batch.messages, decoded):
-        decoded = _decoded(batch, (row[2] for row in plain), decoded)
-        plain = []
+    plain, decoded = read(batch)
     try:
         return _in_one_transaction(batch, plain, decoded)
     except Error as error:
-        if getattr(error.__cause__, "pgcode", None) != _CHECK_VIOLATION:
+        if not is_of_a_partition(error):
             raise
-        # "No partition found for row": retention has dropped one that we knew.
         known_partitions.forget()
         return _in_one_transaction(batch, plain, decoded)
+
+
+def is_of_a_partition(error: Exception) -> bool:
+    """ "No partition found for row": retention has dropped one that we knew."""
+    return getattr(error.__cause__, "pgcode", None) == _CHECK_VIOLATION
 
 
 def _in_one_transaction(
@@ -45,20 +45,35 @@ def _in_one_transaction(
     known_partitions.ensure_for(progress, decoded, list(columns.moments(plain)))
     try:
         with transaction.atomic():
-            held = sensors.held()
-            left = columns.store(progress, plain, held)
-            failpoint("ingest.copied")
-            settle(progress, _decoded(batch, left, decoded), held)
-            failpoint("ingest.stored")
-            entry = progress.enter_whole()
-            if entry is None:
-                raise _DoneBeforeError
+            store(progress, plain, decoded, sensors.held())
+            entries = enter_whole([progress])
+            if entries is None:
+                raise DoneBeforeError
             failpoint("ingest.entered")
             failpoint("ingest.before_commit")
-    except _DoneBeforeError:
+    except DoneBeforeError:
         return None
     columns.note_doubles(progress.repeated)
-    return entry
+    return entries[0]
+
+
+def read(batch: Batch) -> tuple[list[columns.Plain], list[Decoded]]:
+    """A batch's plain readings, and what the other messages were decoded to."""
+    plain, others = columns.read(batch)
+    decoded = [(position, decode_message(batch.messages[position])) for position in others]
+    if columns.meet(plain, batch.messages, decoded):
+        return [], _decoded(batch, (row[2] for row in plain), decoded)
+    return plain, decoded
+
+
+def store(
+    progress: Progress, plain: Sequence[columns.Plain], decoded: list[Decoded], held: sensors.Sensors
+) -> None:
+    """Stores what was read of a batch. Call it in a transaction, with the partitions there."""
+    left = columns.store(progress, plain, held)
+    failpoint("ingest.copied")
+    settle(progress, _decoded(progress.batch, left, decoded), held)
+    failpoint("ingest.stored")
 
 
 def _decoded(batch: Batch, positions: Iterable[int], decoded: list[Decoded]) -> list[Decoded]:
@@ -67,7 +82,7 @@ def _decoded(batch: Batch, positions: Iterable[int], decoded: list[Decoded]) -> 
     return sorted(decoded + more, key=itemgetter(0)) if more else decoded
 
 
-class _DoneBeforeError(Exception):
+class DoneBeforeError(Exception):
     """The ledger has the batch: nothing of this transaction is to be kept."""
 
 

@@ -1,10 +1,18 @@
 """A worker at work: it takes up what has been due longest, until nothing is due or its time is up."""
 
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
-from batches.store import BatchStore
-from monitoring.ingest.attempt import Attempt, End, attempt, database_answers
+from batches.batch import Batch
+from batches.store import BatchStore, Claim
+from monitoring.ingest.attempt import Attempt, End, attempt, first_line, ingest, start_afresh
+from monitoring.ingest.passing import is_in_every_way
+from monitoring.ingest.together import together
+from monitoring.models import IngestBatch
+from process.failpoints import failpoint
+
+logger = logging.getLogger(__name__)
 
 # A task that goes on keeps its worker from everything else, and from stopping.
 RUN_SECONDS = 2.0
@@ -14,11 +22,49 @@ def work(store: BatchStore, tell: Callable[[Attempt], None], seconds: float = RU
     """Tells of each attempt. Returns whether more is due that a worker could take up now."""
     end = time.monotonic() + seconds
     while claims := store.take():
-        for claim in claims:
-            made = attempt(store, claim)
+        for made in _attempts(store, claims):
             tell(made)
-            if made.end is End.POSTPONED and not database_answers():
+            if made.in_every_way:
                 return False
         if time.monotonic() >= end:
             return bool(store.due(1))
     return False
+
+
+def _attempts(store: BatchStore, claims: Sequence[Claim]) -> Iterator[Attempt]:
+    """Ends with the first that was postponed for what is in the way of every batch."""
+    if len(claims) == 1:
+        yield attempt(store, claims[0])
+        return
+    failpoint("ingest.claimed")
+    left = [claim.batch_id for claim in claims]
+    try:
+        entries = together(Batch.unpack(claim.batch_id, claim.body) for claim in claims)
+    except Exception as error:
+        start_afresh()
+        if is_in_every_way(error):
+            logger.warning("%d batches postponed: %s", len(left), first_line(error))
+            store.postpone_together(left)
+            yield Attempt(End.POSTPONED, in_every_way=True)
+            return
+        logger.warning("%d batches go one by one: %s", len(left), first_line(error))
+        entries = []
+    yield from _stored(store, entries)
+    stored = {entry.pk for entry in entries}
+    left = [batch_id for batch_id in left if batch_id not in stored]
+    while left:
+        made = ingest(store, left.pop(0))
+        if made.in_every_way and left:
+            store.postpone_together(left)
+            left.clear()
+        yield made
+
+
+def _stored(store: BatchStore, entries: Sequence[IngestBatch]) -> Iterator[Attempt]:
+    if not entries:
+        return
+    failpoint("ingest.committed")
+    store.done(*(entry.pk for entry in entries))
+    failpoint("ingest.done")
+    for entry in entries:
+        yield Attempt(End.STORED, entry)

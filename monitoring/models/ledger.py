@@ -46,12 +46,12 @@ class IngestBatchQuerySet(models.QuerySet["IngestBatch"]):
             )
             return bool(cursor.rowcount)
 
-    def enter_whole(self, entry: "IngestBatch") -> bool:
-        """Inserts the entry with all that came of its batch; False where it is there already.
+    def enter_whole(self, *entries: "IngestBatch") -> bool:
+        """Inserts entries with all that came of their batches; False where one of them is there already.
 
-        At the end of the transaction that stores the batch: half of what `enter` and `complete` write. Waits
-        as `enter` does. Where it returns False, this transaction is broken. The pairs are as many as the
-        readings where every sensor sends once a minute: as text they would cost a third of the batch.
+        At the end of the transaction that stores the batches: half of what `enter` and `complete` write.
+        Waits as `enter` does. Where it returns False, this transaction is broken. The pairs are as many as
+        the readings where every sensor sends once a minute: as text they would cost a third of the batch.
         """
         return binary_copy.copy(
             "monitoring_ingestbatch (id, source, messages, readings, stored, duplicates, rejected,"
@@ -68,6 +68,7 @@ class IngestBatchQuerySet(models.QuerySet["IngestBatch"]):
                 )
                 + binary_copy.bigints(entry.touched_sensors)
                 + binary_copy.integers(entry.touched_minutes)
+                for entry in entries
             ],
         )
 

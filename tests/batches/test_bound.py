@@ -52,7 +52,7 @@ def test_a_batch_counts_what_it_costs(
     ids = own_store.due(batches)
     for batch_id in ids:
         own_store.claim(batch_id)
-        own_store.postpone(batch_id)
+        own_store.postpone(batch_id, apart=True)
         own_store.claim(batch_id)
     costs = used(own_store) - empty
     counted = own_store.figures().pending_bytes

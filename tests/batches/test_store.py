@@ -5,7 +5,14 @@ from redis.exceptions import ReadOnlyError
 
 from batches.batch import Batch, Message, time_ordered_id
 from batches.names import Bridge, Names, NotOwnerError
-from batches.store import DEATHS_BEFORE_CARE, BatchStore, Receipt, StoreFullError
+from batches.store import (
+    DEATHS_BEFORE_CARE,
+    TOGETHER_BATCHES,
+    TOGETHER_MESSAGES,
+    BatchStore,
+    Receipt,
+    StoreFullError,
+)
 from runner.services import Redis
 
 
@@ -104,6 +111,53 @@ def test_what_is_due_longest_is_taken_first_and_nothing_twice(store: BatchStore)
     taken = [claim.batch_id for _ in handed_over for claim in store.take()]
     assert taken == [one.id for one in handed_over]
     assert store.take() == store.due(10) == []
+
+
+def test_small_ones_are_taken_together(store: BatchStore) -> None:
+    def taken() -> list[int]:
+        found = []
+        while claims := store.take():
+            found.append(len(claims))
+        return found
+
+    for _ in range(TOGETHER_BATCHES + 10):
+        store.hand_over(batch(b"x"), Receipt("r", ""))
+    assert taken() == [TOGETHER_BATCHES, 10]
+    for _ in range(5):
+        store.hand_over(batch(*[b"x"] * (TOGETHER_MESSAGES // 2)), Receipt("r", ""))
+    assert taken() == [2, 2, 1]
+    for _ in range(3):
+        store.hand_over(batch(*[b"x" * 16_000] * 10), Receipt("r", ""))
+    assert taken() == [2, 1], "by their bytes"
+    big = batch(*[b"x" * 16_000] * 60)
+    store.hand_over(big, Receipt("r", ""))
+    store.hand_over(batch(b"x"), Receipt("r", ""))
+    assert taken() == [1, 1], "one that is larger is taken all the same"
+
+
+def test_where_a_worker_died_at_several_each_is_taken_by_itself(store: BatchStore) -> None:
+    batches = [batch(b"x") for _ in range(3)]
+    for one in batches:
+        store.hand_over(one, Receipt("r", ""))
+    store.lease_seconds = -1
+    assert [claim.deaths for claim in store.take()] == [0, 0, 0]
+    store.lease_seconds = 30
+    assert [[claim.deaths for claim in store.take()] for _ in batches] == [[0]] * 3
+    for one in batches:
+        store.postpone(one.id)
+        store.redis.zadd("iot:batches:due", {str(one.id): 0})
+    assert len(store.take()) == 3, "an attempt that ended clears it"
+
+
+def test_one_that_may_be_at_fault_is_taken_by_itself(store: BatchStore) -> None:
+    batches = [batch(b"x") for _ in range(3)]
+    for one in batches:
+        store.hand_over(one, Receipt("r", ""))
+    suspect = batches[1].id
+    store.claim(suspect)
+    store.postpone(suspect, apart=True)
+    store.redis.zadd("iot:batches:due", {str(suspect): 0})
+    assert [len(store.take()) for _ in range(2)] == [1, 2]
 
 
 def test_what_is_postponed_is_not_due_before_its_time(store: BatchStore) -> None:

@@ -206,7 +206,7 @@ def test_a_sensor_that_repeats_itself_pays_for_it_once(
     sensors: dict[int, Sensor], forgetful: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refused = []
-    copy = columns._copied
+    copy = columns.copied
 
     def counting(rows: list[bytes]) -> bool:
         done = copy(rows)
@@ -214,7 +214,7 @@ def test_a_sensor_that_repeats_itself_pays_for_it_once(
             refused.append(len(rows))
         return done
 
-    monkeypatch.setattr(columns, "_copied", counting)
+    monkeypatch.setattr(columns, "copied", counting)
     batch = _plain(10, _now_us())
     at_once(batch)
     for _ in range(3):
