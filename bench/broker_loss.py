@@ -28,7 +28,7 @@ from pathlib import Path
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
-from bench.ingest import packet
+from bench.publisher import packet
 
 PROJECT = Path(__file__).parent.parent
 TOPIC = b"iot/measurements"

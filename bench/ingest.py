@@ -1,98 +1,62 @@
 """How fast a burst goes from the broker into the database, against a pipe that only copies.
 
-    python -m bench.ingest [--messages 100000] [--sensors 1000]      (or: make bench)
+    python -m bench.ingest [--messages 200000] [--sensors 1000] [--rounds 5] [--json FILE] [--svg FILE]
 
-Needs Debian's mosquitto, mosquitto-clients and a psql on the PATH. PostgreSQL, Redis and Mosquitto are
-started in a temporary folder, durable as `make run` has them; then in turn, in the same minutes:
+(or: make bench.) Needs Debian's mosquitto, mosquitto-clients and a psql on the PATH. PostgreSQL, Redis and
+Mosquitto are started in a temporary folder, durable as `make run` has them; then in each round, in turn:
 
-- ours: one bridge and one worker process; from the first PUBLISH to the last row committed and counted;
-- the yardstick: `mosquitto_sub -q 1 | psql -c "COPY ... FROM STDIN"` into a table of jsonb without an index.
+- the pipe: `mosquitto_sub -q 1 | psql -c "COPY ... FROM STDIN"` into a table of jsonb without an index;
+- ours: one bridge and one worker process with one child, and then with two; from the first PUBLISH to the
+  last row committed and counted, once a small burst has warmed the worker up;
+- the plain way: one callback and one ORM `save` a message, of a hundredth of the messages.
 
-The same publisher sends the same messages at QoS 1 to both. Machines are noisy: the ratio is the figure.
+One publisher sends the same messages at QoS 1 to each. Machines are noisy: the ratios within a round are the
+figures. For each way it says what a message cost in CPU, process by process, and the peak of their memory.
 """
 
 import argparse
+import json
 import os
+import resource
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
-import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import psycopg2
 
 from bench import ground
-from bench.ground import PROJECT, cpu_seconds
+from bench.cost import Cpu, peak_mib
+from bench.figure import bars
+from bench.ground import PROJECT
 from bridge.address import MqttAddress
+from process.heartbeat import bridge_process
 from runner.services import Broker, Postgres, Redis
 
-TOPIC = b"iot/measurements"
-# The bridge does not subscribe to this one, and so rests while the pipe runs.
-PIPE_TOPIC = b"bench/measurements"
-UNACKNOWLEDGED = 20_000
+TOPIC = "iot/measurements"
+# The bridge does not subscribe to these, and so rests while others are measured.
+PIPE_TOPIC, PLAIN_TOPIC = "bench/pipe", "bench/plain"
+PLAIN_SHARE = 100
+PIPE, ONE, TWO, PLAIN = "the pipe", "ours, one child", "ours, two children", "the plain way"
 
 
-def packet(kind: int, body: bytes) -> bytes:
-    length, head = len(body), bytearray([kind])
-    while True:
-        length, digit = divmod(length, 128)
-        head.append(digit | (128 if length else 0))
-        if not length:
-            return bytes(head) + body
+class Measured(NamedTuple):
+    """Messages a second; of each process microseconds of CPU a message, and MiB at its peak."""
+
+    rate: float
+    cpu: dict[str, float]
+    peak: dict[str, float]
 
 
-class Publisher:
-    """Sends as fast as the broker acknowledges; frames are made beforehand, so it costs little itself."""
-
-    def __init__(self, address: MqttAddress, topic: bytes, messages: int, sensors: int) -> None:
-        self.address = address
-        start = time.time() - 3600
-        self.frames = [
-            packet(
-                0x32,
-                len(topic).to_bytes(2)
-                + topic
-                + (number % 65535 + 1).to_bytes(2)
-                + b'{"sensor_id": %d, "value": %.2f, "unit": "V", "ts": %.6f}'
-                % (number % sensors + 1, number % 330 / 100, start + number * 0.001),
-            )
-            for number in range(messages)
-        ]
-
-    def publish(self) -> float:
-        """Seconds until the broker had acknowledged them all."""
-        sock = socket.create_connection((self.address.host, self.address.port))
-        client = b"bench-%d" % os.getpid()
-        sock.sendall(packet(0x10, b"\0\4MQTT\4\2\0\x3c" + len(client).to_bytes(2) + client))
-        assert sock.recv(4)[3] == 0
-        acknowledged = 0
-
-        def count() -> None:
-            nonlocal acknowledged
-            received = 0
-            while received < 4 * len(self.frames):
-                received += len(sock.recv(65536))
-                acknowledged = received // 4
-
-        counter = threading.Thread(target=count)
-        counter.start()
-        began = time.monotonic()
-        for first in range(0, len(self.frames), 200):
-            while first - acknowledged > UNACKNOWLEDGED:
-                time.sleep(0.001)
-            sock.sendall(b"".join(self.frames[first : first + 200]))
-        counter.join()
-        sock.sendall(b"\xe0\0")
-        sock.close()
-        return time.monotonic() - began
-
-
-def until(what: str, count: "object", of: int) -> None:
+def until(what: str, count: Callable[[], int], of: int) -> None:
     bar, deadline = ground.progress("done"), time.monotonic() + 300
-    while (done := count()) < of:  # type: ignore[operator]
+    while (done := count()) < of:
         bar.show(done, done / of, what)
         if time.monotonic() > deadline:
             raise SystemExit(f"{what}: {done} of {of} after 300 s")
@@ -100,44 +64,25 @@ def until(what: str, count: "object", of: int) -> None:
     bar.line(f"{what}: {of:,}")
 
 
-def rss_kib(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
-            return int(line.split()[1])
-    return 0
-
-
-def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
 class Bench:
     def __init__(self, folder: Path, messages: int, sensors: int) -> None:
-        self.messages = messages
+        self.messages, self.sensors = messages, sensors
+        self.start = time.time() - 3600
         self.postgres = Postgres(folder / "postgres").start()
         self.redis = Redis(folder / "redis").start()
         self.broker = Broker(folder / "mqtt", binaries="system").start()
+        self.address = MqttAddress.parse(self.broker.url)
         ours = ground.environment(
             folder / "data",
             self.postgres.url,
             self.redis.url,
             MQTT_URL=self.broker.url,
-            WORKER_CONCURRENCY="1",
             PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         )
         self.env = os.environ | ours
-        address = MqttAddress.parse(self.broker.url)
-        self.publisher = Publisher(address, TOPIC, messages, sensors)
-        self.pipe_publisher = Publisher(address, PIPE_TOPIC, messages, sensors)
         (folder / "data").mkdir()
         for command in (["migrate", "-v0"], ["first_run"]):
-            subprocess.run(
-                ["python", "manage.py", *command],
-                cwd=PROJECT,
-                env=self.env,
-                check=True,
-                stdout=subprocess.DEVNULL,
-            )
+            self.run("manage.py", *command)
         self.database = psycopg2.connect(self.postgres.url)
         self.database.autocommit = True
         self.execute(
@@ -148,100 +93,205 @@ class Bench:
         )
         self.execute("CREATE TABLE yardstick (payload jsonb)")
 
+    def run(self, *argv: str) -> None:
+        subprocess.run(["python", *argv], cwd=PROJECT, env=self.env, check=True, stdout=subprocess.DEVNULL)
+
     def execute(self, sql: str, *params: object) -> int:
         with self.database.cursor() as cursor:
             cursor.execute(sql, params)
             return int(cursor.fetchone()[0]) if cursor.description else 0
 
-    def ours(self) -> tuple[float, float, float]:
-        """Messages a second, and microseconds of CPU a message: of the bridge, of the worker."""
-        self.execute("TRUNCATE monitoring_measurement, monitoring_ingestbatch")
-        before = self.execute("SELECT coalesce(sum(stored), 0) FROM monitoring_ingestbatch")
-        pids = [self.bridge.pid], [self.worker.pid, *children(self.worker.pid)]
-        used = [cpu_seconds(group) for group in pids]
-        began = time.monotonic()
-        self.publisher.publish()
-        count = "SELECT coalesce(sum(messages), 0) FROM monitoring_ingestbatch"
-        until("ours", lambda: self.execute(count) - before, self.messages)
-        seconds = time.monotonic() - began
-        rows = self.execute("SELECT count(*) FROM monitoring_measurement")
-        if rows != self.messages:
-            raise SystemExit(f"{rows} rows of {self.messages} messages")
-        bridge, worker = (
-            1e6 * (cpu_seconds(group) - was) / self.messages for group, was in zip(pids, used, strict=True)
-        )
-        return self.messages / seconds, bridge, worker
+    # --- processes --------------------------------------------------------------------------------
 
-    def yardstick(self) -> float:
-        self.execute("TRUNCATE yardstick")
-        address = MqttAddress.parse(self.broker.url)
-        topic = PIPE_TOPIC.decode()
-        pipe = (
-            f"mosquitto_sub -h {address.host} -p {address.port} -q 1 -t {topic} -C {self.messages}"
-            f" | psql -q '{self.postgres.url}' -c 'COPY yardstick FROM STDIN'"
+    @contextmanager
+    def process(self, *argv: str, said: str = "") -> Iterator["subprocess.Popen[str]"]:
+        """Runs it until the block ends; begins once it has `said` that."""
+        process = subprocess.Popen(
+            argv, cwd=PROJECT, env=self.env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
-        process = subprocess.Popen(["sh", "-c", pipe])
-        time.sleep(0.5)  # it says nothing once it has subscribed
-        began = time.monotonic()
-        self.pipe_publisher.publish()
-        process.wait(300)
-        seconds = time.monotonic() - began
-        rows = self.execute("SELECT count(*) FROM yardstick")
-        if rows != self.messages:
-            raise SystemExit(f"the yardstick has {rows} rows of {self.messages} messages")
-        return self.messages / seconds
+        try:
+            if said and (line := process.stdout.readline().strip()) != said:  # type: ignore[union-attr]
+                raise SystemExit(f"{argv}: {line!r} instead of {said!r}")
+            yield process
+        finally:
+            process.terminate()
+            process.communicate(timeout=60)
 
-    def start(self) -> None:
-        worker = "celery -q -A config worker -Q ingest --without-gossip --without-mingle -l WARNING"
-        self.bridge = subprocess.Popen(["python", "-m", "bridge"], cwd=PROJECT, env=self.env)
-        self.worker = subprocess.Popen(
-            worker.split(), cwd=PROJECT, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+    @contextmanager
+    def bridge(self) -> Iterator[int]:
+        with self.process("python", "-m", "bridge") as process:
+            self._until_it_lives(bridge_process("default"))
+            yield process.pid
+
+    @contextmanager
+    def worker(self, children: int) -> Iterator[int]:
+        options = "-Q ingest --without-gossip --without-mingle -l ERROR"
+        with self.process(
+            *f"celery -q -A config worker {options} --concurrency {children}".split()
+        ) as process:
+            self._until_it_lives("worker")
+            yield process.pid
+
+    def _until_it_lives(self, name: str) -> None:
         import redis
 
-        client = redis.Redis.from_url(self.redis.url)
-        until("start", lambda: sum(client.exists(f"iot:heartbeat:{n}") for n in ("bridge", "worker")), 2)
+        with redis.Redis.from_url(self.redis.url) as client:
+            until(f"start of {name}", lambda: client.exists(f"iot:heartbeat:{name}"), 1)
+
+    # --- the ways ---------------------------------------------------------------------------------
+
+    def pipe(self) -> Measured:
+        self.execute("TRUNCATE yardstick")
+        to, topic = f"-h {self.address.host} -p {self.address.port}", PIPE_TOPIC
+        command = (
+            f"mosquitto_sub {to} -q 1 -t {topic} -C {self.messages}"
+            f" | psql -q '{self.postgres.url}' -c 'COPY yardstick FROM STDIN'"
+        )
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        process = subprocess.Popen(["sh", "-c", command])
+        time.sleep(0.5)  # it says nothing once it has subscribed
+        measured = self._measure(topic, {}, self.messages, lambda: process.wait(300), "yardstick")
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)  # the publisher has ended within this, too
+        used = sum(after[:2]) - sum(before[:2])
+        cpu = {"subscriber, psql": 1e6 * used / self.messages - measured.cpu["publisher"]}
+        return measured._replace(cpu=cpu | measured.cpu)
+
+    def ours(self, children: int) -> Measured:
+        with self.worker(children) as worker:
+            roots = {"bridge": self.bridge_pid, "Redis": int(self.redis.pid or 0), "worker": worker}
+            self._burst(roots, self.messages // 20)
+            return self._burst(roots, self.messages)
+
+    def _burst(self, roots: dict[str, int], messages: int) -> Measured:
+        self.execute("TRUNCATE monitoring_measurement, monitoring_ingestbatch")
+        count = "SELECT coalesce(sum(messages), 0) FROM monitoring_ingestbatch"
+        wait = partial(until, "ours", lambda: self.execute(count), messages)
+        return self._measure(TOPIC, dict(roots), messages, wait, "monitoring_measurement")
+
+    def plain(self) -> Measured:
+        self.execute("TRUNCATE monitoring_measurement")
+        messages = self.messages // PLAIN_SHARE
+        count = "SELECT count(*) FROM monitoring_measurement"
+        argv = ("python", "-m", "bench.plain_way", self.address.host, str(self.address.port), PLAIN_TOPIC)
+        with self.process(*argv, said="ready") as process:
+            return self._measure(
+                PLAIN_TOPIC,
+                {"subscriber": process.pid},
+                messages,
+                lambda: until("the plain way", lambda: self.execute(count), messages),
+                "monitoring_measurement",
+            )
+
+    def _measure(
+        self, topic: str, roots: dict[str, int], messages: int, wait: Callable[[], object], table: str
+    ) -> Measured:
+        """From the first PUBLISH until `wait` returns; then the table must have a row a message."""
+        where = self.address.host, str(self.address.port), topic
+        what = str(messages), str(self.sensors), str(self.start)
+        with self.process("python", "-m", "bench.publisher", *where, *what, said="ready") as publisher:
+            roots |= {
+                "publisher": publisher.pid,
+                "broker": int(self.broker.pid or 0),
+                "PostgreSQL": int(self.postgres.pid or 0),
+            }
+            cpu, began = Cpu(roots), time.monotonic()
+            publisher.stdin.write("\n")  # type: ignore[union-attr]
+            publisher.stdin.flush()  # type: ignore[union-attr]
+            wait()
+            seconds = time.monotonic() - began
+            used = cpu.microseconds_per(messages)
+            peak = {name: peak_mib(root) for name, root in roots.items()}
+        rows = self.execute(f"SELECT count(*) FROM {table}")
+        if rows != messages:
+            raise SystemExit(f"{table} has {rows} rows of {messages} messages")
+        return Measured(messages / seconds, used, peak)
 
     def stop(self) -> None:
-        for process in (self.bridge, self.worker):
-            process.terminate()
-            process.wait(30)
         self.database.close()
         for service in (self.broker, self.redis, self.postgres):
             service.stop()
 
+    def rounds(self, number: int) -> dict[str, list[Measured]]:
+        ways: dict[str, Callable[[], Measured]] = {
+            PIPE: self.pipe,
+            ONE: lambda: self.ours(1),
+            TWO: lambda: self.ours(2),
+            PLAIN: self.plain,
+        }
+        found: dict[str, list[Measured]] = {name: [] for name in ways}
+        with self.bridge() as self.bridge_pid:
+            self.ours(1)  # not counted: partitions, caches
+            for count in range(1, number + 1):
+                for name, way in ways.items():
+                    found[name].append(way())
+                said = ", ".join(f"{name} {runs[-1].rate:,.0f}/s" for name, runs in found.items())
+                print(f"round {count}: {said}", flush=True)
+        return found
+
+
+# --- what came of it ------------------------------------------------------------------------------
+
+
+def ratios(found: dict[str, list[Measured]], name: str, to: str) -> list[float]:
+    """Round by round."""
+    return [one.rate / other.rate for one, other in zip(found[name], found[to], strict=True)]
+
+
+def medians(runs: list[Measured]) -> tuple[dict[str, float], dict[str, float]]:
+    """CPU and peak memory, process by process."""
+    cpu, peak = (
+        {name: statistics.median(one[name] for one in kind) for name in kind[0]}
+        for kind in ([run.cpu for run in runs], [run.peak for run in runs])
+    )
+    return cpu, peak
+
+
+def table(found: dict[str, list[Measured]]) -> str:
+    lines = [
+        "| | messages a second | to the pipe | CPU us a message, by process | peak MiB |",
+        "|---|---|---|---|---|",
+    ]
+    for name, runs in found.items():
+        cpu, peak = medians(runs)
+        rate = statistics.median(run.rate for run in runs)
+        ratio = statistics.median(ratios(found, name, PIPE))
+        parts = ", ".join(f"{process} {used:.1f}" for process, used in cpu.items())
+        memory = ", ".join(
+            f"{process} {size:.0f}"
+            for process, size in peak.items()
+            if process not in ("publisher", "broker")
+        )
+        lines.append(f"| {name} | {rate:,.0f} | {ratio:.2f} | {sum(cpu.values()):.1f}: {parts} | {memory} |")
+    return "\n".join(lines)
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--messages", type=int, default=100_000)
+    parser.add_argument("--messages", type=int, default=200_000)
     parser.add_argument("--sensors", type=int, default=1000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="writes all figures there")
+    parser.add_argument("--svg", type=Path, help="writes a picture there")
     options = parser.parse_args()
     for tool in ("mosquitto_sub", "psql"):
         if shutil.which(tool) is None:
             raise SystemExit(f"{tool} is missing: apt install mosquitto mosquitto-clients postgresql-client")
     with ground.folder() as folder:
         bench = Bench(folder, options.messages, options.sensors)
-        bench.start()
         try:
-            bench.ours()  # not counted: connections, partitions, caches
-            ratios = []
-            for number in range(1, options.rounds + 1):
-                ours, bridge, worker = bench.ours()
-                pipe = bench.yardstick()
-                ratios.append(ours / pipe)
-                print(
-                    f"round {number}: ours {ours:,.0f}/s, the pipe {pipe:,.0f}/s, ratio {ours / pipe:.2f};"
-                    f" CPU a message: bridge {bridge:.1f} us, worker {worker:.1f} us"
-                )
-            print(f"ratio, median of {len(ratios)}: {statistics.median(ratios):.2f}")
-            print(
-                "RSS after it, MiB: bridge"
-                f" {rss_kib(bench.bridge.pid) / 1024:.0f}, worker {rss_kib(bench.worker.pid) / 1024:.0f}"
-                f" and its child {sum(rss_kib(pid) for pid in children(bench.worker.pid)) / 1024:.0f}"
-            )
+            found = bench.rounds(options.rounds)
         finally:
             bench.stop()
+    print(table(found))
+    best = [max(pair) for pair in zip(ratios(found, ONE, PIPE), ratios(found, TWO, PIPE), strict=True)]
+    print(f"ours to the pipe, median of {len(best)} rounds: {statistics.median(best):.2f}")
+    print(f"ours to the plain way: {statistics.median(ratios(found, ONE, PLAIN)):.0f}")
+    if options.json:
+        figures = {name: [run._asdict() for run in runs] for name, runs in found.items()}
+        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+    if options.svg:
+        cpu = {name: medians(runs)[0] for name, runs in found.items() if name != PLAIN}
+        options.svg.write_text(bars("CPU of each process, microseconds a message", cpu))
 
 
 if __name__ == "__main__":
