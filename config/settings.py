@@ -4,7 +4,7 @@ import os
 import sys
 
 from django.templatetags.static import static
-from marshmallow.validate import Range
+from marshmallow.validate import Range, Regexp
 
 from batches import queues, task_broker
 from process import address
@@ -32,6 +32,10 @@ LANGUAGE_CODE = env.language()
 LOG_LEVEL = env.log_level()
 
 WEB_THREADS = env.int("WEB_THREADS", 8, validate=Range(1, 1000))
+_rate = Regexp(r"^(off|[1-9]\d{0,8}/(second|minute|hour|day))$", error="not a rate: 10/minute, or off")
+THROTTLE_LOGIN = env.str("THROTTLE_LOGIN", "10/minute", validate=_rate)
+THROTTLE_TOKENS = env.str("THROTTLE_TOKENS", "60/hour", validate=_rate)
+THROTTLE_POST = env.str("THROTTLE_POST", "12000/minute", validate=_rate)
 WEB_MAX_CONNECTIONS = env.int("WEB_MAX_CONNECTIONS", 512, validate=Range(min=8))
 # Addresses and networks whose X-Forwarded-For is believed.
 TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", [])
@@ -99,6 +103,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "monitoring.throttle.Answers429",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -118,6 +123,7 @@ TEMPLATES = [
     },
 ]
 
+AUTHENTICATION_BACKENDS = ["monitoring.throttle.Backend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -156,7 +162,8 @@ REST_FRAMEWORK = {
         "monitoring.api.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["monitoring.api.permissions.MayRead"],
+    "DEFAULT_PERMISSION_CLASSES": ["monitoring.api.permissions.Permitted"],
+    "DEFAULT_THROTTLE_CLASSES": ["monitoring.api.throttles.Changes"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "EXCEPTION_HANDLER": "monitoring.api.errors.handle",
@@ -165,6 +172,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
+KNOX_TOKEN_MODEL = "monitoring.Token"  # noqa: S105 -- a model
 REST_KNOX = {"TOKEN_TTL": None, "AUTO_REFRESH": False}
 SPECTACULAR_SETTINGS = {
     "TITLE": "IoT Monitor",

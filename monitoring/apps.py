@@ -8,6 +8,8 @@ class MonitoringConfig(AppConfig):
 
     def ready(self) -> None:
         from monitoring import checks  # noqa: F401 -- checks register themselves
+        from monitoring.roles import make_groups
         from monitoring.upkeep import schedule
 
         post_migrate.connect(schedule.make_schedule, sender=self)
+        post_migrate.connect(make_groups, sender=self)

@@ -320,7 +320,7 @@ class Steps:
             self.installation.shell(line(self.installation, PAGE, "pg_dump"))
             size = (self.installation.folder / "iot.dump").stat().st_size
             self.round_trip(FORGOTTEN)
-            self.installation.sql("TRUNCATE monitoring_measurement, monitoring_ingestbatch, knox_authtoken")
+            self.installation.sql("TRUNCATE monitoring_measurement, monitoring_ingestbatch, monitoring_token")
             require(self.fingerprint() != before, "the database holds the same after it was emptied")
             self.installation.shell(block(self.installation, PAGE, "pg_restore"))
             wait_for(self.installation.is_healthy, "every container to be healthy", 180)

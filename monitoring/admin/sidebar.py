@@ -46,7 +46,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             "items": [
                 to("auth.user", _("Users"), "person"),
                 to("auth.group", _("Groups"), "group"),
-                to("knox.authtoken", _("API tokens"), "key"),
+                to("monitoring.token", _("API tokens"), "key"),
                 {"title": _("API documentation"), "icon": "api", "link": API_DOCS},
             ],
         },

@@ -2,20 +2,38 @@
 
 from typing import Any
 
-from knox.auth import TokenAuthentication as KnoxAuthentication
+from django.db.models import QuerySet
+from knox.crypto import hash_token
 from rest_framework import authentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from monitoring import throttle
+from monitoring.models import Token
 
-class TokenAuthentication(KnoxAuthentication):  # type: ignore[misc]  # knox has no types
-    """`Authorization: Token <token>`."""
+SCHEMES = (b"token", b"bearer")
 
-    def authenticate_credentials(self, token: bytes) -> Any:
-        # knox decodes as UTF-8 and asks the database, which takes no NUL.
-        if not token.isalnum():
+
+class TokenAuthentication(authentication.BaseAuthentication):
+    """`Authorization: Token <token>`, or `Bearer <token>`. `request.auth` is then the Token."""
+
+    def authenticate(self, request: Request) -> tuple[Any, Token] | None:
+        said = authentication.get_authorization_header(request).split()
+        if not said or said[0].lower() not in SCHEMES:
+            return None
+        # It is hashed as text, and that is hexadecimal.
+        token = _token(said[1].decode()) if len(said) == 2 and said[1].isalnum() else None
+        if token is None:
+            throttle.count_wrong(request)
             raise AuthenticationFailed("Invalid token.")
-        return super().authenticate_credentials(token)
+        if token.has_expired:
+            raise AuthenticationFailed("The token has expired.")
+        if not token.user.is_active:
+            raise AuthenticationFailed("User inactive or deleted.")
+        return token.user, token
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Token"
 
 
 class BasicAuthentication(authentication.BasicAuthentication):
@@ -25,3 +43,8 @@ class BasicAuthentication(authentication.BasicAuthentication):
         if "\0" in userid or "\0" in password:
             raise AuthenticationFailed("Invalid username/password.")
         return super().authenticate_credentials(userid, password, request)
+
+
+def _token(said: str) -> Token | None:
+    tokens: QuerySet[Token] = Token.objects.select_related("user")
+    return tokens.filter(digest=hash_token(said)).first()

@@ -6,7 +6,7 @@ from typing import Any
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
-from rest_framework.exceptions import NotFound, PermissionDenied, ValidationError
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -89,8 +89,6 @@ class DeletionSerializer(serializers.ModelSerializer[Deletion]):
 
 def delete_measurements(request: Request, sensor_id: int) -> Response:
     """The answer to DELETE sensors/<id>/measurements/."""
-    if not request.user.has_perm("monitoring.delete_measurement"):
-        raise PermissionDenied("Deleting measurements needs the permission monitoring.delete_measurement.")
     if sensor_id > MAX_SENSOR_ID or not Sensor.objects.present().filter(pk=sensor_id).exists():
         raise NotFound("There is no sensor with this id.")
     query = DeletionQuery.read(request)
@@ -116,6 +114,8 @@ _DELETIONS = {"serializer": DeletionSerializer, "cursor": lambda row: Cursor.by_
 
 
 class DeletionsOfSensor(APIView):
+    permissions = {"GET": "monitoring.view_deletion"}
+
     @extend_schema(
         summary="What was deleted of a sensor's measurements, newest first",
         description="It stays when the sensor goes. Who asked for it is shown in the admin.",

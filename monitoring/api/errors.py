@@ -16,11 +16,12 @@ from django.http import (
 from django.urls import Resolver404, resolve
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import status
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import APIException, Throttled
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from batches.store import StoreFullError
+from monitoring.throttle import TooOftenError
 
 logger = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 5
@@ -62,6 +63,8 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     elif isinstance(error, OperationalError | InterfaceError):
         logger.warning("the database is away: %s", error)
         known = AwayError("The database does not answer; try again later.")
+    elif isinstance(error, TooOftenError):
+        known = Throttled(error.wait)
     elif isinstance(error, RequestDataTooBig):
         known = TooLargeError()
     elif isinstance(error, SuspiciousOperation | BadRequest | UnreadablePostError):

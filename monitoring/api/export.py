@@ -40,6 +40,8 @@ class ExportQuery(SpanQuery):
 
 
 class Export(APIView):
+    permissions = {"GET": "monitoring.view_measurement"}
+
     @extend_schema(
         summary="One sensor's measurements as a file, oldest first",
         description="CSV with the header `sensor,created_at,received_at,value,unit`, or the same fields as"

@@ -61,6 +61,8 @@ def _require_sensor(sensor_id: int) -> None:
 
 
 class MeasurementsOfSensor(APIView):
+    permissions = {"GET": "monitoring.view_measurement", "DELETE": "monitoring.delete_measurement"}
+
     @extend_schema(
         summary="One sensor's measurements, newest first",
         parameters=[SpanQuery, LINK],
@@ -95,6 +97,8 @@ class MeasurementsOfSensor(APIView):
 
 
 class LastOfSensor(APIView):
+    permissions = {"GET": "monitoring.view_measurement"}
+
     @extend_schema(
         summary="One sensor's last measurement",
         description="404 where the sensor is unknown or nothing was measured; `detail` says which.",
@@ -115,6 +119,8 @@ def list_measurements(request: Request) -> Response:
 
 
 class Pipeline(APIView):
+    permissions = {"GET": "monitoring.view_ingestbatch"}
+
     @extend_schema(
         summary="The books: what was handed over, what is pending, what became of the rest",
         responses={200: BooksSerializer, 503: DetailSerializer},

@@ -18,6 +18,7 @@ from batches.store import IdempotencyKeyReusedError, Receipt
 from monitoring.api.errors import TooLargeError, UnprocessableError
 from monitoring.api.lists import list_measurements
 from monitoring.api.pages import LINK
+from monitoring.api.permissions import SEND
 from monitoring.api.query import MeasurementsQuery
 from monitoring.api.serializers import (
     AcceptedSerializer,
@@ -59,6 +60,8 @@ _READING = {
 
 
 class Measurements(APIView):
+    permissions = {"GET": "monitoring.view_measurement", "POST": SEND}
+
     @extend_schema(
         summary="Measurements of all sensors, newest first",
         parameters=[MeasurementsQuery, LINK],
@@ -95,6 +98,7 @@ class Measurements(APIView):
             413: DetailSerializer,
             415: DetailSerializer,
             422: DetailSerializer,
+            429: DetailSerializer,
             503: DetailSerializer,
         },
         operation_id="measurements_send",

@@ -1,4 +1,4 @@
-"""Who may do what."""
+"""Who may do what: Django's permissions of the user, within the scope of the token if one is shown."""
 
 from typing import TYPE_CHECKING
 
@@ -6,15 +6,70 @@ from django.conf import settings
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
+from monitoring.models import Token
+from monitoring.models.token import Scope
+
 if TYPE_CHECKING:
     # rest_framework.views reads the settings that name this module.
     from rest_framework.views import APIView
 
+SEND = "monitoring.add_measurement"
+
 
 class MayRead(BasePermission):
-    """Reading is for everybody where API_PUBLIC_READ is set; all else is for those who logged in."""
+    """Reading, for everybody where API_PUBLIC_READ is set, else for whoever shows who they are."""
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
         if request.method in SAFE_METHODS and settings.API_PUBLIC_READ:
             return True
-        return bool(request.user and request.user.is_authenticated)
+        if not request.user.is_authenticated:
+            return False
+        needed = self.needed(request, view)
+        if not in_scope(request, needed):
+            scope = request.auth.scope if isinstance(request.auth, Token) else ""
+            self.message = f"The token's scope is {scope}, and this is beyond it."
+            return False
+        return self.may(request, needed)
+
+    def needed(self, request: Request, view: "APIView") -> str | None:
+        return None
+
+    def may(self, request: Request, needed: str | None) -> bool:
+        return request.method in SAFE_METHODS
+
+
+class Permitted(MayRead):
+    """`view.permissions` names the permission that each method needs; a method not named there nobody may."""
+
+    def needed(self, request: Request, view: "APIView") -> str | None:
+        method = "GET" if request.method == "HEAD" else request.method
+        permissions: dict[str, str] = getattr(view, "permissions", {})
+        return permissions.get(method or "")
+
+    def may(self, request: Request, needed: str | None) -> bool:
+        if request.method == "OPTIONS":
+            return True
+        if needed is None or request.user.has_perm(needed):
+            return needed is not None
+        self.message = (
+            f"This needs the permission {needed}, and {request.user.get_username()} does not have it."
+        )
+        return False
+
+
+class MayManage(BasePermission):
+    """For one's own tokens alone: whoever shows who they are, by no token of a lesser scope."""
+
+    def has_permission(self, request: Request, view: "APIView") -> bool:
+        return request.user.is_authenticated and in_scope(request, None)
+
+
+def in_scope(request: Request, needed: str | None) -> bool:
+    """A session has no scope."""
+    if not isinstance(request.auth, Token):
+        return True
+    return {
+        Scope.MANAGE: True,
+        Scope.READ: request.method in SAFE_METHODS,
+        Scope.SEND: needed == SEND,
+    }[Scope(request.auth.scope)]

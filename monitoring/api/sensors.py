@@ -30,6 +30,8 @@ _NONE = "There is no sensor with this id."
 
 
 class Sensors(APIView):
+    permissions = {"GET": "monitoring.view_sensor", "POST": "monitoring.add_sensor"}
+
     @extend_schema(
         summary="The sensors, by id",
         parameters=[PageQuery, LINK],
@@ -69,6 +71,12 @@ class Sensors(APIView):
 
 
 class OneSensor(APIView):
+    permissions = {
+        "GET": "monitoring.view_sensor",
+        "PATCH": "monitoring.change_sensor",
+        "DELETE": "monitoring.delete_sensor",
+    }
+
     @extend_schema(summary="One sensor", responses={200: SensorSerializer, 404: DetailSerializer})
     def get(self, request: Request, sensor_id: int) -> Response:
         sensor = _present(sensor_id).first()

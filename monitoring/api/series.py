@@ -136,6 +136,8 @@ _DESCRIPTION = (
 
 
 class SeriesOfSensor(APIView):
+    permissions = {"GET": "monitoring.view_measurement"}
+
     @extend_schema(
         summary="One sensor's series, for a chart",
         description=_DESCRIPTION,
@@ -150,6 +152,8 @@ class SeriesOfSensor(APIView):
 
 
 class SeriesOfSensors(APIView):
+    permissions = {"GET": "monitoring.view_measurement"}
+
     @extend_schema(
         summary="The series of several sensors, in the order asked for",
         description=_DESCRIPTION,

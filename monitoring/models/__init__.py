@@ -7,6 +7,7 @@ from monitoring.models.rejected import RejectedMessage, RejectedTally, RejectedT
 from monitoring.models.retention import GoneSpan, RetentionRun
 from monitoring.models.rollup import DayRollup, HourRollup, MinuteRollup
 from monitoring.models.sensor import Sensor
+from monitoring.models.token import Token
 
 __all__ = [
     "Correction",
@@ -23,4 +24,5 @@ __all__ = [
     "RejectedTotal",
     "RetentionRun",
     "Sensor",
+    "Token",
 ]

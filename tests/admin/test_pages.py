@@ -10,11 +10,10 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import reverse
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, PeriodicTask
-from knox.models import AuthToken
 
 from batches.batch import Batch, Message, time_ordered_id
 from batches.store import BatchStore, Receipt
-from monitoring.models import Measurement, RejectedMessage, Sensor
+from monitoring.models import Measurement, RejectedMessage, Sensor, Token
 from process import heartbeat
 
 MODELS = sorted(django_admin.site._registry, key=lambda model: model._meta.label)
@@ -37,7 +36,7 @@ def test_it_works(admin: Client, data: datetime) -> None:
 
 def test_every_page_opens(admin: Client, data: datetime) -> None:
     Group.objects.create(name="readers")
-    AuthToken.objects.create(User.objects.get())
+    Token.objects.create(User.objects.get())
     CrontabSchedule.objects.create()
     ClockedSchedule.objects.create(clocked_time=data)
     for model in MODELS:

@@ -5,19 +5,21 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
-from knox.models import AuthToken
+from django.contrib.auth.models import Group, User
 from rest_framework.test import APIClient
 
 from batches.store import BatchStore
-from monitoring.models import Measurement, Sensor
+from monitoring.models import Measurement, Sensor, Token
 
 API = "/api/monitoring/"
 
 
 @pytest.fixture
 def user(db: None) -> User:
-    return User.objects.create_user("ana", password="a good password")
+    """In the group operator."""
+    user = User.objects.create_user("ana", password="a good password")
+    user.groups.add(Group.objects.get(name="operator"))
+    return user
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def client(settings: Any) -> APIClient:
 def sender(user: User, store: BatchStore) -> Iterator[APIClient]:
     """Somebody with a token; the store is empty."""
     client = APIClient()
-    client.credentials(HTTP_AUTHORIZATION="Token " + AuthToken.objects.create(user=user)[1])
+    client.credentials(HTTP_AUTHORIZATION="Token " + Token.objects.create(user=user)[1])
     return client
 
 

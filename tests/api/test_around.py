@@ -10,6 +10,7 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from batches.store import BatchStore
+from monitoring.models import Token
 from process import heartbeat
 from tests.api.conftest import API
 from tests.api.test_sending import post
@@ -63,6 +64,18 @@ def test_a_token_is_given_in_the_shell(user: Any) -> None:
     assert client.get(API + "sensors/").status_code == 200
     with pytest.raises(CommandError, match="createsuperuser"):
         call_command("api_token", "nobody")
+
+
+def test_a_token_given_in_the_shell_has_a_scope(user: Any) -> None:
+    call_command("api_token", "ana", "--scope", "send", "--name", "greenhouse", stdout=StringIO())
+    token = Token.objects.get()
+    assert (token.scope, token.name) == ("send", "greenhouse")
+    with pytest.raises(CommandError, match="at most 100"):
+        call_command("api_token", "ana", "--name", "x" * 101)
+    user.groups.clear()
+    with pytest.raises(CommandError, match="put them into the group operator"):
+        call_command("api_token", "ana", "--scope", "send")
+    assert Token.objects.count() == 1
 
 
 def test_the_documentation_works_offline(client: APIClient, db: None) -> None:
