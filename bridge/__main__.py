@@ -1,12 +1,11 @@
 """`python -m bridge`: the process between the broker and Redis."""
 
-import logging
 import os
 import sys
 
 from bridge.receiver import Receiver
 from bridge.settings import BridgeSettings
-from process import collecting
+from process import collecting, log
 from process.environment import SettingsError, gather
 
 
@@ -16,9 +15,7 @@ def main() -> int:
     except SettingsError as error:
         print(f"bridge: {error}", file=sys.stderr)  # noqa: T201 -- there is no log yet
         return 2
-    logging.basicConfig(
-        level=settings.log_level, format="%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S"
-    )
+    log.to_stderr(settings.log_level, settings.time_zone)
     collecting.seldom()
     return Receiver(settings).run()
 

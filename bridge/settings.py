@@ -28,6 +28,7 @@ class BridgeSettings:
     lease_seconds: float
     language: str
     log_level: str
+    time_zone: str
 
     @classmethod
     def from_environment(cls, values: Mapping[str, str] | None = None) -> "BridgeSettings":
@@ -48,6 +49,7 @@ class BridgeSettings:
             lease_seconds=env.float("BATCH_LEASE_SECONDS", 30.0, validate=Range(min=0.1)),
             language=env.language(),
             log_level=env.log_level(),
+            time_zone=env.time_zone(),
         )
         env.seal()
         return settings

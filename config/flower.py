@@ -8,12 +8,17 @@ import asyncio
 import os
 import signal
 from logging import ERROR, WARNING, getLogger
+from logging.config import dictConfig
 
+from django.conf import settings
 from tornado.ioloop import IOLoop, PeriodicCallback
 
 from monitoring.store import pulse
 from process.environment import Environment, gather
 from process.heartbeat import INTERVAL_SECONDS
+
+# Before Flower puts a handler there: it does so only where there is none.
+dictConfig(settings.LOGGING)
 
 env = Environment(gather(os.environ))
 if password := env.str("FLOWER_PASSWORD", None):

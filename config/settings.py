@@ -3,6 +3,7 @@
 import os
 import sys
 
+from corsheaders.defaults import default_headers
 from django.templatetags.static import static
 from marshmallow.validate import Range, Regexp
 
@@ -23,6 +24,8 @@ DEBUG = env.bool("DEBUG", False)
 SECRET_KEY = env.str("SECRET_KEY")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
+# Whose pages in a browser may ask the API, and read what it answers.
+CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ALLOWED_ORIGINS", [])
 DATA_DIR = data_dir(given)
 env.str("DATABASE_URL", validate=address.postgres)
 # A thread of web keeps its connection (config/handler.py), and looks whether it lives before using it again.
@@ -30,6 +33,8 @@ DATABASES = {"default": env.dj_db_url("DATABASE_URL", conn_max_age=600, conn_hea
 REDIS_URL = env.str("REDIS_URL", validate=address.redis)
 LANGUAGE_CODE = env.language()
 LOG_LEVEL = env.log_level()
+# Of pages and logs. What is stored, what the API says and what beat goes by is UTC.
+TIME_ZONE = env.time_zone()
 
 WEB_THREADS = env.int("WEB_THREADS", 8, validate=Range(1, 1000))
 _rate = Regexp(r"^(off|[1-9]\d{0,8}/(second|minute|hour|day))$", error="not a rate: 10/minute, or off")
@@ -89,10 +94,13 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_celery_beat",
+    "corsheaders",
     "monitoring",
 ]
 
 MIDDLEWARE = [
+    # First: a refusal too, and a redirect to https, must be readable by the page that asked.
+    "corsheaders.middleware.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "config.static_files.StaticFiles",
     "config.compression.Compression",
@@ -135,7 +143,6 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 LANGUAGES = [("en", "English"), ("fr", "Français")]
-TIME_ZONE = "UTC"
 USE_TZ = True
 
 STATIC_URL = "static/"
@@ -149,6 +156,10 @@ WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 WHITENOISE_USE_FINDERS = not STATIC_ROOT.exists()
 
 CSRF_FAILURE_VIEW = "config.pages.stale_form"
+CORS_URLS_REGEX = r"^/api/"
+CORS_ALLOW_HEADERS = [*default_headers, "idempotency-key"]
+CORS_EXPOSE_HEADERS = ["Link", "Retry-After"]
+
 X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 if HTTPS:
@@ -209,14 +220,19 @@ UNFOLD = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)-7s %(message)s", "datefmt": "%H:%M:%S"}},
+    "formatters": {"line": {"()": "process.log.Formatter", "zone": TIME_ZONE}},
     "handlers": {
         "console": {"class": "logging.StreamHandler", "formatter": "line"},
         "nowhere": {"class": "logging.NullHandler"},
     },
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
-    # Each would be a traceback, and whoever scans the internet sends one a minute: the answer is 400.
-    "loggers": {"django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False}},
+    "loggers": {
+        # Each would be a traceback, and whoever scans the internet sends one a minute: the answer is 400.
+        "django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False},
+        # In lines of ours rather than its own, which have no time.
+        "uvicorn": {"handlers": ["console"], "level": "WARNING", "propagate": False},
+        "django.server": {"handlers": ["console"], "level": "INFO", "propagate": False},
+    },
 }
 
 CELERY_BROKER_URL = _broker_url

@@ -9,6 +9,7 @@ import os
 from collections.abc import Collection, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dotenv import dotenv_values
 from environs import Env, EnvValidationError
@@ -101,6 +102,16 @@ class Environment(Env):
 
     def language(self) -> str:
         return self.one_of("LANGUAGE_CODE", "en", LANGUAGES)
+
+    def time_zone(self) -> str:
+        """A name of the tz database: for logs and pages. What is stored and what the API says is UTC."""
+        name = super().str("TIME_ZONE", "UTC") or "UTC"
+        try:
+            ZoneInfo(name)
+        except (OSError, ValueError, ZoneInfoNotFoundError):
+            self.wrong("TIME_ZONE", f'is "{name}"; it must be a name such as Europe/Paris, or UTC')
+            return "UTC"
+        return name
 
     def hold(self, name: str, check: Any, value: Any) -> None:
         """Notes what the check raises, a ValidationError or a ValueError, as wrong with the variable."""

@@ -54,6 +54,7 @@ class System:
             "LOG_LEVEL": "INFO",
             "DJANGO_SETTINGS_MODULE": "config.settings",
             "WEB_PORT": "0",
+            "WEB_LISTEN": "127.0.0.1",
             "FLOWER_PORT": "0",
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             **environment,

@@ -2,11 +2,20 @@
 
 import errno
 import os
+import re
 import sys
 import threading
+import time
+
+from process.log import moment
 
 COLOURS = {"web": 36, "bridge": 32, "worker": 33, "beat": 35, "flower": 34, "simulate": 90}
 WIDTH = 8
+# How long what is printed when all is up stays where it is, on a terminal.
+CALM_SECONDS = 60
+# What a process says when nothing is wrong (process/log.py).
+_USUAL = re.compile(rb"\d{4}-\d\d-\d\d [\d:]{8}[+-]\d\d:\d\d (INFO|DEBUG) ")
+_ANEW = b"\r\033[K"
 
 
 class Console:
@@ -16,9 +25,21 @@ class Console:
         self._lock = threading.Lock()
         self.colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
         self.gone = False
+        self._zone = ""
+        self._calm_until = 0.0
+        self._over = False
+        """Whether the terminal's last line is one that the next is written over."""
+
+    def all_is_up(self, zone: str) -> None:
+        """From now on a step is an event, with its time. On a terminal, what was just printed stays readable
+        for a minute: of what is usual, only the latest line is shown, each over the one before."""
+        self._zone = zone
+        if sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+            self._calm_until = time.monotonic() + CALM_SECONDS
 
     def step(self, text: str) -> None:
-        self._write(1, f"· {text}\n".encode())
+        when = f"{moment(self._zone)} " if self._zone else ""
+        self._write(1, f"· {when}{text}\n".encode())
 
     def text(self, text: str) -> None:
         self._write(1, f"{text}\n".encode())
@@ -30,13 +51,21 @@ class Console:
     def line(self, name: str, line: bytes) -> None:
         """A line of a child's output, without its newline; the bytes as they came."""
         before = f"{name:{WIDTH}} │ "
+        calm = time.monotonic() < self._calm_until and _USUAL.match(line)
+        if calm:
+            room = (os.get_terminal_size(1).columns or 80) - len(before) - 1
+            line = line.decode(errors="replace")[: max(room, 0)].encode()
         if self.colour:
             before = f"\033[{COLOURS.get(name, 37)}m{before}\033[0m"
-        self._write(1, before.encode() + line + b"\n")
+        self._write(1, before.encode() + line + (b"" if calm else b"\n"), over=bool(calm))
 
-    def _write(self, fd: int, data: bytes) -> None:
+    def _write(self, fd: int, data: bytes, over: bool = False) -> None:
+        """`over`: the next is written over it."""
         with self._lock:
             try:
+                if self._over:
+                    os.write(1, _ANEW)
+                self._over = over
                 while data:
                     data = data[os.write(fd, data) :]
             except OSError:

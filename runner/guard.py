@@ -13,6 +13,7 @@ import fcntl
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from runner.problem import Problem
 
 ROOT = Path(__file__).resolve().parent.parent
 PR_SET_CHILD_SUBREAPER = 36
+# What Enter becomes: the guard has the terminal, the supervisor the box that is to be shown again.
+SHOW_AGAIN = signal.SIGUSR1
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
@@ -50,6 +53,7 @@ def run(project: Path, parent: int | None) -> int:
         # Under nohup a hang-up is ignored; that is meant for us too.
         if one != signal.SIGHUP or signal.getsignal(one) != signal.SIG_IGN:
             signal.signal(one, forward)
+    signal.signal(SHOW_AGAIN, signal.SIG_IGN)  # and so the supervisor, until it has a handler
     process = processes.spawn(
         [sys.executable, "-m", "runner", "supervise", "--project", str(project)],
         cwd=ROOT,
@@ -57,6 +61,9 @@ def run(project: Path, parent: int | None) -> int:
         pass_fds=[lock],
     )
     supervisor.append(process.pid)
+    if os.isatty(0):
+        signal.signal(signal.SIGTTIN, signal.SIG_IGN)  # in the background, a read fails and does not stop us
+        threading.Thread(target=_listen, args=[process.pid], daemon=True).start()
     if told:
         forward(told[-1], None)
     code = _wait_for(process.pid)
@@ -69,6 +76,14 @@ def run(project: Path, parent: int | None) -> int:
         )
     sweep(5 if code < 0 else 1)
     return code if code >= 0 else 128 - code
+
+
+def _listen(supervisor: int) -> None:
+    """Pass on each Enter, as long as somebody is at the terminal."""
+    with contextlib.suppress(OSError):
+        while typed := os.read(0, 1024):
+            if b"\n" in typed:
+                os.kill(supervisor, SHOW_AGAIN)
 
 
 def _wait_for(pid: int) -> int:

@@ -10,6 +10,7 @@ from marshmallow.validate import Range
 from bridge.settings import BridgeSettings
 from process import address
 from process.environment import Environment, SettingsError, data_dir, gather
+from runner import machine
 from runner.problem import Problem
 
 DEFAULTS = {
@@ -17,11 +18,13 @@ DEFAULTS = {
     "MQTT_LISTEN": "127.0.0.1",
     "MQTT_TOPICS": "iot/measurements",
     "WEB_PORT": "8000",
+    "WEB_LISTEN": "127.0.0.1",
     "FLOWER_PORT": "5555",
     "DATA_DIR": ".data",
     "SIMULATE": "1",
     "LANGUAGE_CODE": "en",
     "LOG_LEVEL": "INFO",
+    "TIME_ZONE": "UTC",
     "DEBUG": "0",
     "HTTPS": "0",
     "API_PUBLIC_READ": "1",
@@ -88,6 +91,9 @@ def _load(project: Path, given: Mapping[str, str]) -> RunSettings:
     read = {name: env.str(name, None, validate=addresses.get(name)) for name in SECRETS}
     values |= {name: value for name, value in read.items() if value}
     values |= {"LOG_LEVEL": env.log_level(), "LANGUAGE_CODE": env.language()}
+    if "ALLOWED_HOSTS" not in given and machine.is_open(values["WEB_LISTEN"]):
+        others = [machine.in_url(host) for host in machine.addresses(values["WEB_LISTEN"])]
+        values["ALLOWED_HOSTS"] = ",".join([DEFAULTS["ALLOWED_HOSTS"], *machine.names(), *others])
     values["DATA_DIR"] = str(data_dir(values, project))
     port, boards = Range(1, 65535), Range(0, 1000)
     ports = {name: env.int(name, validate=port) for name in ("WEB_PORT", "FLOWER_PORT", "MQTT_PORT")}

@@ -20,6 +20,7 @@ from process.environment import forget_libpq
 from runner import ports, preflight, processes, settings
 from runner.child import Backoff, Child, read_procfile
 from runner.console import Console, clear_error
+from runner.guard import SHOW_AGAIN
 from runner.problem import Problem
 from runner.readiness import Readiness
 from runner.services import Broker, Postgres, Redis, Service
@@ -43,6 +44,8 @@ class Signals:
 
     def __init__(self) -> None:
         self.asked = 0
+        self.again = False
+        """Somebody pressed Enter."""
         self._wake, wake_fd = socket.socketpair()
         self._keep = wake_fd
         self._wake.setblocking(False)
@@ -52,6 +55,10 @@ class Signals:
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, self._stop)
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(SHOW_AGAIN, self._show_again)
+
+    def _show_again(self, *_: object) -> None:
+        self.again = True
 
     def _stop(self, *_: object) -> None:
         self.asked += 1
@@ -71,6 +78,7 @@ class Supervisor:
         self.children: dict[str, Child] = {}
         self.commands: list[subprocess.Popen[bytes]] = []
         self.values = dict(env.values)
+        self.box = ""
         self._service_backoff: dict[str, Backoff] = {}
         self._restarting: dict[str, Future[None]] = {}
         self._stopping = False
@@ -81,7 +89,9 @@ class Supervisor:
             self.start_services()
             self.set_up()
             self.start_children()
-            self.console.text(welcome(self.env, self.values))
+            self.box = welcome(self.env, self.values)
+            self.console.text(self.box)
+            self.console.all_is_up(self.env["TIME_ZONE"])
             self.watch()
         except Stopped:
             self.stop()
@@ -103,7 +113,7 @@ class Supervisor:
     def check(self) -> None:
         """Everything that can be known before anything runs."""
         wanted = {"WEB_PORT": self.env.web_port, "FLOWER_PORT": self.env.flower_port}
-        hosts = dict.fromkeys(wanted, "127.0.0.1")
+        hosts = {"WEB_PORT": self.env["WEB_LISTEN"], "FLOWER_PORT": "127.0.0.1"}
         if not self.env["MQTT_URL"]:
             wanted["MQTT_PORT"], hosts["MQTT_PORT"] = self.env.mqtt_port, self.env["MQTT_LISTEN"]
         for name, port in wanted.items():
@@ -194,8 +204,7 @@ class Supervisor:
         self.console.step(f"{what}: done ({time.monotonic() - began:.1f} s)")
 
     def start_children(self) -> None:
-        bridge = self.env.bridge.name
-        readiness = Readiness(self.values["REDIS_URL"], self.env.web_port, self.env.flower_port, bridge)
+        readiness = Readiness(self.env, self.values["REDIS_URL"])
         self.together([readiness.forget])
         commands = read_procfile(self.env.project / "Procfile", self.values)
         if self.env.simulate:
@@ -237,6 +246,10 @@ class Supervisor:
         self.signals.wait(seconds)
         if self.signals.asked or self.console.gone:
             raise Stopped
+        if self.signals.again:
+            self.signals.again = False
+            if self.box:
+                self.console.text(self.box)
 
     # --- watching ----------------------------------------------------------------------------------
 

@@ -1,9 +1,14 @@
 """How long ago something was, in words and as a badge."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from django.utils import timezone
+from django.utils.functional import keep_lazy_text
 from django.utils.translation import gettext as _
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise as StrPromise
 
 FRESH = timedelta(minutes=10)
 LATE = timedelta(days=1)
@@ -36,4 +41,19 @@ LOOKS = {"fresh": "success", "old": "warning", "late": "danger", "never": "info"
 
 def exact(moment: datetime) -> str:
     """To the millisecond: at rates where the second alone would show rows as if they were one."""
-    return moment.astimezone(UTC).isoformat(sep=" ", timespec="milliseconds").removesuffix("+00:00")
+    return timezone.localtime(moment).replace(tzinfo=None).isoformat(sep=" ", timespec="milliseconds")
+
+
+def to_the_minute(moment: datetime) -> str:
+    return f"{timezone.localtime(moment):%Y-%m-%d %H:%M}"
+
+
+def zone() -> str:
+    """The name of the zone that times are shown in."""
+    return timezone.get_current_timezone_name()
+
+
+@keep_lazy_text
+def in_zone(title: "str | StrPromise") -> str:
+    """The title of a column of times, with their zone."""
+    return f"{title} ({zone()})"

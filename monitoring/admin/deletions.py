@@ -86,7 +86,7 @@ class DeletionAdmin(ReadOnlyAdmin):
     def save_model(self, request: HttpRequest, obj: Deletion, form: Any, change: bool) -> None:
         request_deletion(obj, request.user.get_username())
 
-    @column(_("span (UTC)"))
+    @column(ages.in_zone(_("span")))
     def span(self, deletion: Deletion) -> SafeString:
         return unbroken(f"{ages.exact(deletion.start)} – {ages.exact(deletion.until)}")
 
@@ -97,9 +97,9 @@ class DeletionAdmin(ReadOnlyAdmin):
         low, high = ("" if end is None else f"{end:g}" for end in (deletion.low, deletion.high))
         return f"{low} … {high}".strip()
 
-    @column(_("requested at (UTC)"))
+    @column(ages.in_zone(_("requested at")))
     def requested(self, deletion: Deletion) -> SafeString:
-        return unbroken(f"{deletion.requested_at:%Y-%m-%d %H:%M}")
+        return unbroken(ages.to_the_minute(deletion.requested_at))
 
     @column(_("state"), label={"done": "success", "open": "warning"})
     def state(self, deletion: Deletion) -> tuple[str, str]:
@@ -114,8 +114,8 @@ def _in_words(found: Found) -> list[str]:
     else:
         lines = [
             gettext("%(count)s measurements would be deleted.") % {"count": f"{found.count:,}"},
-            gettext("The first is of %(first)s, the last of %(last)s (UTC).")
-            % {"first": ages.exact(found.first), "last": ages.exact(found.last)},
+            gettext("The first is of %(first)s, the last of %(last)s (%(zone)s).")
+            % {"first": ages.exact(found.first), "last": ages.exact(found.last), "zone": ages.zone()},
             gettext("Their values lie between %(min)g and %(max)g.") % {"min": found.min, "max": found.max},
         ]
     if found.frozen:
@@ -125,7 +125,7 @@ def _in_words(found: Found) -> list[str]:
         )
     if found.counted_until:
         lines.append(
-            gettext("Counted up to %(moment)s (UTC); there are more.")
-            % {"moment": ages.exact(found.counted_until)}
+            gettext("Counted up to %(moment)s (%(zone)s); there are more.")
+            % {"moment": ages.exact(found.counted_until), "zone": ages.zone()}
         )
     return lines

@@ -33,7 +33,7 @@ class IngestBatchAdmin(ReadOnlyAdmin):
         """Without the touched pairs: a thousand a row, and nothing that a person would read."""
         return IngestBatch.objects.defer("touched_sensors", "touched_minutes")
 
-    @column(_("ingested at (UTC)"))
+    @column(ages.in_zone(_("ingested at")))
     def ingested(self, batch: IngestBatch) -> SafeString:
         return unbroken(ages.exact(batch.ingested_at))
 
@@ -49,6 +49,6 @@ class CorrectionAdmin(ReadOnlyAdmin):
     list_display_links = None
     ordering = ("-made_at", "-id")
 
-    @column(_("made at (UTC)"))
+    @column(ages.in_zone(_("made at")))
     def made(self, correction: Correction) -> SafeString:
         return unbroken(ages.exact(correction.made_at))

@@ -59,10 +59,10 @@ class MeasurementAdmin(ReadOnlyAdmin):
     def what(self, measurement: Measurement) -> str:
         return f"{measurement.value:.10g} {measurement.unit}".rstrip()
 
-    @column(_("measured at (UTC)"))
+    @column(ages.in_zone(_("measured at")))
     def measured_at(self, measurement: Measurement) -> SafeString:
         return unbroken(ages.exact(measurement.created_at))
 
-    @column(_("received at (UTC)"))
+    @column(ages.in_zone(_("received at")))
     def received(self, measurement: Measurement) -> SafeString:
         return unbroken(ages.exact(measurement.received_at))

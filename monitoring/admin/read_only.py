@@ -1,7 +1,7 @@
 """Pages over tables that only the pipeline writes, and that grow for years: read only, never counted."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from django.contrib.admin import ShowFacets
@@ -9,6 +9,7 @@ from django.contrib.admin.views.main import ORDER_VAR
 from django.core.paginator import Page, Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import RangeDateTimeFilter
 from unfold.views import ChangeList
@@ -95,7 +96,7 @@ def time_range(field: str) -> tuple[str, ...]:
 
 
 class TimeRange(RangeDateTimeFilter):  # type: ignore[misc]
-    """unfold's form; a date without a time is its midnight, and all is UTC."""
+    """unfold's form; a date without a time is its midnight, in the zone in which times are shown."""
 
     @property
     def bounds(self) -> tuple[datetime | None, datetime | None]:
@@ -111,6 +112,7 @@ class TimeRange(RangeDateTimeFilter):  # type: ignore[misc]
     def _given(self, end: str) -> datetime | None:
         day, time = (self.used_parameters.get(f"{self.parameter_name}_{end}_{part}") for part in (0, 1))
         try:
-            return datetime.fromisoformat(f"{day} {time or '00:00'}").replace(tzinfo=UTC) if day else None
+            moment = datetime.fromisoformat(f"{day} {time or '00:00'}") if day else None
+            return moment and timezone.make_aware(moment.replace(tzinfo=None))
         except ValueError:
             return None

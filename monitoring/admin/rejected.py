@@ -63,7 +63,7 @@ class RejectedMessageAdmin(ReadOnlyAdmin):
     )
     compressed_fields = False
 
-    @column(_("received at (UTC)"))
+    @column(ages.in_zone(_("received at")))
     def received(self, message: RejectedMessage) -> SafeString:
         return unbroken(ages.exact(message.received_at))
 
@@ -141,9 +141,9 @@ class RejectedTallyAdmin(ReadOnlyAdmin):
     # A row for each code and hour that had any: 19 codes, a year of hours, a few thousand at the most busy.
     ordering = ("-hour", "code")
 
-    @column(_("hour (UTC)"))
+    @column(ages.in_zone(_("hour")))
     def from_hour(self, tally: RejectedTally) -> SafeString:
-        return unbroken(f"{tally.hour:%Y-%m-%d %H:%M}")
+        return unbroken(ages.to_the_minute(tally.hour))
 
     @column(_("code"))
     def reason(self, tally: RejectedTally) -> SafeString:

@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from monitoring.admin import ages
 from monitoring.admin.column import column, unbroken
 from monitoring.admin.read_only import ReadOnlyAdmin, TimeRange, time_range
 from monitoring.models import RetentionRun
@@ -63,9 +64,9 @@ class RetentionRunAdmin(ReadOnlyAdmin):
         answer: HttpResponse = super().changelist_view(request, context | (extra_context or {}))
         return answer
 
-    @column(_("at (UTC)"))
+    @column(ages.in_zone(_("at")))
     def when(self, run: RetentionRun) -> SafeString:
-        return unbroken(f"{run.last_at:%Y-%m-%d %H:%M}")
+        return unbroken(ages.to_the_minute(run.last_at))
 
     @column(_("rows"))
     def how_many(self, run: RetentionRun) -> str:

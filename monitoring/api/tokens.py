@@ -1,5 +1,7 @@
 """Tokens: a name and a password give one; it is given back by logging out."""
 
+from datetime import UTC
+
 from django.conf import settings
 from django.contrib.auth.signals import user_logged_in
 from drf_spectacular.utils import extend_schema
@@ -23,7 +25,9 @@ class WantedSerializer(serializers.Serializer[object]):
 
 
 class TokenSerializer(serializers.Serializer[object]):
-    expiry = serializers.DateTimeField(allow_null=True, help_text="Null: it does not expire.")
+    expiry = serializers.DateTimeField(
+        allow_null=True, default_timezone=UTC, help_text="Null: it does not expire."
+    )
     token = serializers.CharField(help_text="Send it as `Authorization: Token <token>`.")
     scope = serializers.ChoiceField(Scope.choices)
 

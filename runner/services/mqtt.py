@@ -7,6 +7,7 @@ import socket
 import sys
 from pathlib import Path
 
+from runner import machine
 from runner.services.base import Binaries, Service, ServiceError
 
 SERVER = Path(__file__).with_name("iotcore_server.py")
@@ -58,12 +59,11 @@ class Broker(Service):
     @property
     def reachable(self) -> str:
         """An address of this machine on which it answers."""
-        return {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(self.listen, self.listen)  # noqa: S104
+        return machine.reachable(self.listen)
 
     @property
     def url(self) -> str:
-        host = f"[{self.reachable}]" if ":" in self.reachable else self.reachable
-        return f"mqtt://{host}:{self.port}"
+        return f"mqtt://{machine.in_url(self.reachable)}:{self.port}"
 
     def _prepare(self) -> None:
         if self.binaries == "system":

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import socket
 import time
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from monitoring.decoders.json.examples import load
-from tests.journey.system import Device, System, wait_for
+from tests.journey.system import Device, System, free_port, wait_for
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -98,6 +99,21 @@ def test_late_and_out_of_order_messages_take_their_place(system: System, device:
     until = (now - timedelta(hours=12)).timestamp()
     found = system.api(f"sensors/2/measurements/?from={since}&to={until}")
     assert [datetime.fromisoformat(one["created_at"]) for one in found] == sorted(moments, reverse=True)
+
+
+def test_every_process_says_when_in_one_zone(system: System, device: Device) -> None:
+    system.start("flower", FLOWER_PORT=str(free_port()))
+    wait_for(lambda: "Connected to" in system.log("flower"), "a line of Flower's")
+    system.terminate("flower")
+    system.take(device, '{"sensor_id": 1, "value": 20.5}')
+    for name in ("bridge", "worker", "upkeep", "beat", "flower"):
+        said = system.log(name).splitlines()
+        assert said, name
+        for line in said:
+            assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+05:45 (INFO|WARNING|ERROR) ", line), (
+                name,
+                line,
+            )
 
 
 def test_in_french_the_lines_of_the_older_system(system: System, device: Device) -> None:

@@ -39,7 +39,10 @@ _handed_out: deque[int] = deque(maxlen=50)
 class Run:
     """One `python -m runner run`; every process that comes from it carries `marker` in its environment."""
 
-    def __init__(self, project: Path, under_make: bool = False, **environment: str) -> None:
+    def __init__(
+        self, project: Path, under_make: bool = False, terminal: int | None = None, **environment: str
+    ) -> None:
+        """`terminal`: the descriptor of one, which the test reads itself."""
         self.marker = uuid.uuid4().hex
         self.data = project / ".data"
         env = {
@@ -72,7 +75,8 @@ class Run:
             command,
             cwd=ROOT,
             env=env,
-            stdout=subprocess.PIPE,
+            stdin=terminal,
+            stdout=subprocess.PIPE if terminal is None else terminal,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
@@ -80,7 +84,8 @@ class Run:
         self.hang_up = False
         """Read one line more, then close the pipe, as `| head` does."""
         self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        if terminal is None:
+            self._reader.start()
 
     def _read(self) -> None:
         assert self.process.stdout is not None

@@ -2,9 +2,12 @@
 
 import contextlib
 import os
+import re
+import select
 import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 import psycopg2
@@ -12,7 +15,7 @@ import pytest
 import redis
 from dotenv import dotenv_values
 
-from runner import ports
+from runner import machine, ports
 from runner.services import Broker, Postgres, Redis
 from tests.runner.running import Run, until
 
@@ -317,3 +320,83 @@ def test_a_full_disk_is_one_line(start, tmp_path):
         assert run.left() == {}
     finally:
         subprocess.run(["umount", "--lazy", str(small)], check=True)
+
+
+# --- who may reach the site ----------------------------------------------------------------------
+
+
+def test_the_site_is_for_this_machine_alone_unless_told(start):
+    run = start().ready()
+    assert "From elsewhere" not in run.output
+    assert dotenv_values(run.data / "environment")["ALLOWED_HOSTS"] == "localhost,127.0.0.1,[::1]"
+    for address in machine.addresses("0.0.0.0"):
+        assert not ports.answers(int(run.env["WEB_PORT"]), address)
+    assert run.end() == 0
+
+
+def test_web_listen_lets_others_in_and_says_so(start):
+    run = start(WEB_LISTEN="0.0.0.0", MQTT_LISTEN="0.0.0.0").ready()
+    (row,) = [line for line in run.output.splitlines() if "From elsewhere" in line]
+    assert "(listens on 0.0.0.0: open to that network; reading the API takes no token)" in row
+    assert run.output.count("(listens on 0.0.0.0: open to that network") == 2
+    assert f"Admin           http://127.0.0.1:{run.env['WEB_PORT']}/admin/" in run.output
+    known = dotenv_values(run.data / "environment")["ALLOWED_HOSTS"].split(",")
+    assert set(known) >= {"localhost", socket.gethostname().lower(), *machine.addresses("0.0.0.0")}
+    for address in machine.addresses("0.0.0.0"):
+        assert ports.answers(int(run.env["WEB_PORT"]), address)
+    assert run.end() == 0
+
+
+def test_names_that_somebody_gave_are_left_and_what_they_lack_is_said(start):
+    run = start(WEB_LISTEN="0.0.0.0", ALLOWED_HOSTS="iot.example.org", API_PUBLIC_READ="0").ready()
+    (row,) = [line for line in run.output.splitlines() if "From elsewhere" in line]
+    assert "under the names in ALLOWED_HOSTS alone; add " in row
+    assert "token" not in row
+    assert run.end() == 0
+
+
+def test_a_web_listen_that_is_no_address_of_this_machine(start):
+    run = start(WEB_LISTEN="192.0.2.77")
+    assert run.wait() == 1
+    assert "cannot be used on 192.0.2.77" in run.output
+
+
+# --- at a terminal -------------------------------------------------------------------------------
+
+
+def test_the_box_stays_readable_and_comes_again_on_enter(start):
+    """The log keeps to one line under it; a warning has a line of its own."""
+    terminal, theirs = os.openpty()
+    run = start(terminal=theirs, TALKS="bridge", TERM="xterm", TIME_ZONE="Asia/Kathmandu")
+    seen = ""
+
+    def read_until(text: str, times: int = 1) -> None:
+        nonlocal seen
+        deadline = time.monotonic() + 30
+        while seen.count(text) < times:
+            assert time.monotonic() < deadline, seen
+            if select.select([terminal], [], [], 0.1)[0]:
+                seen += os.read(terminal, 4096).decode(errors="replace")
+
+    read_until("This again")
+    box, seen = seen, ""
+    read_until("WARNING something", times=3)
+    assert "INFO    a message\r\n" not in seen
+    assert seen.count("INFO    a message\r\033[K") >= 2
+    assert "simulate" in box
+    os.write(terminal, b"\n")
+    read_until("This again")
+    os.kill(run.pid_of("works.py", "bridge"), signal.SIGKILL)
+    read_until("bridge was killed by SIGKILL")
+    assert re.search(r"· \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+05:45 bridge was killed", seen)
+    run.process.send_signal(signal.SIGINT)
+    read_until("stopped; data stays in .data")
+    assert run.process.wait(20) == 0
+    assert run.left() == {}
+
+
+def test_without_a_terminal_every_line_is_there(start):
+    run = start(TALKS="bridge").ready()
+    until(lambda: run.output.count("INFO    a message\n") > 3)
+    assert "\033" not in run.output
+    assert run.end() == 0

@@ -241,7 +241,14 @@ def test_a_terminal_sees_one_line_that_is_rewritten(monkeypatch: pytest.MonkeyPa
 def test_a_log_sees_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "LOG_SECONDS", 0.3)
     text = simulate("--rate", "50", "--duration", "1")
-    assert len(re.findall(r"^\d+ sent, \d+ acknowledged, [\d.]+/s$", text, re.M)) == 3
+    assert (
+        len(
+            re.findall(
+                r"^[-\d]{10} [:\d]{8}\+00:00 INFO    \d+ sent, \d+ acknowledged, [\d.]+/s$", text, re.M
+            )
+        )
+        == 3
+    )
 
 
 def test_a_broker_that_accepts_and_says_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

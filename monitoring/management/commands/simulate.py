@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from bridge.address import MqttAddress
@@ -19,6 +20,7 @@ from monitoring.simulator.faults import FAULTS, Kind, Messages, parse
 from monitoring.simulator.sender import Sender, first_topic
 from monitoring.simulator.simulation import Simulation, Sums, Unreachable
 from process.environment import Environment, SettingsError, gather
+from process.log import moment
 
 MAX_BOARDS = 10_000
 TTY_SECONDS = 1.0
@@ -147,6 +149,9 @@ class Command(BaseCommand):
     _rewriting = False
 
     def _line(self, text: str) -> None:
+        """On a terminal as it is; else as a line of a log."""
+        if not self.stdout.isatty():
+            text = f"{moment(settings.TIME_ZONE)} INFO    {text}"
         if self._rewriting:
             self._rewriting = False
             self.stdout.write("")

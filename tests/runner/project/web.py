@@ -11,4 +11,4 @@ class Healthy(http.server.BaseHTTPRequestHandler):
         pass
 
 
-http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Healthy).serve_forever()
+http.server.HTTPServer((sys.argv[2], int(sys.argv[1])), Healthy).serve_forever()

@@ -24,4 +24,7 @@ while True:
         client.incr(f"test:rounds:{name}")
     except redis.RedisError:
         print("Redis is away")
+    if os.environ.get("TALKS") == name:
+        print("2026-01-28 16:07:55+01:00 INFO    a message", flush=True)
+        print("2026-01-28 16:07:55+01:00 WARNING something", flush=True)
     time.sleep(0.2)
