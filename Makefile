@@ -8,7 +8,7 @@ PYTHON ?= $(shell $(FIND_PYTHON))
 # A Python that somebody named is the one that .venv must have; one that was found is not worth making it anew.
 NAMED = $(if $(filter file,$(origin PYTHON)),,--this-python)
 
-.PHONY: help run test docker-test check bench bench-drain bench-trickle bench-queries bench-rollups bench-drop bench-hostile bench-firmware locks dev prove clean
+.PHONY: help run test docker-test check bench bench-drain bench-trickle bench-queries bench-sensors bench-rollups bench-drop bench-hostile bench-firmware locks dev prove clean
 
 help:
 	@echo "make run     everything: PostgreSQL, Redis, an MQTT broker, the processes, one simulated board"
@@ -20,6 +20,7 @@ help:
 	@echo "make bench-drain     how fast a backlog of 50,000 small batches is stored (1 minute)"
 	@echo "make bench-trickle   what 165 messages a second cost, and what rest costs: CPU by process (8 minutes)"
 	@echo "make bench-queries   queries on 52 million rows against one million (8 minutes, 20 GB; KEEP=folder keeps them)"
+	@echo "make bench-sensors   a thousand sensors with their last values, in one answer"
 	@echo "make bench-rollups   what keeping the rollups up to date costs, and that they are right after late rows"
 	@echo "make bench-drop      what is held up while a full partition is dropped"
 	@echo "make bench-hostile   what arrays of nonsense cost: seconds of a batch, bytes stored for each received"
@@ -68,6 +69,9 @@ bench-drain: dev
 
 bench-queries: dev
 	.venv/bin/python -m bench.queries $(if $(KEEP),--keep $(KEEP)) $(ARGS)
+
+bench-sensors: dev
+	@.venv/bin/python -m bench.sensors
 
 bench-trickle: dev
 	@.venv/bin/python -m bench.trickle $(ARGS)

@@ -8,8 +8,8 @@ from django.db import IntegrityError, connection
 
 from monitoring.models import Measurement, Sensor
 from monitoring.rollups.levels import MINUTE
+from monitoring.span import Span
 from monitoring.upkeep.partitions import (
-    Span,
     TooManyPartitionsError,
     ensure_partitions,
     existing,
@@ -27,7 +27,7 @@ def test_it_works(sensors: dict[int, Sensor]) -> None:
 
     assert list(Measurement.objects.order_by("-created_at")[:5]) == [made]
     assert sensors[3].latest() == made
-    assert Sensor.objects.with_latest().get(pk=3).last_value == 2.57
+    assert Measurement.objects.last_of([3])[3].value == 2.57
 
 
 def test_a_sensor_has_one_measurement_a_moment(sensors: dict[int, Sensor]) -> None:

@@ -3,10 +3,12 @@
 from collections.abc import Iterable
 from typing import Any, cast
 
-from django.contrib import admin
+from django import forms
+from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList as DjangoChangeList
+from django.db import IntegrityError
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -15,13 +17,16 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import DropdownFilter
 from unfold.views import ChangeList
+from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
 from monitoring.admin import ages, exports
 from monitoring.admin.column import column
-from monitoring.models import Sensor
+from monitoring.decoders.limits import MAX_SENSOR_ID
+from monitoring.models import Measurement, Sensor
 from monitoring.models.sensor import SensorQuerySet
 from monitoring.upkeep.removal import Belongings, belongings, request_removal
 
+_TAKEN = _("There is a sensor with this id, or one is being removed.")
 # Sensors that a confirmation says in detail what goes with.
 MOST_SHOWN = 50
 
@@ -59,9 +64,29 @@ class WithLatest(ChangeList):  # type: ignore[misc]
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        page = [sensor.pk for sensor in self.result_list]
-        found = {sensor.pk: sensor for sensor in Sensor.objects.with_latest().filter(pk__in=page)}
-        self.result_list = [found[pk] for pk in page if pk in found]
+        self.result_list = list(self.result_list)
+        last = Measurement.objects.last_of([sensor.pk for sensor in self.result_list])
+        for sensor in self.result_list:
+            sensor.last = last.get(sensor.pk)
+
+
+class NewSensorForm(forms.ModelForm):  # type: ignore[type-arg]
+    """With the id, which can be chosen once: when the sensor is added."""
+
+    id = forms.IntegerField(
+        label=_("id"),
+        required=False,
+        min_value=1,
+        max_value=MAX_SENSOR_ID,
+        widget=UnfoldAdminIntegerFieldWidget,
+        help_text=_("What messages name as `sensor_id`; left empty, it is the next free one."),
+    )
+
+    def clean_id(self) -> int | None:
+        number: int | None = self.cleaned_data["id"]
+        if number is not None and Sensor.objects.filter(pk=number).exists():
+            raise forms.ValidationError(_TAKEN)
+        return number
 
 
 @admin.register(Sensor)
@@ -84,9 +109,35 @@ class SensorAdmin(ModelAdmin):  # type: ignore[misc]
     def get_queryset(self, request: HttpRequest) -> QuerySet[Sensor]:
         return Sensor.objects.present()
 
+    def get_form(self, request: HttpRequest, obj: Sensor | None = None, **more: Any) -> Any:
+        return super().get_form(request, obj, **({"form": NewSensorForm} if obj is None else {}) | more)
+
+    def add_view(self, request: HttpRequest, *args: Any, **more: Any) -> HttpResponse:
+        try:
+            answer: HttpResponse = super().add_view(request, *args, **more)
+        except IntegrityError:
+            # Between the form's look and the row another came, as from a worker that registers sensors.
+            self.message_user(request, _TAKEN, messages.ERROR)
+            answer = HttpResponseRedirect(request.get_full_path())
+        return answer
+
     def save_model(self, request: HttpRequest, obj: Sensor, form: Any, change: bool) -> None:
         """What was changed and no more: a removal that somebody asks for meanwhile stands."""
-        obj.save(update_fields=form.changed_data if change else None)
+        if change:
+            obj.save(update_fields=form.changed_data)
+            return
+        # A primary key is no field that a form sets by itself.
+        obj.pk = form.cleaned_data["id"]
+        obj.save(force_insert=True)
+        if form.cleaned_data["id"]:
+            # Moves the sequence past it.
+            Sensor.objects.register([])
+
+    def response_add(self, request: HttpRequest, obj: Sensor, post_url_continue: str | None = None) -> Any:
+        text = gettext("Its id is %(id)d: messages name it as `sensor_id`.") % {"id": obj.pk}
+        answer = super().response_add(request, obj, post_url_continue)
+        self.message_user(request, text)
+        return answer
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """For the page that asks for confirmation: (lines, count by kind, missing rights, protected)."""
@@ -107,9 +158,10 @@ class SensorAdmin(ModelAdmin):  # type: ignore[misc]
         self.message_user(request, text)
 
     def get_fieldsets(self, request: HttpRequest, obj: Sensor | None = None) -> Any:
-        what = {"fields": ("name", ("kind", "unit"), "location")}
+        what: dict[str, Any] = {"fields": ("name", ("kind", "unit"), "location")}
         how = {"fields": ("is_active", "retention_days")}
         if obj is None:
+            what["fields"] = ("id", *what["fields"])
             return [(None, what), (_("Keeping"), how)]
         return [
             (None, what),
@@ -121,11 +173,11 @@ class SensorAdmin(ModelAdmin):  # type: ignore[misc]
         return ("id", "added_at", "last", "export") if obj else ()
 
     @column(_("last value"))
-    def last_value(self, sensor: Any) -> str | None:
-        if sensor.last_at is None:
+    def last_value(self, sensor: Sensor) -> str | None:
+        if (last := sensor.last) is None:
             return None
         url = reverse("admin:monitoring_measurement_changelist")
-        value = f"{sensor.last_value:.6g} {sensor.last_unit}".rstrip()
+        value = f"{last.value:.6g} {last.unit}".rstrip()
         return format_html(
             '<a class="text-primary-600 dark:text-primary-500 whitespace-nowrap" href="{}">{}</a>',
             f"{url}?sensor__id__exact={sensor.pk}",
@@ -133,8 +185,8 @@ class SensorAdmin(ModelAdmin):  # type: ignore[misc]
         )
 
     @column(_("last seen"), label=ages.LOOKS)
-    def last_seen(self, sensor: Any) -> tuple[str, str]:
-        return ages.badge(sensor.last_at)
+    def last_seen(self, sensor: Sensor) -> tuple[str, str]:
+        return ages.badge(sensor.last and sensor.last.created_at)
 
     @column(_("last measurement"))
     def last(self, sensor: Sensor) -> str:

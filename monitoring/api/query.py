@@ -85,6 +85,37 @@ class PageQuery(serializers.Serializer[Any]):
         return checked
 
 
+class SensorFilter(PageQuery):
+    """`?q=&kind=&active=`."""
+
+    q = serializers.CharField(
+        required=False,
+        max_length=200,
+        help_text="Only sensors whose name or location holds this, whatever its case, or whose id it is.",
+    )
+    kind = serializers.CharField(
+        required=False, allow_blank=True, max_length=64, help_text="Only of this kind; empty: of none."
+    )
+    active = serializers.BooleanField(required=False, help_text="Only those that are active, or are not.")
+
+    def get_fields(self) -> dict[str, Any]:
+        fields = super().get_fields()
+        del fields["limit"], fields["cursor"]
+        return fields
+
+
+class SensorsQuery(SensorFilter):
+    """`?q=&kind=&active=&with=last&limit=&cursor=`."""
+
+    def get_fields(self) -> dict[str, Any]:
+        paging = PageQuery().get_fields()
+        # "with" is no name that Python allows for an attribute.
+        more = serializers.ChoiceField(
+            choices=["last"], required=False, help_text="`last`: each with its last measurement."
+        )
+        return {**super().get_fields(), "with": more, **paging}
+
+
 class SpanQuery(PageQuery):
     """`?from=&to=&limit=&cursor=`: from is included, to is not."""
 

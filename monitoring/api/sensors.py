@@ -2,48 +2,88 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
 from rest_framework import status
-from rest_framework.exceptions import NotFound
+from rest_framework.exceptions import NotFound, PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from monitoring.api.errors import ConflictError
+from monitoring.api.many_sensors import change_many, named_by
 from monitoring.api.pages import LINK, Cursor, page
-from monitoring.api.query import PageQuery
+from monitoring.api.query import SensorFilter, SensorsQuery
 from monitoring.api.serializers import (
+    ChangedSerializer,
     DetailSerializer,
+    ListedChangeSerializer,
+    ListedSensorSerializer,
     NewSensorSerializer,
     RemovalSerializer,
     SensorChangeSerializer,
     SensorSerializer,
 )
 from monitoring.decoders.limits import MAX_SENSOR_ID
-from monitoring.models import Sensor
+from monitoring.models import Measurement, Sensor
 from monitoring.models.sensor import SensorQuerySet
 from monitoring.upkeep.removal import belongings, request_removal
 
-_SENSORS = {"serializer": SensorSerializer, "cursor": lambda sensor: Cursor.by_id(sensor.pk)}
+_SENSORS: dict[str, Any] = {"serializer": SensorSerializer, "cursor": lambda sensor: Cursor.by_id(sensor.pk)}
 _NONE = "There is no sensor with this id."
 
 
 class Sensors(APIView):
-    permissions = {"GET": "monitoring.view_sensor", "POST": "monitoring.add_sensor"}
+    permissions = {
+        "GET": "monitoring.view_sensor",
+        "POST": "monitoring.add_sensor",
+        "PATCH": "monitoring.change_sensor",
+    }
 
     @extend_schema(
         summary="The sensors, by id",
-        parameters=[PageQuery, LINK],
-        responses=SensorSerializer(many=True),
+        parameters=[SensorsQuery, LINK],
+        responses=ListedSensorSerializer(many=True),
         operation_id="sensors_list",
     )
     def get(self, request: Request) -> Response:
-        query = PageQuery.read(request)
-        rows = Sensor.objects.present().order_by("pk")
+        query = SensorsQuery.read(request)
+        rows = named_by(query).order_by("pk")
         if cursor := query.get("cursor"):
             rows = rows.filter(pk__gt=cursor.id)
-        return page(request, list(rows[: query["limit"] + 1]), query["limit"], _SENSORS)
+        found = list(rows[: query["limit"] + 1])
+        if "with" not in query:
+            return page(request, found, query["limit"], _SENSORS)
+        if not (settings.API_PUBLIC_READ or request.user.has_perm("monitoring.view_measurement")):
+            raise PermissionDenied("with=last needs the permission monitoring.view_measurement.")
+        last = Measurement.objects.last_of([sensor.pk for sensor in found])
+        for sensor in found:
+            sensor.last = last.get(sensor.pk)
+        return page(request, found, query["limit"], _SENSORS | {"serializer": ListedSensorSerializer})
+
+    @extend_schema(
+        summary="Change many sensors",
+        description="All or none. Either an array of at most 1,000 objects, each with the `id` of a sensor"
+        " and what is to change of it: the answer is the sensors, or an array of the errors of each. Or one"
+        " object, for all sensors that the query names.",
+        parameters=[SensorFilter],
+        request=PolymorphicProxySerializer(
+            "ManyChanges",
+            [ListedChangeSerializer(many=True, partial=True), SensorChangeSerializer(partial=True)],
+            None,
+            many=False,
+        ),
+        responses={
+            200: PolymorphicProxySerializer(
+                "ManyChanged", [SensorSerializer(many=True), ChangedSerializer], None, many=False
+            ),
+            400: DetailSerializer,
+        },
+        operation_id="sensors_change_many",
+    )
+    def patch(self, request: Request) -> Response:
+        return change_many(request)
 
     @extend_schema(
         summary="Register a sensor",

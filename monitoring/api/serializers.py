@@ -1,5 +1,6 @@
 """The shapes of the answers. They are public: add to them, change none."""
 
+from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
 
@@ -8,6 +9,7 @@ from rest_framework import serializers
 
 from monitoring.decoders.limits import MAX_SENSOR_ID
 from monitoring.models import Measurement, Sensor
+from monitoring.models.measurement_queryset import Last
 
 
 @extend_schema_serializer(
@@ -35,6 +37,32 @@ class SensorSerializer(serializers.ModelSerializer[Sensor]):
         fields = ["id", "name", "kind", "unit", "is_active", "location", "retention_days", "added_at"]
 
 
+class LastKnownSerializer(serializers.Serializer[Last]):
+    value = serializers.FloatField()
+    unit = serializers.CharField()
+    created_at = serializers.DateTimeField(default_timezone=UTC)
+
+    def to_representation(self, last: Last) -> dict[str, Any]:
+        # Field by field it would be a quarter of the time that a page of a thousand takes.
+        return {"value": last.value, "unit": last.unit, "created_at": _rfc3339(last.created_at)}
+
+
+_rfc3339 = serializers.DateTimeField(default_timezone=UTC).to_representation
+
+
+class ListedSensorSerializer(SensorSerializer):
+    """`last` is there with `?with=last` alone."""
+
+    last = LastKnownSerializer(
+        required=False,
+        allow_null=True,
+        help_text="With `?with=last`: its last measurement; null where there is none.",
+    )
+
+    class Meta(SensorSerializer.Meta):
+        fields = [*SensorSerializer.Meta.fields, "last"]
+
+
 class SensorChangeSerializer(serializers.ModelSerializer[Sensor]):
     """What may be said of a sensor. A field that is unknown is refused rather than ignored."""
 
@@ -42,14 +70,14 @@ class SensorChangeSerializer(serializers.ModelSerializer[Sensor]):
         model = Sensor
         fields = ["name", "kind", "unit", "is_active", "location", "retention_days"]
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        unknown = sorted(set(self.initial_data) - set(self.fields))
+    def to_internal_value(self, data: Any) -> Any:
+        unknown = sorted(set(data) - set(self.fields)) if isinstance(data, Mapping) else []
         if unknown:
             known = ", ".join(self.fields)
             raise serializers.ValidationError(
                 {name[:100]: [f"Not to be set here; known are {known}."] for name in unknown}
             )
-        return attrs
+        return super().to_internal_value(data)
 
 
 class NewSensorSerializer(SensorChangeSerializer):
@@ -62,6 +90,19 @@ class NewSensorSerializer(SensorChangeSerializer):
 
     class Meta(SensorChangeSerializer.Meta):
         fields = ["id", *SensorChangeSerializer.Meta.fields]
+
+
+class ListedChangeSerializer(SensorChangeSerializer):
+    """One of many changes: the sensor by its `id`, and what is to change of it."""
+
+    id = serializers.IntegerField(min_value=1, max_value=MAX_SENSOR_ID)
+
+    class Meta(SensorChangeSerializer.Meta):
+        fields = ["id", *SensorChangeSerializer.Meta.fields]
+
+
+class ChangedSerializer(serializers.Serializer[Any]):
+    changed = serializers.IntegerField(help_text="How many sensors the query named.")
 
 
 class RemovalSerializer(serializers.Serializer[Any]):

@@ -6,17 +6,19 @@ from uuid import UUID, uuid4
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import connection, models, transaction
-from django.db.models import OuterRef, Subquery
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from monitoring import locks
+from monitoring.decoders.limits import MAX_SENSOR_ID
 from monitoring.models.arrays import as_literal
 
 if TYPE_CHECKING:
     from django.db.backends.utils import CursorWrapper
 
     from monitoring.models.measurement import Measurement
+    from monitoring.models.measurement_queryset import Last
 
 
 class Expectation(NamedTuple):
@@ -40,19 +42,18 @@ class SensorQuerySet(models.QuerySet["Sensor"]):
         """
         return self.present().update(is_active=False, removal_requested_at=timezone.now())
 
-    def with_latest(self) -> Self:
-        """Annotates `last_value`, `last_unit` and `last_at` (None where there is no measurement).
-
-        A look-up a sensor by the index (sensor, created_at): no scan, however full the table is.
-        """
-        from monitoring.models.measurement import Measurement
-
-        latest = Measurement.objects.filter(sensor=OuterRef("pk")).order_by("-created_at")[:1]
-        return self.annotate(
-            last_value=Subquery(latest.values("value")),
-            last_unit=Subquery(latest.values("unit")),
-            last_at=Subquery(latest.values("created_at")),
-        )
+    def found_by(self, text: str = "", kind: str | None = None, active: bool | None = None) -> Self:
+        """Those whose name or location holds the text, whatever its case, or whose id it is; of this kind;
+        that are active, or are not."""
+        found = self
+        if text:
+            named = Q(name__icontains=text) | Q(location__icontains=text)
+            if text.isdecimal() and int(text) <= MAX_SENSOR_ID:
+                named |= Q(pk=int(text))
+            found = found.filter(named)
+        if kind is not None:
+            found = found.filter(kind=kind)
+        return found if active is None else found.filter(is_active=active)
 
     def hold(self) -> UUID:
         """Until the transaction ends no sensor can be deleted. Returns the version of them all.
@@ -157,6 +158,8 @@ class Sensor(models.Model):
         help_text=_("Since then a job removes it, piece by piece, with all its measurements."),
     )
     added_at = models.DateTimeField(_("added"), auto_now_add=True)
+    # No column: whoever lists sensors with it takes it from `Measurement.objects.last_of`.
+    last: "Last | None"
 
     objects = SensorQuerySet.as_manager()
 

@@ -2,11 +2,14 @@
 
 import re
 import time
+from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 import pytest
 from django.contrib import admin as django_admin
 from django.contrib.auth.models import Group, User
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, PeriodicTask
@@ -17,6 +20,14 @@ from monitoring.models import Measurement, RejectedMessage, Sensor, Token
 from process import heartbeat
 
 MODELS = sorted(django_admin.site._registry, key=lambda model: model._meta.label)
+
+
+@pytest.fixture(autouse=True)
+def ids_from_four(db: None) -> Iterator[None]:
+    """A sequence is not rolled back with a test's transaction, and other tests look at what comes next."""
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT setval('monitoring_sensor_id_seq', 3)")
 
 
 def page(model: type, name: str = "changelist", *args: object) -> str:
@@ -118,6 +129,37 @@ def test_a_sensor_is_edited_but_not_renumbered(admin: Client, data: datetime) ->
     assert Sensor.objects.get(pk=3).is_active
     assert admin.post(page(Sensor), {"action": "deactivate", "_selected_action": [1, 2]}).status_code == 302
     assert list(Sensor.objects.filter(is_active=True)) == [Sensor.objects.get(pk=3)]
+
+
+def test_a_sensor_is_added_under_an_id_of_choice(admin: Client, data: datetime) -> None:
+    form = {"name": "Serre", "is_active": "on"}
+    for chosen, number in (("70", 70), ("", 71)):
+        answer = admin.post(page(Sensor, "add"), form | {"id": chosen}, follow=True)
+        assert f"Its id is {number}: messages name it as `sensor_id`." in answer.content.decode()
+        assert Sensor.objects.get(pk=number).name == "Serre"
+    Sensor.objects.filter(pk=2).request_removal()
+    for taken in ("70", "2"):
+        answer = admin.post(page(Sensor, "add"), form | {"id": taken, "name": "another"})
+        assert "There is a sensor with this id, or one is being removed." in answer.content.decode()
+    for wrong in ("0", "-1", str(2**63), "x"):
+        assert admin.post(page(Sensor, "add"), form | {"id": wrong}).context["errors"]
+    assert Sensor.objects.count() == 5
+    assert not Sensor.objects.filter(name="another").exists()
+
+
+def test_an_id_that_is_taken_meanwhile_overwrites_nobody(
+    admin: Client, data: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = Sensor.save
+
+    def after_another(sensor: Sensor, **how: Any) -> None:
+        Sensor.objects.bulk_create([Sensor(id=sensor.pk, name="another")])
+        save(sensor, **how)
+
+    monkeypatch.setattr(Sensor, "save", after_another)
+    answer = admin.post(page(Sensor, "add"), {"name": "Serre", "id": "70", "is_active": "on"}, follow=True)
+    assert "There is a sensor with this id" in answer.content.decode()
+    assert not Sensor.objects.filter(name="Serre").exists()
 
 
 def test_sensors_are_found_by_name_and_by_id(admin: Client, data: datetime) -> None:

@@ -34,7 +34,7 @@ DOCUMENTED = SIGNED_IN - {name for name in SIGNED_IN if name.endswith(": send")}
 API, AUTH = "api/monitoring/", "api/auth/"
 # route: {method: who is let in}. What is let in may still answer 400 or 404: never 401, 403.
 TABLE: dict[str, dict[str, set[str]]] = {
-    API + "sensors/": {"GET": READ, "POST": MANAGE},
+    API + "sensors/": {"GET": READ, "POST": MANAGE, "PATCH": MANAGE},
     API + "sensors/<int:sensor_id>/": {"GET": READ, "PATCH": MANAGE, "DELETE": MANAGE},
     API + "measurements/": {"GET": READ, "POST": SEND},
     API + "sensors/<int:sensor_id>/measurements/": {"GET": READ, "DELETE": MANAGE},

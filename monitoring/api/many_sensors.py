@@ -1,0 +1,96 @@
+"""Many sensors at once: which of them a query names, and changing them, all or none."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import transaction
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from monitoring.api.query import SensorFilter
+from monitoring.api.serializers import ListedChangeSerializer, SensorChangeSerializer, SensorSerializer
+from monitoring.models import Sensor
+from monitoring.models.sensor import SensorQuerySet
+
+MOST = 1000
+_NAME_THEM = (
+    "Name the sensors: send an array of objects, each with an id, or one object with ?q=, ?kind= or ?active=."
+)
+
+
+def named_by(query: Mapping[str, Any]) -> SensorQuerySet:
+    """Those that a SensorFilter names; without any parameter, all."""
+    return Sensor.objects.present().found_by(query.get("q", ""), query.get("kind"), query.get("active"))
+
+
+def change_many(request: Request) -> Response:
+    """The answer to PATCH sensors/. Raises ValidationError, and then nothing is changed."""
+    query = SensorFilter.read(request)
+    if isinstance(request.data, list):
+        if query:
+            raise ValidationError({"detail": "An array names its sensors: leave the query out."})
+        sensors = _change_listed(request.data)
+        return Response(SensorSerializer(sensors, many=True).data)
+    if not query:
+        raise ValidationError({"detail": _NAME_THEM})
+    return Response({"changed": _change_found(query, request.data)})
+
+
+def _change_listed(data: list[Any]) -> list[Sensor]:
+    if not 0 < len(data) <= MOST:
+        raise ValidationError({"detail": f"1 to {MOST:,} sensors can be changed at once."})
+    changes = _checked(data)
+    ids = [change.pop("id", None) for change in changes]
+    alike: dict[tuple[str, ...], list[Sensor]] = defaultdict(list)
+    for number, change in zip(ids, changes, strict=True):
+        if number is not None and change:
+            alike[tuple(change)].append(Sensor(pk=number, **change))
+    with transaction.atomic():
+        for names, sensors in alike.items():
+            Sensor.objects.present().bulk_update(sensors, names)
+        # Whoever changes sensors waits for us by now, so that what is seen here stays so.
+        there = Sensor.objects.present().in_bulk([number for number in ids if number is not None])
+        _require_each_once(ids, there)
+    return [there[number] for number in ids]
+
+
+def _checked(data: list[Any]) -> list[dict[str, Any]]:
+    # Not many=True: how that tells errors is about to change, from a list to an object.
+    one = ListedChangeSerializer(partial=True)
+    changes: list[dict[str, Any]] = []
+    errors: list[Any] = []
+    for item in data:
+        try:
+            changes.append(one.run_validation(item))
+            errors.append({})
+        except ValidationError as error:
+            of_fields = isinstance(error.detail, dict)
+            errors.append(error.detail if of_fields else {"non_field_errors": error.detail})
+    if any(errors):
+        raise ValidationError(errors)
+    return changes
+
+
+def _require_each_once(ids: list[int | None], there: Mapping[int, Sensor]) -> None:
+    errors, seen = [], set()
+    for number in ids:
+        if number is None:
+            problem = "This field is required."
+        elif number in seen:
+            problem = "Given more than once."
+        else:
+            problem = "" if number in there else "There is no sensor with this id."
+        errors.append({"id": [problem]} if problem else {})
+        seen.add(number)
+    if any(errors):
+        raise ValidationError(errors)
+
+
+def _change_found(query: Mapping[str, Any], data: Any) -> int:
+    said = SensorChangeSerializer(data=data, partial=True)
+    said.is_valid(raise_exception=True)
+    if not said.validated_data:
+        raise ValidationError({"detail": "Say what is to change."})
+    return named_by(query).update(**said.validated_data)
