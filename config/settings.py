@@ -8,6 +8,7 @@ from django.templatetags.static import static
 from marshmallow.validate import Range, Regexp
 
 from batches import queues, task_broker
+from monitoring import __version__
 from process import address
 from process.environment import PROJECT, Environment, SettingsError, data_dir, forget_libpq, gather
 
@@ -198,6 +199,7 @@ SPECTACULAR_SETTINGS = {
 UNFOLD = {
     "SITE_TITLE": "IoT Monitor",
     "SITE_HEADER": "IoT Monitor",
+    "SITE_SUBHEADER": __version__,
     "SITE_SYMBOL": "sensors",
     "SITE_FAVICONS": [
         {

@@ -6,7 +6,7 @@ import redis
 from django.db import connections
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
-from monitoring import books
+from monitoring import __version__, books
 from monitoring.store import glance
 
 logger = logging.getLogger(__name__)
@@ -19,7 +19,8 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 
 def readyz(request: HttpRequest) -> JsonResponse:
-    """{"ready": true, "checks": {"database": "ok", "redis": "ok"}, "warnings": [], "processes": {...}}"""
+    """{"ready": true, "version": "0.2.0", "checks": {"database": "ok", "redis": "ok"}, "warnings": [],
+    "processes": {...}}"""
     warnings: list[str] = []
     processes: dict[str, bool] = {}
     checks = {"database": _database(), "redis": "ok"}
@@ -33,7 +34,13 @@ def readyz(request: HttpRequest) -> JsonResponse:
         checks["redis"] = f"does not answer ({type(error).__name__})"
     ready = all(check == "ok" for check in checks.values())
     return JsonResponse(
-        {"ready": ready, "checks": checks, "warnings": warnings, "processes": processes},
+        {
+            "ready": ready,
+            "version": __version__,
+            "checks": checks,
+            "warnings": warnings,
+            "processes": processes,
+        },
         status=200 if ready else 503,
     )
 
