@@ -68,6 +68,7 @@ class Web:
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         variables = os.environ | {
             "DATABASE_URL": database_url,
+            "WEB_LISTEN": "127.0.0.1",
             "WEB_PORT": port,
             "FLOWER_PORT": port,
             "PATH": path,

@@ -3,9 +3,11 @@
 import logging
 import logging.config
 import os
+import warnings
 from typing import Any
 
 from celery import Celery
+from celery.exceptions import SecurityWarning
 from celery.signals import setup_logging, task_prerun, worker_process_init, worker_ready
 
 from batches.queues import RESEND_TASK
@@ -20,6 +22,9 @@ app.steps["consumer"].add("config.worker:Heartbeat")
 app.steps["worker"].add("config.worker:EndsInTime")
 
 logger = logging.getLogger(__name__)
+
+# That root runs a worker. What it warns of is pickle, which CELERY_ACCEPT_CONTENT does not have.
+warnings.filterwarnings("ignore", category=SecurityWarning)
 
 # A line or two for each task sent, received and done: with a batch every 20 ms, nothing but these.
 TALKATIVE = ("celery.app.trace", "celery.worker.strategy", "celery.beat", "django_celery_beat.schedulers")

@@ -1,4 +1,5 @@
-"""What this project adds to Celery's worker: it outlives Redis, says that it lives, and ends in time."""
+"""What this project adds to Celery's worker: it outlives Redis and its children, says that it lives, and ends
+in time."""
 
 import logging
 import os
@@ -11,6 +12,7 @@ import billiard
 from billiard.einfo import ExceptionInfo
 from billiard.reduction import ForkingPickler
 from celery import bootsteps
+from celery.concurrency import asynpool, prefork
 from celery.worker.consumer import Consumer as CeleryConsumer
 
 from batches.queues import INGEST_QUEUE, UPKEEP_QUEUE
@@ -35,6 +37,33 @@ class Consumer(CeleryConsumer):
             super().on_connection_error_after_connected(exc)
         except Exception as error:
             logger.warning("the lost connection is dropped unclosed: %r", error)
+
+
+class _Children(asynpool.AsynPool):
+    def _track_child_process(self, child: Any, hub: Any) -> None:
+        """Watches for the end of a child, also where it has been seen already.
+
+        Celery then notes None for what it watches. A child whose end is seen, and that is not replaced yet
+        when a new connection has all children watched anew, would end the worker: None is no descriptor.
+        """
+        if getattr(child, "_sentinel_poll", child) is None:
+            del child._sentinel_poll
+        super()._track_child_process(child, hub)  # type: ignore[misc]  # the stubs lack it
+
+
+class Pool(prefork.TaskPool):
+    """The pool of children, which outlives any of them at any moment."""
+
+    Pool = _Children
+
+    def did_start_ok(self) -> bool:
+        """Replaces children that have ended before the first connection; Celery ends the worker instead.
+
+        Where Redis is late that is long after they started. Children that cannot start at all end it
+        anyway: so many in one second are refused (billiard's RestartFreqExceeded).
+        """
+        self.maintain_pool()
+        return True
 
 
 # What a worker is called by the queue that it takes tasks from.

@@ -91,6 +91,7 @@ def _prove(system: System, options: argparse.Namespace, say: Callable[[str], Non
     for name in system.names:
         system.start(name)
     system.wait_for_heartbeats()
+    system.supervise()
 
     targets = [
         name
@@ -132,7 +133,7 @@ def _prove(system: System, options: argparse.Namespace, say: Callable[[str], Non
     every = [stream for each in streams for stream in each]
     found = compare(system.postgres.url, every, acknowledged)
     books = _books(system)
-    _report(publishers, faults, watch, found, books, rest, ended)
+    _report(publishers, faults, watch, found, books, rest, ended, system.ended)
     if not (found.is_clean and books["balanced"]):
         _show(found)
         return 1
@@ -185,6 +186,7 @@ def _report(
     books: Any,
     rest: float,
     ended: float,
+    by_themselves: Counter[str],
 ) -> None:
     ledger, pending = books["ledger"], books["pending"]
     by_kind = Counter(f"{one.fault.act} {one.fault.target}" for one in faults.done)
@@ -196,6 +198,8 @@ def _report(
         print(f"{'none':<24}{'':>7}{stalls['no fault']:>30.1f}")
     for target, times in sorted(faults.left_out.items()):
         print(f"left out, since it was away: {target}, {times} times")
+    for name, times in sorted(by_themselves.items()):
+        print(f"ended by itself, and was started again: {name}, {times} times")
     kills = sum(times for kind, times in by_kind.items() if kind.startswith("kill"))
     rows = (
         ("messages acknowledged", f"{sum(publisher.messages for publisher in publishers):,}"),

@@ -6,14 +6,16 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import redis
 
 from runner import processes
-from runner.child import read_procfile
+from runner.child import FIRST_DELAY, read_procfile
 from runner.services import Broker, Postgres, Redis
 from runner.services.base import Binaries, ServiceError
 
@@ -53,8 +55,8 @@ class System:
             "DATA_DIR": str(folder / "data"),
             "LOG_LEVEL": "INFO",
             "DJANGO_SETTINGS_MODULE": "config.settings",
-            "WEB_PORT": "0",
             "WEB_LISTEN": "127.0.0.1",
+            "WEB_PORT": "0",
             "FLOWER_PORT": "0",
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             **environment,
@@ -62,6 +64,12 @@ class System:
         self._commands = read_procfile(PROJECT / "Procfile", os.environ | self.environment)
         self.names = [name for name in PROCESSES if name in self._commands]
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        # Processes that a fault has ended, and starts again.
+        self._hurt: set[str] = set()
+        self._lock = threading.RLock()
+        self._stopping = threading.Event()
+        #: What ended by itself, how often: nothing should.
+        self.ended: Counter[str] = Counter()
 
     def manage(self, *command: str) -> None:
         subprocess.run(
@@ -74,10 +82,10 @@ class System:
 
     def start(self, name: str) -> None:
         """A line of the Procfile. What an earlier one left behind is ended first."""
-        if (before := self._running.get(name)) is not None:
-            processes.kill_all(processes.session(before.pid))
-            before.wait()
-        with open(self.folder / f"{name}.log", "ab") as log:
+        with self._lock, open(self.folder / f"{name}.log", "ab") as log:
+            if (before := self._running.get(name)) is not None:
+                processes.kill_all(processes.session(before.pid))
+                before.wait()
             self._running[name] = processes.spawn(
                 self._commands[name],
                 cwd=PROJECT,
@@ -85,6 +93,19 @@ class System:
                 output=log,
                 death_signal=signal.SIGKILL,
             )
+            self._hurt.discard(name)
+
+    def supervise(self) -> None:
+        """From now on what ends by itself is started again, as the runner and Compose do, and counted."""
+        threading.Thread(target=self._supervise, name="supervisor", daemon=True).start()
+
+    def _supervise(self) -> None:
+        while not self._stopping.wait(FIRST_DELAY):
+            for name in self.names:
+                with self._lock:
+                    if name not in self._hurt and self._running[name].poll() is not None:
+                        self.ended[name] += 1
+                        self.start(name)
 
     def wait_for_heartbeats(self, seconds: float = 60) -> None:
         client = redis.Redis.from_url(self.redis.url)
@@ -97,6 +118,7 @@ class System:
             time.sleep(0.05)
 
     def stop(self) -> None:
+        self._stopping.set()
         for process in self._running.values():
             processes.kill_all(processes.family(process.pid) | {process.pid})
             process.wait()
@@ -140,8 +162,11 @@ class System:
         if target == "postgres":
             self.postgres.kill()
             return True
-        pids = self.pids(target, choose)
-        processes.kill_all(pids)
+        with self._lock:
+            pids = self.pids(target, choose)
+            if target in self.names and pids:
+                self._hurt.add(target)
+            processes.kill_all(pids)
         return bool(pids)
 
 

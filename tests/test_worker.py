@@ -1,9 +1,12 @@
-"""A worker outlives its Redis, and can be stopped while Redis is away."""
+"""A worker outlives its Redis and its children, and can be stopped while Redis is away."""
 
+import os
 import select
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +14,14 @@ import pytest
 from billiard.einfo import ExceptionInfo
 from billiard.pool import READY
 from billiard.reduction import ForkingPickler
+from celery.concurrency import get_implementation
 from kombu import Queue
+from kombu.asynchronous import Hub
 
 from config.celery import app
-from config.worker import Consumer
+from config.worker import Consumer, Pool
 from runner.services import Redis
+from tests.journey.system import wait_for
 
 PROJECT = Path(__file__).parents[1]
 # Celery says so of whoever makes a worker as root; these start none.
@@ -120,6 +126,51 @@ def test_a_lost_connection_that_cannot_be_closed_does_not_end_the_worker(tmp_pat
         assert consumer.connection is None, "the next start makes a new one"
     finally:
         redis.stop()
+
+
+@pytest.fixture
+def pool() -> Iterator[Pool]:
+    """With one child, as a worker has it."""
+    pool = Pool(1, app=app, threads=False)
+    pool.start()
+    yield pool
+    pool.terminate()
+
+
+def end_of(child: Any) -> None:
+    os.kill(child.pid, signal.SIGKILL)
+    wait_for(lambda: child.exitcode is not None, "the end of a child")
+
+
+def test_a_child_whose_end_was_seen_does_not_end_the_worker_on_a_new_connection(pool: Pool) -> None:
+    hub = Hub()
+    pool.register_with_event_loop(hub)
+    (child,) = pool._pool._pool
+    # As in Celery's loop where the end is seen before the child can be waited for, and Redis is lost then.
+    pool._pool._untrack_child_process(child, hub)
+    end_of(child)
+    hub = Hub()
+    pool.register_with_event_loop(hub)
+    loop = hub.create_loop()
+
+    def replaced() -> bool:
+        next(loop)
+        return bool(pool._pool._pool) and pool._pool._pool[0] is not child
+
+    wait_for(replaced, "another child")
+
+
+def test_a_child_that_was_killed_before_redis_was_there_is_replaced(pool: Pool) -> None:
+    (child,) = pool._pool._pool
+    end_of(child)
+    pool.register_with_event_loop(Hub())
+    assert pool.did_start_ok()
+    (another,) = pool._pool._pool
+    assert another is not child
+
+
+def test_workers_have_that_pool() -> None:
+    assert get_implementation(app.conf.worker_pool) is Pool
 
 
 def test_a_stop_that_is_held_up_ends() -> None:

@@ -1,13 +1,13 @@
 """sensors/<id>/measurements/export/: what a browser gets, and what stays behind when it goes away."""
 
 import asyncio
+import contextlib
 import csv
 import io
 import json
 import os
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import datetime, timedelta
@@ -28,6 +28,7 @@ from monitoring.models import Measurement, Sensor
 from monitoring.transfer.formats import Format
 from monitoring.transfer.lines_in import Line, Reader, Row
 from monitoring.transfer.rows_out import Selection, chunks
+from tests.journey.system import free_port, wait_for
 
 ROUTE = "/api/monitoring/sensors/3/measurements/export/"
 PROJECT = Path(__file__).parents[2]
@@ -231,22 +232,25 @@ def test_memory_stays_flat(sensors: dict[int, Sensor], tmp_path: Path, noon: dat
         )
     rows = 30 * 24 * 360 + 1
     url = os.environ["DATABASE_URL"].rpartition("/")[0] + f"/{connection.settings_dict['NAME']}"
-    port, log = 0, tmp_path / "log"
-    command = ["uvicorn", "config.asgi:application", "--port", str(port), "--lifespan", "off"]
+    port, log = free_port(), tmp_path / "log"
     with log.open("w") as output:
         server = subprocess.Popen(
-            [sys.executable, "-m", *command],
+            [sys.executable, "-m", "config.web", "--port", str(port)],
             cwd=PROJECT,
             env=os.environ | {"DATABASE_URL": url, "API_PUBLIC_READ": "1"},
             stdout=output,
             stderr=output,
         )
     try:
-        deadline = time.monotonic() + 20
-        while "running on http://127.0.0.1:" not in (said := log.read_text()):
-            assert time.monotonic() < deadline, said
-            time.sleep(0.05)
-        address = "http://127.0.0.1:" + said.partition("running on http://127.0.0.1:")[2].split()[0] + ROUTE
+        site = f"http://127.0.0.1:{port}"
+
+        def answers() -> bool:
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"{site}/healthz", timeout=5):
+                return True
+            return False
+
+        wait_for(answers, "the site", 60)
+        address = site + ROUTE
         status = Path(f"/proc/{server.pid}/status")
 
         def most() -> int:

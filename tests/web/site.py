@@ -24,6 +24,7 @@ class Site:
         self.environment = os.environ | {
             "DATABASE_URL": self.postgres.url,
             "DATA_DIR": str(folder / "data"),
+            "WEB_LISTEN": "127.0.0.1",
             "WEB_PORT": str(self.port),
             "FLOWER_PORT": "5555",
             "LOG_LEVEL": "INFO",
