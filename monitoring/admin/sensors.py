@@ -16,10 +16,11 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import DropdownFilter
+from unfold.decorators import action
 from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
-from monitoring.admin import ages, exports
+from monitoring.admin import ages, exports, sensors_file
 from monitoring.admin.column import column
 from monitoring.decoders.limits import MAX_SENSOR_ID
 from monitoring.models import Measurement, Sensor
@@ -102,6 +103,7 @@ class SensorAdmin(ModelAdmin):  # type: ignore[misc]
     search_help_text = _("Name, location or id")
     sortable_by = ("id", "name", "kind", "unit", "location", "is_active")
     actions = ("activate", "deactivate")
+    actions_list = ("import_file",)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[DjangoChangeList]:
         return WithLatest
@@ -128,6 +130,8 @@ class SensorAdmin(ModelAdmin):  # type: ignore[misc]
             return
         # A primary key is no field that a form sets by itself.
         obj.pk = form.cleaned_data["id"]
+        if obj.pk:
+            Sensor.objects.hold_ids()
         obj.save(force_insert=True)
         if form.cleaned_data["id"]:
             # Moves the sequence past it.
@@ -171,6 +175,13 @@ class SensorAdmin(ModelAdmin):  # type: ignore[misc]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Sensor | None = None) -> tuple[str, ...]:
         return ("id", "added_at", "last", "export") if obj else ()
+
+    def has_import_permission(self, request: HttpRequest) -> bool:
+        return bool(self.has_add_permission(request) and self.has_change_permission(request))
+
+    @action(description=_("Import a CSV"), url_path="import", permissions=["import"])  # type: ignore[untyped-decorator]
+    def import_file(self, request: HttpRequest) -> HttpResponse:
+        return sensors_file.page(self.admin_site, request)
 
     @column(_("last value"))
     def last_value(self, sensor: Sensor) -> str | None:

@@ -83,6 +83,15 @@ class SensorQuerySet(models.QuerySet["Sensor"]):
             )
             return {number: Expectation(*rest) for number, *rest in cursor.fetchall()}
 
+    def hold_ids(self) -> None:
+        """Until the transaction ends nobody else makes sensors under ids chosen elsewhere.
+
+        Before the first of them is written: whoever writes sensors holds their version, and would wait with
+        it in hand for one who waits for that.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [locks.REGISTER])
+
     def register(self, sensors: Sequence["Sensor"], most: int | None = None) -> None:
         """Inserts sensors under ids chosen elsewhere, and moves the sequence past them.
 
@@ -93,7 +102,7 @@ class SensorQuerySet(models.QuerySet["Sensor"]):
         if most is not None and self.count() >= most:
             return
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [locks.REGISTER])
+            self.hold_ids()
             ordered = sorted(sensors, key=lambda sensor: sensor.pk)
             if most is not None:
                 ordered = ordered[: max(0, most - self.count())]

@@ -79,6 +79,8 @@ class Run:
             stdout=subprocess.PIPE if terminal is None else terminal,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            # Ignored, as under nohup, it would be ignored by what is started too.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         )
         self.output = ""
         self.hang_up = False
