@@ -82,9 +82,7 @@ class Progress:
         entry.duplicates = self.duplicates
         entry.rejected = len(self.rejected)
         if self.touched:
-            pairs = sorted(self.touched.union(zip(self.touched_sensors, self.touched_minutes, strict=True)))
-            entry.touched_sensors = [sensor for sensor, _ in pairs]
-            entry.touched_minutes = [minute for _, minute in pairs]
+            entry.touch(self.touched.union(zip(self.touched_sensors, self.touched_minutes, strict=True)))
         elif self.touched_sensors:
             entry.touched_sensors, entry.touched_minutes = self.touched_sensors, self.touched_minutes
         return entry

@@ -1,6 +1,7 @@
 """The ledger: one row a batch that was dealt with, and totals of those that were counted."""
 
 import struct
+from collections.abc import Collection
 from typing import Self, TypedDict, cast
 
 from django.contrib.postgres.fields import ArrayField
@@ -163,6 +164,13 @@ class IngestBatch(models.Model):
 
     def __str__(self) -> str:
         return f"{self.source} {self.id}"
+
+    def touch(self, pairs: Collection[tuple[int, int]]) -> None:
+        """Notes the (sensor, minute) pairs that rows were stored for; it has none where there are none."""
+        if pairs:
+            ordered = sorted(pairs)
+            self.touched_sensors = [sensor for sensor, _ in ordered]
+            self.touched_minutes = [minute for _, minute in ordered]
 
 
 class IngestTotal(models.Model):

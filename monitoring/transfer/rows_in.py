@@ -137,14 +137,8 @@ def _in_one_transaction(rows: Sequence[Row], create_sensors: bool, now: datetime
     outcome = Measurement.objects.ingest(readings)
     entry.stored, entry.duplicates = len(outcome.stored), len(outcome.duplicates)
     entry.readings = entry.stored + entry.duplicates
-    if outcome.stored:
-        touched = {
-            (readings[place].sensor_id, int(readings[place].created_at.timestamp()) // 60)
-            for place in outcome.stored
-        }
-        pairs = sorted(touched)
-        entry.touched_sensors = [sensor for sensor, _ in pairs]
-        entry.touched_minutes = [minute for _, minute in pairs]
+    stored = (readings[place] for place in outcome.stored)
+    entry.touch({(one.sensor_id, int(one.created_at.timestamp()) // 60) for one in stored})
     IngestBatch.objects.complete(entry)
     conflicts = [
         Conflict(taken[place], readings[place].unit, stored) for place, stored in outcome.conflicts.items()
