@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from bridge.address import MqttAddress
 from runner import machine
+from runner.services.base import binaries_from_environment
 from runner.settings import RunSettings
 
 EXAMPLE = '{"sensor_id": 3, "type": "light", "value": 2.57, "unit": "V"}'
@@ -20,7 +21,7 @@ def welcome(env: RunSettings, values: Mapping[str, str]) -> str:
     else:
         login = "the admin user that was there before (manage.py changepassword sets a new password)"
     data = env.shown(env.data_dir)
-    reach = "" if env["MQTT_URL"] else _reach(env["MQTT_LISTEN"])
+    reach = "" if env["MQTT_URL"] else _spoken() + _reach(env["MQTT_LISTEN"])
     rows = [
         ("Admin", f"{web}/admin/"),
         ("Login", login),
@@ -43,6 +44,11 @@ def welcome(env: RunSettings, values: Mapping[str, str]) -> str:
         f"  mosquitto_pub -h {broker.host} -p {broker.port}{account}{secure} -q 1 -t {topic} -m '{EXAMPLE}'\n"
         f"  curl {web}/api/monitoring/sensors/3/last/\n"
     )
+
+
+def _spoken() -> str:
+    """A client that insists on MQTT 5 is refused by the broker of the wheel."""
+    return " (MQTT 3.1.1)" if binaries_from_environment() == "wheels" else ""
 
 
 def _reach(listen: str, more: str = "") -> str:

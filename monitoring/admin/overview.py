@@ -1,5 +1,6 @@
 """The tiles of the admin's first page: is anything coming in, is anything stuck, was anything refused."""
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from redis.exceptions import RedisError
 
-from monitoring import books
+from monitoring import books, unread_times
 from monitoring.models import IngestBatch, RejectedTally, Sensor
 from monitoring.store import glance
 from process.heartbeat import at_work
@@ -28,7 +29,21 @@ def tiles(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Nothing here reads more than some hours' worth of sums, however old the installation is."""
     if request.user.has_perm("monitoring.view_ingestbatch"):
         context["tiles"] = [*_from_database(), *_from_redis()]
+        context["notices"] = _unread_times()
     return context
+
+
+def _unread_times() -> list[str]:
+    with suppress(RedisError):
+        return [
+            _(
+                "Messages on %(topic)s have a field %(field)s, which nobody reads: they are stored under the time"
+                " at which they were received. A device's own time is called ts."
+            )
+            % one._asdict()
+            for one in unread_times.seen(glance().redis)
+        ]
+    return []
 
 
 def _from_database() -> list[Tile]:

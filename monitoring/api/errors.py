@@ -16,7 +16,7 @@ from django.http import (
 from django.urls import Resolver404, resolve
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import status
-from rest_framework.exceptions import APIException, Throttled
+from rest_framework.exceptions import APIException, Throttled, UnsupportedMediaType
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
@@ -25,6 +25,8 @@ from monitoring.throttle import TooOftenError
 
 logger = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 5
+# Nothing else is taken, by any route.
+WANTED_TYPE = "Unsupported media type %r: send JSON, with Content-Type: application/json."
 
 
 class TooLargeError(APIException):
@@ -65,6 +67,9 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         known = AwayError("The database does not answer; try again later.")
     elif isinstance(error, TooOftenError):
         known = Throttled(error.wait)
+    elif isinstance(error, UnsupportedMediaType) and str(error.detail).startswith("Unsupported media type"):
+        sent = context["request"].content_type or ""
+        known = UnsupportedMediaType(sent, WANTED_TYPE % sent)
     elif isinstance(error, RequestDataTooBig):
         known = TooLargeError()
     elif isinstance(error, SuspiciousOperation | BadRequest | UnreadablePostError):

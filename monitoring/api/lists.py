@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 from monitoring import books
 from monitoring.api.deletions import DeletionQuery, FoundSerializer, delete_measurements
 from monitoring.api.pages import LINK, Cursor, page
-from monitoring.api.query import MeasurementsQuery, SpanQuery
+from monitoring.api.query import MeasurementsQuery, SpanQuery, take_none
 from monitoring.api.serializers import (
     BooksSerializer,
     DetailSerializer,
@@ -105,6 +105,7 @@ class LastOfSensor(APIView):
         responses={200: LastSerializer, 404: DetailSerializer},
     )
     def get(self, request: Request, sensor_id: int) -> Response:
+        take_none(request)
         last = Sensor(pk=sensor_id).latest() if sensor_id <= MAX_SENSOR_ID else None
         if last is None:
             _require_sensor(sensor_id)
@@ -126,4 +127,5 @@ class Pipeline(APIView):
         responses={200: BooksSerializer, 503: DetailSerializer},
     )
     def get(self, request: Request) -> Response:
+        take_none(request)
         return Response(books.read(batch_store()))

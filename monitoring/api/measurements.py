@@ -19,7 +19,7 @@ from monitoring.api.errors import TooLargeError, UnprocessableError
 from monitoring.api.lists import list_measurements
 from monitoring.api.pages import LINK
 from monitoring.api.permissions import SEND
-from monitoring.api.query import MeasurementsQuery
+from monitoring.api.query import MeasurementsQuery, take_none
 from monitoring.api.serializers import (
     AcceptedSerializer,
     DetailSerializer,
@@ -104,6 +104,7 @@ class Measurements(APIView):
         operation_id="measurements_send",
     )
     def post(self, request: Request) -> Response:
+        take_none(request)
         _require_json(request)
         key = _idempotency_key(request)
         body = _read_body(request)

@@ -53,6 +53,12 @@ class CursorField(serializers.Field[Cursor, str, str, Any]):
         return value.encode()
 
 
+def take_none(request: Request) -> None:
+    """For a route or a method without parameters. Raises ValidationError (400)."""
+    for name in request.query_params:
+        raise ValidationError({"detail": f"Unknown parameter {name[:100]!r}; this takes none."})
+
+
 class PageQuery(serializers.Serializer[Any]):
     """`?limit=&cursor=`. A parameter that is unknown, or comes twice, is refused rather than ignored.
 

@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 from monitoring.api.errors import ConflictError
 from monitoring.api.many_sensors import change_many, named_by
 from monitoring.api.pages import LINK, Cursor, page
-from monitoring.api.query import SensorFilter, SensorsQuery
+from monitoring.api.query import SensorFilter, SensorsQuery, take_none
 from monitoring.api.serializers import (
     ChangedSerializer,
     DetailSerializer,
@@ -93,6 +93,7 @@ class Sensors(APIView):
         operation_id="sensors_register",
     )
     def post(self, request: Request) -> Response:
+        take_none(request)
         said = NewSensorSerializer(data=request.data)
         said.is_valid(raise_exception=True)
         try:
@@ -119,6 +120,7 @@ class OneSensor(APIView):
 
     @extend_schema(summary="One sensor", responses={200: SensorSerializer, 404: DetailSerializer})
     def get(self, request: Request, sensor_id: int) -> Response:
+        take_none(request)
         sensor = _present(sensor_id).first()
         if sensor is None:
             raise NotFound(_NONE)
@@ -130,6 +132,7 @@ class OneSensor(APIView):
         responses={200: SensorSerializer, 400: DetailSerializer, 404: DetailSerializer},
     )
     def patch(self, request: Request, sensor_id: int) -> Response:
+        take_none(request)
         said = SensorChangeSerializer(data=request.data, partial=True)
         said.is_valid(raise_exception=True)
         changes: dict[str, Any] = said.validated_data
@@ -145,6 +148,7 @@ class OneSensor(APIView):
         responses={202: RemovalSerializer, 404: DetailSerializer},
     )
     def delete(self, request: Request, sensor_id: int) -> Response:
+        take_none(request)
         sensors = _with_id(sensor_id)
         if not sensors.exists():
             raise NotFound(_NONE)

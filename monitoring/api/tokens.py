@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 from monitoring import throttle
 from monitoring.api.authentication import BasicAuthentication, TokenAuthentication
 from monitoring.api.permissions import MayManage
+from monitoring.api.query import take_none
 from monitoring.api.serializers import DetailSerializer
 from monitoring.models import Token
 from monitoring.models.token import Scope
@@ -44,6 +45,7 @@ class Login(APIView):
         responses={200: TokenSerializer, 400: DetailSerializer, 429: DetailSerializer},
     )
     def post(self, request: Request) -> Response:
+        take_none(request)
         # No body is as good as an empty one, whatever its type is said to be.
         said = WantedSerializer(data=request.data if _has_body(request) else {})
         said.is_valid(raise_exception=True)
@@ -62,6 +64,7 @@ class Logout(APIView):
 
     @extend_schema(summary="Give this token back", request=None, responses={204: None})
     def post(self, request: Request) -> Response:
+        take_none(request)
         request.auth.delete()
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -72,6 +75,7 @@ class LogoutAll(APIView):
 
     @extend_schema(summary="Give all of one's tokens back", request=None, responses={204: None})
     def post(self, request: Request) -> Response:
+        take_none(request)
         Token.objects.filter(user=request.user).delete()
         return Response(status=status.HTTP_204_NO_CONTENT)
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from batches.batch import Batch
 from batches.store import BatchStore, Claim
+from monitoring import unread_times
 from monitoring.ingest import known_partitions
 from monitoring.ingest.passing import AllAlikeError, is_in_every_way, is_passing
 from monitoring.ingest.ways import at_once, carefully, one_by_one
@@ -82,6 +83,13 @@ def start_afresh() -> None:
 
 def _ingest_claimed(store: BatchStore, claim: Claim) -> IngestBatch | None:
     batch = Batch.unpack(claim.batch_id, claim.body)
+    entry = _in_its_way(store, claim, batch)
+    if entry is not None and entry.stored:
+        unread_times.look(store.redis, batch.messages[0])
+    return entry
+
+
+def _in_its_way(store: BatchStore, claim: Claim, batch: Batch) -> IngestBatch | None:
     may_blame = partial(_may_blame, store, batch.id)
     if claim.needs_care:
         logger.warning("batch %s: %d workers have died at it; going carefully", batch.id, claim.deaths)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from batches.batch import Batch
 from batches.store import BatchStore, Claim
+from monitoring import unread_times
 from monitoring.ingest.attempt import Attempt, End, attempt, first_line, ingest, start_afresh
 from monitoring.ingest.passing import is_in_every_way
 from monitoring.ingest.together import together
@@ -39,7 +40,8 @@ def _attempts(store: BatchStore, claims: Sequence[Claim]) -> Iterator[Attempt]:
     failpoint("ingest.claimed")
     left = [claim.batch_id for claim in claims]
     try:
-        entries = together(Batch.unpack(claim.batch_id, claim.body) for claim in claims)
+        batches = [Batch.unpack(claim.batch_id, claim.body) for claim in claims]
+        entries = together(batches)
     except Exception as error:
         start_afresh()
         if is_in_every_way(error):
@@ -49,6 +51,8 @@ def _attempts(store: BatchStore, claims: Sequence[Claim]) -> Iterator[Attempt]:
             return
         logger.warning("%d batches go one by one: %s", len(left), first_line(error))
         entries = []
+    else:
+        unread_times.look(store.redis, batches[-1].messages[0])
     yield from _stored(store, entries)
     stored = {entry.pk for entry in entries}
     left = [batch_id for batch_id in left if batch_id not in stored]

@@ -53,6 +53,8 @@ TABLE: dict[str, dict[str, set[str]]] = {
 }
 # Open to everybody, or with rules of their own (the admin's are Django's).
 OPEN = {"", "healthz", "readyz", "favicon.ico", "api/"}
+# Pages of a library's.
+DOCUMENTS = {"api/schema/", "api/docs/"}
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -128,6 +130,21 @@ def test_who_is_let_in(route: str, method: str, clients: dict[str, APIClient], s
     let_in = {name for name, status in got.items() if status not in (401, 403)}
     assert let_in == TABLE[route][method], got
     assert {name for name, status in got.items() if status == 401} >= (BAD | {"nobody"}) - let_in, got
+
+
+@pytest.mark.parametrize(("route", "method"), [one for one in ASKED if one[0] not in DOCUMENTS])
+def test_a_parameter_that_is_none_is_refused(route: str, method: str, clients: dict[str, APIClient]) -> None:
+    path = "/" + route.replace("<int:sensor_id>", "1")
+    client = clients["superuser"]
+    if route.endswith("login/"):
+        client = APIClient()
+        User.objects.create_user("lena", password="a password of hers")
+        client.credentials(
+            HTTP_AUTHORIZATION="Basic " + base64.b64encode(b"lena:a password of hers").decode()
+        )
+    refused = client.generic(method, path + "?_=1", *_json({"name": "x"}))
+    assert refused.status_code == 400, refused.content
+    assert "Unknown parameter '_'" in refused.json()["detail"]
 
 
 def _json(body: dict[str, Any]) -> tuple[str, str]:

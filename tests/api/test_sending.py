@@ -13,7 +13,7 @@ from monitoring.api import measurements
 from tests.api.conftest import API
 
 pytestmark = pytest.mark.django_db
-ROUTE = API + "measurements/"
+ROUTE, SENSORS = API + "measurements/", API + "sensors/"
 READING = {"sensor_id": 3, "type": "light", "value": 2.57, "unit": "V"}
 
 
@@ -83,8 +83,12 @@ def test_too_much_and_the_wrong_type(sender: APIClient, store: BatchStore) -> No
     assert post(sender, b" " * 16385).status_code == 413
     fits = json.dumps(READING).encode().ljust(16384)
     assert post(sender, fits).status_code == 202
-    assert sender.post(ROUTE, b"{}", content_type="text/plain").status_code == 415
-    assert sender.post(ROUTE, {"a": "b"}, format="multipart").status_code == 415
+    for route in (ROUTE, SENSORS):
+        refused = sender.post(route, b"{}", content_type="text/plain")
+        assert refused.status_code == 415
+        detail = "Unsupported media type 'text/plain': send JSON, with Content-Type: application/json."
+        assert refused.json() == {"detail": detail}
+        assert sender.post(route, {"a": "b"}, format="multipart").status_code == 415
     assert post(sender, content_encoding="gzip").status_code == 415
 
 
