@@ -37,8 +37,8 @@ def _unread_times() -> list[str]:
     with suppress(RedisError):
         return [
             _(
-                "Messages on %(topic)s have a field %(field)s, which nobody reads: they are stored under the time"
-                " at which they were received. A device's own time is called ts."
+                "Messages on %(topic)s have a field %(field)s, which nobody reads: they are stored under the"
+                " time at which they were received. A device's own time is called ts."
             )
             % one._asdict()
             for one in unread_times.seen(glance().redis)
