@@ -34,7 +34,7 @@ LEASE_SECONDS = 30.0
 LONGEST_DELAY_SECONDS = 60.0
 # From this many deaths on, a worker notes every position before it touches it.
 DEATHS_BEFORE_CARE = 3
-# What a worker takes up at once: as much as one full batch of a bridge has, or that in small ones.
+# What a worker takes up at once: one batch of any size, or small ones with no more than this.
 TOGETHER_BATCHES, TOGETHER_MESSAGES, TOGETHER_BYTES = 250, 1000, 512 * 1024
 # What a batch costs Redis beside its body: keys, fields, its places in two sorted sets, and room for these to
 # grow. Of a body, jemalloc rounds up to the next of four sizes between two powers of two.

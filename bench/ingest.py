@@ -83,8 +83,7 @@ class Bench:
         (folder / "data").mkdir()
         for command in (["migrate", "-v0"], ["first_run"]):
             self.run("manage.py", *command)
-        self.database = psycopg2.connect(self.postgres.url)
-        self.database.autocommit = True
+        self.connect()
         self.execute(
             "INSERT INTO monitoring_sensor (id, name, kind, unit, is_active, location, added_at)"
             " SELECT n, 'sensor ' || n, '', '', true, '', now() FROM generate_series(1, %s) n"
@@ -92,6 +91,16 @@ class Bench:
             sensors,
         )
         self.execute("CREATE TABLE yardstick (payload jsonb)")
+
+    def connect(self) -> None:
+        self.database = psycopg2.connect(self.postgres.url)
+        self.database.autocommit = True
+
+    def restart_postgres(self) -> None:
+        self.database.close()
+        self.postgres.stop()
+        self.postgres.start()
+        self.connect()
 
     def run(self, *argv: str) -> None:
         subprocess.run(["python", *argv], cwd=PROJECT, env=self.env, check=True, stdout=subprocess.DEVNULL)

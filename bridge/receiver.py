@@ -242,7 +242,7 @@ class Receiver:
         if not self.window.open.messages:
             return
         gathering = self.window.seal()
-        self._pace.flushed(len(gathering.acks), full)
+        self._pace.flushed(len(gathering.messages), len(gathering.acks), full)
         batch = Batch(time_ordered_id(), f"mqtt:{self.settings.name}", gathering.messages)
         self._in_flight[batch.id] = gathering
         self.hand_over.put((batch, gathering.seen()))

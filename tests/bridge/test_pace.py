@@ -6,7 +6,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bridge.pace import FLUSH_MESSAGES, LONGEST_SECONDS, SHORTEST_SECONDS, SMALLEST_WINDOW, Pace
+from bridge.pace import (
+    FLOOD,
+    FLOOD_SECONDS,
+    FLUSH_BYTES,
+    FLUSH_MESSAGES,
+    LONGEST_SECONDS,
+    SHORTEST_SECONDS,
+    SMALLEST_WINDOW,
+    STEADY_SECONDS,
+    TRICKLE,
+    Pace,
+)
 
 WINDOW = 4000
 
@@ -42,7 +53,7 @@ class Run:
         self.now = max(self.now, moment)
 
     def _flush(self, full: bool) -> None:
-        self.pace.flushed(len(self.open), full)
+        self.pace.flushed(len(self.open), len(self.open), full)
         self.batches.append((self.now, len(self.open)))
         self.waited += [self.now - came for came in self.open]
         self.open.clear()
@@ -65,7 +76,14 @@ def test_a_lone_message_leaves_at_once(gap: float) -> None:
     assert run.waited == [0.0] * 5
 
 
-@given(rate=st.floats(min_value=5, max_value=3_000))
+@given(rate=st.floats(min_value=900, max_value=0.9 * FLOOD))
+def test_a_steady_stream_does_not_wait_for_a_full_batch(rate: float) -> None:
+    run = Run().at_a_rate(rate, 2)
+    warm = run.waited[int(rate) :]
+    assert max(warm) <= SHORTEST_SECONDS + STEADY_SECONDS
+
+
+@given(rate=st.floats(min_value=5, max_value=0.9 * TRICKLE))
 @example(41.9)  # ten came, and none for so long that the broker may be waiting: a little more often
 def test_a_trickle_leaves_four_times_a_second(rate: float) -> None:
     run = Run().at_a_rate(rate, 10)
@@ -94,9 +112,9 @@ def test_whatever_comes_when_leaves_in_time_and_never_twice_in_a_moment(gaps: li
 @pytest.mark.parametrize(("rate", "size"), [(60_000, 60), (200_000, 60), (5_000, 6_000)])
 def test_a_flood_leaves_by_its_size_and_its_end_at_once(rate: int, size: int) -> None:
     run = Run(size).at_a_rate(rate, 3)
-    by_size = [count for _, count in run.batches if count >= min(FLUSH_MESSAGES, 256 * 1024 // size)]
+    by_size = [count for _, count in run.batches if count >= min(FLUSH_MESSAGES, FLUSH_BYTES // size)]
     assert sum(by_size) > 0.9 * rate * 3
-    assert run.waited[-1] <= SHORTEST_SECONDS + 1e-5
+    assert run.waited[-1] <= FLOOD_SECONDS + 1e-5
 
 
 @pytest.mark.parametrize("broker_window", [10, 20, 32])

@@ -18,6 +18,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from batches.store import BatchStore
 from bridge.address import MqttAddress
+from process.heartbeat import bridge_process
 from runner.services import Broker, Postgres, Redis
 
 PROJECT = Path(__file__).parents[2]
@@ -101,22 +102,25 @@ class System:
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
-    def start(self, name: str, **environment: str) -> None:
-        """A line of the Procfile, ready to work."""
+    def start(self, name: str, alias: str = "", **environment: str) -> None:
+        """A line of the Procfile, ready to work. `alias`: its name here, where it is one of several."""
         env = self.environment | environment
+        alias = alias or name
         command = shlex.split(os.path.expandvars(self._expand(self.commands[name], env)))
+        command = [word.replace("worker@", f"{alias}@") for word in command]
+        beats = bridge_process(env["BRIDGE_NAME"]) if "BRIDGE_NAME" in environment else name
         if name != "web":
-            self.store.redis.delete(f"iot:heartbeat:{name}")
-        with open(self.folder / f"{name}.log", "ab") as log:
-            self.processes[name] = subprocess.Popen(
+            self.store.redis.delete(f"iot:heartbeat:{beats}")
+        with open(self.folder / f"{alias}.log", "ab") as log:
+            self.processes[alias] = subprocess.Popen(
                 command, cwd=PROJECT, env=env, stdout=log, stderr=log, start_new_session=True
             )
         if name == "web":
             wait_for(lambda: self.get("/healthz", raw=True), "the web server")
         else:
-            wait_for(lambda: self.store.redis.exists(f"iot:heartbeat:{name}"), f"the heartbeat of {name}")
+            wait_for(lambda: self.store.redis.exists(f"iot:heartbeat:{beats}"), f"the heartbeat of {beats}")
         if name == "bridge":
-            self.wait_connected()
+            self.wait_connected(alias)
 
     @staticmethod
     def _expand(command: str, env: dict[str, str]) -> str:
@@ -124,10 +128,9 @@ class System:
             command = command.replace(f"${key}", value)
         return command
 
-    def wait_connected(self) -> None:
+    def wait_connected(self, alias: str = "bridge") -> None:
         wait_for(
-            lambda: "connected with code: 0" in self.log("bridge") or "connecté" in self.log("bridge"),
-            "CONNACK",
+            lambda: "connected with code: 0" in self.log(alias) or "connecté" in self.log(alias), "CONNACK"
         )
 
     def kill(self, name: str) -> None:

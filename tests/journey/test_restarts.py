@@ -15,9 +15,9 @@ pytestmark = pytest.mark.timeout(240)
 class Stream(threading.Thread):
     """Publishes numbered readings with a time of their own, 100 at a go, until told to stop."""
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Device, topic: str = "iot/measurements", sensor: int = 1) -> None:
         super().__init__(daemon=True)
-        self.device = device
+        self.device, self.topic, self.sensor = device, topic, sensor
         self.sent = 0
         self.start_ts = round(time.time()) - 50_000
         self._told_to_end = threading.Event()
@@ -26,9 +26,10 @@ class Stream(threading.Thread):
         while not self._told_to_end.wait(0.02):
             self.device.publish(
                 *(
-                    json.dumps({"sensor_id": 1, "value": number % 40, "ts": self.start_ts + number})
+                    json.dumps({"sensor_id": self.sensor, "value": number % 40, "ts": self.start_ts + number})
                     for number in range(self.sent, self.sent + 100)
-                )
+                ),
+                topic=self.topic,
             )
             self.sent += 100
 
