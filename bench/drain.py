@@ -22,8 +22,8 @@ import psycopg2
 from batches.batch import Batch, Message, time_ordered_id
 from batches.store import BatchStore, Receipt
 from bench import ground
-from bench.ground import PROJECT, cpu_seconds
-from bench.ingest import children
+from bench.cost import cpu_seconds
+from bench.ground import PROJECT
 from runner.services import Postgres, Redis
 
 TOPIC = "iot/measurements"
@@ -87,8 +87,7 @@ def drain(folder: Path, batches: int, messages: int, sensors: int) -> float:
         )
         try:
             per_second = _until_empty(store, batches, messages)
-            pids = [worker.pid, *children(worker.pid)]
-            used = 1e6 * cpu_seconds(pids) / (batches * messages)
+            used = 1e6 * cpu_seconds(worker.pid) / (batches * messages)
             print(f"CPU of the worker and its children: {used:.1f} us a message")
             with database.cursor() as cursor:
                 cursor.execute("SELECT count(*) FROM monitoring_measurement")

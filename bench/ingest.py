@@ -8,7 +8,8 @@ Mosquitto are started in a temporary folder, durable as `make run` has them; the
 - the pipe: `mosquitto_sub -q 1 | psql -c "COPY ... FROM STDIN"` into a table of jsonb without an index;
 - ours: one bridge and one worker process with one child, and then with two; from the first PUBLISH to the
   last row committed and counted, once a small burst has warmed the worker up;
-- the plain way: one callback and one ORM `save` a message, of a hundredth of the messages.
+- the plain way: one callback and one ORM `save` a message, of a hundredth of the messages;
+- mq-bridge, where it is installed (pip install mq-bridge); bench/peer.py says what it leaves out.
 
 One publisher sends the same messages at QoS 1 to each. Machines are noisy: the ratios within a round are the
 figures. For each way it says what a message cost in CPU, process by process, and the peak of their memory.
@@ -26,6 +27,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,9 +43,10 @@ from runner.services import Broker, Postgres, Redis
 
 TOPIC = "iot/measurements"
 # The bridge does not subscribe to these, and so rests while others are measured.
-PIPE_TOPIC, PLAIN_TOPIC = "bench/pipe", "bench/plain"
+PIPE_TOPIC, PLAIN_TOPIC, PEER_TOPIC = "bench/pipe", "bench/plain", "bench/peer"
 PLAIN_SHARE = 100
 PIPE, ONE, TWO, PLAIN = "the pipe", "ours, one child", "ours, two children", "the plain way"
+PEER = "mq-bridge"
 
 
 class Measured(NamedTuple):
@@ -168,13 +171,19 @@ class Bench:
     def ours(self, children: int) -> Measured:
         with self.worker(children) as worker:
             roots = {"bridge": self.bridge_pid, "Redis": int(self.redis.pid or 0), "worker": worker}
-            self._burst(roots, self.messages // 20)
-            return self._burst(roots, self.messages)
+            self.empty()
+            self.burst(roots, self.messages // 20)
+            self.empty()
+            return self.burst(roots, self.messages)
 
-    def _burst(self, roots: dict[str, int], messages: int) -> Measured:
+    def empty(self) -> None:
         self.execute("TRUNCATE monitoring_measurement, monitoring_ingestbatch")
+
+    def burst(self, roots: dict[str, int], messages: int) -> Measured:
+        """Into what the table holds already."""
         count = "SELECT coalesce(sum(messages), 0) FROM monitoring_ingestbatch"
-        wait = partial(until, "ours", lambda: self.execute(count), messages)
+        goal = self.execute(count) + messages
+        wait = partial(until, "ours", lambda: self.execute(count), goal)
         return self._measure(TOPIC, dict(roots), messages, wait, "monitoring_measurement")
 
     def plain(self) -> Measured:
@@ -191,10 +200,23 @@ class Bench:
                 "monitoring_measurement",
             )
 
+    def peer(self) -> Measured:
+        self.execute("DROP TABLE IF EXISTS peer")
+        self.execute(
+            "CREATE TABLE peer (sensor_id bigint, value double precision, unit text, ts double precision)"
+        )
+        where = self.address.host, str(self.address.port), PEER_TOPIC, self.postgres.url
+        count = "SELECT count(*) FROM peer"
+        wait = partial(until, PEER, lambda: self.execute(count), self.messages)
+        with self.process("python", "-m", "bench.peer", *where, "peer", said="ready") as process:
+            return self._measure(PEER_TOPIC, {PEER: process.pid}, self.messages, wait, "peer")
+
     def _measure(
         self, topic: str, roots: dict[str, int], messages: int, wait: Callable[[], object], table: str
     ) -> Measured:
-        """From the first PUBLISH until `wait` returns; then the table must have a row a message."""
+        """From the first PUBLISH until `wait` returns; then the table must have a row more a message."""
+        rows = f"SELECT count(*) FROM {table}"
+        before = self.execute(rows)
         where = self.address.host, str(self.address.port), topic
         what = str(messages), str(self.sensors), str(self.start)
         with self.process("python", "-m", "bench.publisher", *where, *what, said="ready") as publisher:
@@ -210,9 +232,8 @@ class Bench:
             seconds = time.monotonic() - began
             used = cpu.microseconds_per(messages)
             peak = {name: peak_mib(root) for name, root in roots.items()}
-        rows = self.execute(f"SELECT count(*) FROM {table}")
-        if rows != messages:
-            raise SystemExit(f"{table} has {rows} rows of {messages} messages")
+        if (more := self.execute(rows) - before) != messages:
+            raise SystemExit(f"{table} has {more} rows more, of {messages} messages")
         return Measured(messages / seconds, used, peak)
 
     def stop(self) -> None:
@@ -227,6 +248,8 @@ class Bench:
             TWO: lambda: self.ours(2),
             PLAIN: self.plain,
         }
+        if find_spec("mq_bridge"):
+            ways[PEER] = self.peer
         found: dict[str, list[Measured]] = {name: [] for name in ways}
         with self.bridge() as self.bridge_pid:
             self.ours(1)  # not counted: partitions, caches

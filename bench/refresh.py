@@ -25,7 +25,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from batches.batch import Message
-from bench import ground
+from bench import cost, ground
 from bench.history import DAY, LEVELS, MINUTE, History, compare, fill
 from bench.stream import BATCH, TOPIC, Stream, batch_store, store_at_once
 from runner.services import Postgres, Redis
@@ -256,7 +256,7 @@ def _cpu() -> float:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         (backend,) = cursor.fetchone()
-    return time.process_time() + ground.cpu_seconds([backend])
+    return time.process_time() + cost.cpu_seconds(backend)
 
 
 if __name__ == "__main__":
