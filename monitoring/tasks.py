@@ -66,7 +66,7 @@ def resend_overdue() -> int:
     for batch_id in due:
         send_again(current_app, batch_id)
     if due:
-        logger.info("workers called for %d batches that are due", len(due))
+        logger.info("backlog: tasks sent again for %d batches", len(due))
     return len(due)
 
 
@@ -104,7 +104,7 @@ def refresh_rollups() -> dict[str, int]:
     while done.batches < waiting and time.monotonic() < end and (latest := refresh()) and latest.batches:
         done = done.plus(latest)
     if time.monotonic() >= end:
-        logger.info("rollups: %d batches in %d s, and not all yet", done.batches, REFRESH_SECONDS)
+        logger.info("rollups: %d batches in %d s, and a backlog is left", done.batches, REFRESH_SECONDS)
     return done._asdict()
 
 
@@ -125,7 +125,10 @@ def give_way() -> int:
     """Deletes what rejected messages take past REJECTED_MAX_BYTES; returns how many."""
     rows = giving_way.give_way(TimeShare(SHARE_SECONDS))
     if rows:
-        logger.warning("%d rejected messages gave way: all of them took over REJECTED_MAX_BYTES", rows)
+        logger.warning(
+            "%d rejected messages deleted, the oldest of the loudest: REJECTED_MAX_BYTES was exceeded",
+            rows,
+        )
     return rows
 
 

@@ -58,9 +58,9 @@ def attempt(store: BatchStore, claim: Claim) -> Attempt:
     except Exception as error:
         # What is left is passing, or unknown: neither may cost a message. It will be tried again.
         if is_passing(error):
-            logger.warning("batch %s postponed: %s", claim.batch_id, first_line(error))
+            logger.warning("batch %s will be retried: %s", claim.batch_id, first_line(error))
         else:
-            logger.exception("batch %s postponed, for a reason that is not known", claim.batch_id)
+            logger.exception("batch %s will be retried, for a reason that is not known", claim.batch_id)
         start_afresh()
         own_fault = isinstance(error, AllAlikeError) or not is_passing(error)
         store.postpone(claim.batch_id, apart=own_fault)
@@ -92,14 +92,18 @@ def _ingest_claimed(store: BatchStore, claim: Claim) -> IngestBatch | None:
 def _in_its_way(store: BatchStore, claim: Claim, batch: Batch) -> IngestBatch | None:
     may_blame = partial(_may_blame, store, batch.id)
     if claim.needs_care:
-        logger.warning("batch %s: %d workers have died at it; going carefully", batch.id, claim.deaths)
+        logger.warning(
+            "batch %s: %d workers have died at it; retrying message by message, to find a poison message",
+            batch.id,
+            claim.deaths,
+        )
         return carefully(store, batch, may_blame)
     try:
         return at_once(batch)
     except Exception as error:
         if is_passing(error):
             raise
-        logger.warning("batch %s: %s; going message by message", batch.id, error)
+        logger.warning("batch %s: %s; retrying message by message", batch.id, error)
         return one_by_one(batch, may_blame)
 
 

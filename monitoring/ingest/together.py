@@ -127,4 +127,4 @@ def _store_in_a_savepoint(one: _Read, held: Sensors) -> bool:
 def _leave_out(batch: Batch, error: Exception) -> None:
     if is_in_every_way(error):
         raise error
-    logger.info("batch %s is left out of a transaction with others: %s", batch.id, error)
+    logger.info("batch %s is retried in a transaction of its own: %s", batch.id, error)

@@ -45,11 +45,11 @@ def _attempts(store: BatchStore, claims: Sequence[Claim]) -> Iterator[Attempt]:
     except Exception as error:
         start_afresh()
         if is_in_every_way(error):
-            logger.warning("%d batches postponed: %s", len(left), first_line(error))
+            logger.warning("%d batches will be retried: %s", len(left), first_line(error))
             store.postpone_together(left)
             yield Attempt(End.POSTPONED, in_every_way=True)
             return
-        logger.warning("%d batches go one by one: %s", len(left), first_line(error))
+        logger.warning("%d batches are retried one by one: %s", len(left), first_line(error))
         entries = []
     else:
         unread_times.look(store.redis, batches[-1].messages[0])
