@@ -229,7 +229,8 @@ def test_readme_explains_every_reason_code() -> None:
     assert rows == [(code.value, meaning) for code, meaning in MEANINGS.items()]
 
 
-def test_readme_shows_what_make_run_prints(tmp_path: Path) -> None:
+def test_readme_shows_what_make_run_prints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SERVICES_FROM", raising=False)
     env = run_settings.load(tmp_path, {"HOME": "/"})
     env.data_dir.mkdir()
     (env.data_dir / "admin-password").write_text("your-own-pass-word\n")
