@@ -8,7 +8,7 @@ PYTHON ?= $(shell $(FIND_PYTHON))
 # A Python that somebody named is the one that .venv must have; one that was found is not worth making it anew.
 NAMED = $(if $(filter file,$(origin PYTHON)),,--this-python)
 
-.PHONY: help run test docker-test check bench bench-latency bench-growth bench-drain bench-trickle bench-queries bench-sensors bench-rollups bench-drop bench-hostile bench-firmware locks dev prove clean
+.PHONY: help run test docker-test check bench bench-latency bench-growth bench-duplicates bench-drain bench-trickle bench-queries bench-sensors bench-rollups bench-drop bench-hostile bench-firmware locks dev prove clean
 
 help:
 	@echo "make run     everything: PostgreSQL, Redis, an MQTT broker, the processes, one simulated board"
@@ -19,6 +19,7 @@ help:
 	@echo "make bench   how fast a burst is stored, against a pipe that only copies (wants Debian's mosquitto)"
 	@echo "make bench-latency   from PUBLISH to a row, at 1, 10, 1,000 and 5,000 messages a second (2 minutes)"
 	@echo "make bench-growth    what a message costs in a table of 20 million rows, and in an empty one (8 minutes)"
+	@echo "make bench-duplicates what it costs where a tenth of the messages comes twice (1 minute)"
 	@echo "make bench-drain     how fast a backlog of 50,000 small batches is stored (1 minute)"
 	@echo "make bench-trickle   what 165 messages a second cost, and what rest costs: CPU by process (8 minutes)"
 	@echo "make bench-queries   queries on 52 million rows against one million (8 minutes, 20 GB; KEEP=folder keeps them)"
@@ -71,6 +72,9 @@ bench-latency: dev
 
 bench-growth: dev
 	@.venv/bin/python -m bench.growth $(ARGS)
+
+bench-duplicates: dev
+	@.venv/bin/python -m bench.duplicates $(ARGS)
 
 bench-drain: dev
 	@.venv/bin/python -m bench.drain $(ARGS)

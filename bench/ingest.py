@@ -37,6 +37,7 @@ from bench import ground
 from bench.cost import Cpu, peak_mib
 from bench.figure import bars
 from bench.ground import PROJECT
+from bench.publisher import source
 from bridge.address import MqttAddress
 from process.heartbeat import bridge_process
 from runner.services import Broker, Postgres, Redis
@@ -69,7 +70,7 @@ def until(what: str, count: Callable[[], int], of: int) -> None:
 
 class Bench:
     def __init__(self, folder: Path, messages: int, sensors: int) -> None:
-        self.messages, self.sensors = messages, sensors
+        self.messages, self.sensors, self.repeat = messages, sensors, 0
         self.start = time.time() - 3600
         self.postgres = Postgres(folder / "postgres").start()
         self.redis = Redis(folder / "redis").start()
@@ -218,7 +219,7 @@ class Bench:
         rows = f"SELECT count(*) FROM {table}"
         before = self.execute(rows)
         where = self.address.host, str(self.address.port), topic
-        what = str(messages), str(self.sensors), str(self.start)
+        what = str(messages), str(self.sensors), str(self.start), str(self.repeat)
         with self.process("python", "-m", "bench.publisher", *where, *what, said="ready") as publisher:
             roots |= {
                 "publisher": publisher.pid,
@@ -232,8 +233,9 @@ class Bench:
             seconds = time.monotonic() - began
             used = cpu.microseconds_per(messages)
             peak = {name: peak_mib(root) for name, root in roots.items()}
-        if (more := self.execute(rows) - before) != messages:
-            raise SystemExit(f"{table} has {more} rows more, of {messages} messages")
+        distinct = len({source(number, self.repeat) for number in range(messages)})
+        if (more := self.execute(rows) - before) != distinct:
+            raise SystemExit(f"{table} has {more} rows more, of {distinct} different messages")
         return Measured(messages / seconds, used, peak)
 
     def stop(self) -> None:

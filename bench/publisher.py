@@ -1,9 +1,10 @@
 """A publisher that costs little: frames are made beforehand, acknowledgements are counted and not looked at.
 
-    python -m bench.publisher HOST PORT TOPIC MESSAGES SENSORS START
+    python -m bench.publisher HOST PORT TOPIC MESSAGES SENSORS START [REPEAT]
 
 Connects, says `ready`, waits for a line on its input, publishes all messages at QoS 1, and says how many
-seconds it took until the broker had acknowledged the last. START: `ts` of the first, Unix seconds.
+seconds it took until the broker had acknowledged the last. START: `ts` of the first, Unix seconds. REPEAT:
+each so-many-th message is one that went 5,000 before, once more.
 """
 
 import socket
@@ -12,6 +13,7 @@ import threading
 import time
 
 UNACKNOWLEDGED = 20_000
+REPEATED_AFTER = 5_000
 
 
 def packet(kind: int, body: bytes) -> bytes:
@@ -31,14 +33,19 @@ def payload(number: int, sensors: int, start: float) -> bytes:
     )
 
 
-def frames(topic: bytes, messages: int, sensors: int, start: float) -> list[bytes]:
+def source(number: int, repeat: int) -> int:
+    """Which message goes at this place: itself, or an earlier one."""
+    return number - REPEATED_AFTER if repeat and number >= REPEATED_AFTER and number % repeat == 0 else number
+
+
+def frames(topic: bytes, messages: int, sensors: int, start: float, repeat: int = 0) -> list[bytes]:
     return [
         packet(
             0x32,
             len(topic).to_bytes(2)
             + topic
             + (number % 65535 + 1).to_bytes(2)
-            + payload(number, sensors, start),
+            + payload(source(number, repeat), sensors, start),
         )
         for number in range(messages)
     ]
@@ -75,8 +82,8 @@ def publish(sock: socket.socket, made: list[bytes]) -> float:
 
 
 def main() -> None:
-    host, port, topic, messages, sensors, start = sys.argv[1:]
-    made = frames(topic.encode(), int(messages), int(sensors), float(start))
+    host, port, topic, messages, sensors, start, *repeat = sys.argv[1:]
+    made = frames(topic.encode(), int(messages), int(sensors), float(start), *map(int, repeat))
     sock = connected(host, int(port), b"bench-publisher")
     print("ready", flush=True)
     sys.stdin.readline()
