@@ -120,6 +120,9 @@ def test_a_row_costs_what_it_says(
     store: BatchStore, sensors: dict[int, Sensor], hand_over: HandOver, payloads: list[bytes]
 ) -> None:
     """Within a quarter of what PostgreSQL has on its disk for it, indexes included."""
+    with connection.cursor() as cursor:
+        # In files of its own: a vacuum gives back what other tests left in the old ones.
+        cursor.execute("TRUNCATE monitoring_rejectedmessage")
     before = taken_on_disk()
     ingest(store, hand_over(*payloads).id)
     cost = sum(row.cost for row in RejectedMessage.objects.all())
