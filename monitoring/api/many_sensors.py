@@ -1,6 +1,5 @@
 """Many sensors at once: which of them a query names, and changing them, all or none."""
 
-from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,13 +42,9 @@ def _change_listed(data: list[Any]) -> list[Sensor]:
         raise ValidationError({"detail": f"1 to {MOST:,} sensors can be changed at once."})
     changes = _checked(data)
     ids = [change.pop("id", None) for change in changes]
-    alike: dict[tuple[str, ...], list[Sensor]] = defaultdict(list)
-    for number, change in zip(ids, changes, strict=True):
-        if number is not None and change:
-            alike[tuple(change)].append(Sensor(pk=number, **change))
+    named = [(number, change) for number, change in zip(ids, changes, strict=True) if number is not None]
     with transaction.atomic():
-        for names, sensors in alike.items():
-            Sensor.objects.present().bulk_update(sensors, names)
+        Sensor.objects.present().change((Sensor(pk=number, **change), change) for number, change in named)
         # Whoever changes sensors waits for us by now, so that what is seen here stays so.
         there = Sensor.objects.present().in_bulk([number for number in ids if number is not None])
         _require_each_once(ids, there)

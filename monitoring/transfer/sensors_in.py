@@ -96,9 +96,7 @@ def carry_out(text: str) -> Plan:
             Sensor.objects.bulk_create(by_id)
             Sensor.objects.register([])  # which moves the sequence past them
             Sensor.objects.bulk_create(others)
-            names = sorted({name for change in planned.changed for name in change.fields})
-            if names:
-                Sensor.objects.bulk_update([change.sensor for change in planned.changed], names, 1000)
+            Sensor.objects.present().change((change.sensor, change.fields) for change in planned.changed)
             return planned
     except IntegrityError:
         raise FileError("somebody made one of these sensors meanwhile; try it again") from None

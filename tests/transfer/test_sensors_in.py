@@ -57,6 +57,17 @@ def test_lines_add_change_or_leave(sensors: dict[int, Sensor]) -> None:
     assert not plan(text.replace(",Cellar", f"{cellar},Cellar")).does_something
 
 
+def test_what_somebody_changes_meanwhile_stands(sensors: dict[int, Sensor]) -> None:
+    planned = plan("id,name,location\n1,Capteur Temp Salon,Hall\n2,Renamed,\n")
+    Sensor.objects.filter(pk=1).update(name="of somebody else")
+    Sensor.objects.filter(pk=2).update(location="of somebody else")
+    Sensor.objects.change((change.sensor, change.fields) for change in planned.changed)
+    assert list(Sensor.objects.filter(pk__in=[1, 2]).order_by("pk").values_list("name", "location")) == [
+        ("of somebody else", "Hall"),
+        ("Renamed", "of somebody else"),
+    ]
+
+
 def test_columns_that_a_file_lacks_stay_as_they_are(sensors: dict[int, Sensor]) -> None:
     carry_out("location;ID\nHall;1\n\nPorch;2\n")  # as a spreadsheet writes it, and in any order and case
     assert [sensor.location for sensor in Sensor.objects.order_by("pk")] == ["Hall", "Porch", ""]
