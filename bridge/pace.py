@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 SHORTEST_SECONDS = 0.02
 LONGEST_SECONDS = 0.25
-# Of what a batch costs by itself (a commit, a row in the ledger with its touched minutes) a message of a
-# thousand bears 2 us; of three thousand, 0.7. More, and a batch of hostile input would take over a second.
+# What a batch costs by itself (a commit, a row in the ledger with its touched minutes) its messages bear
+# together, so the more the better; but of more, hostile input would take over a second (decisions/0027).
 FLUSH_MESSAGES = 3000
 FLUSH_BYTES = 384 * 1024
 # Messages a second: up to here a flush costs more than all that it carries, so there are few of them.
 TRICKLE = 200
-# Between them so many seconds are enough for what a flush costs to be little beside what the messages do.
+# Above that, so long an interval is enough for a flush to cost little beside what it carries.
 STEADY_SECONDS = 0.025
 # Messages a second: from here on it is worth waiting until a batch is full, which it is in a moment.
 FLOOD = 20_000

@@ -29,10 +29,10 @@ class Unread(NamedTuple):
 
 def look(redis: "Redis", message: Message) -> None:
     """Notes a field of the message. Raises nothing: the message is stored already."""
-    found = {match.decode() for match in _FIELD.findall(message.payload)}
-    if not found or "ts" in found:
+    found = _FIELD.findall(message.payload)
+    if not found or b"ts" in found:
         return
-    field, now = found.pop(), time.monotonic()
+    field, now = found[0].decode(), time.monotonic()
     if now < _noted.get(field, 0.0):
         return
     _noted[field] = now + _NOTE_SECONDS

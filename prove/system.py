@@ -103,6 +103,8 @@ class System:
         while not self._stopping.wait(FIRST_DELAY):
             for name in self.names:
                 with self._lock:
+                    if self._stopping.is_set():
+                        return
                     if name not in self._hurt and self._running[name].poll() is not None:
                         self.ended[name] += 1
                         self.start(name)
@@ -119,9 +121,10 @@ class System:
 
     def stop(self) -> None:
         self._stopping.set()
-        for process in self._running.values():
-            processes.kill_all(processes.family(process.pid) | {process.pid})
-            process.wait()
+        with self._lock:
+            for process in self._running.values():
+                processes.kill_all(processes.family(process.pid) | {process.pid})
+                process.wait()
         for service in (self.broker, self.redis, self.postgres):
             service.stop()
 

@@ -34,6 +34,11 @@ class TooLargeError(APIException):
     default_detail = "The body is too large."
 
 
+class EncodedBodyError(APIException):
+    status_code = status.HTTP_415_UNSUPPORTED_MEDIA_TYPE
+    default_detail = "Content-Encoding is not supported: send the body as it is."
+
+
 class UnprocessableError(APIException):
     status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
 
@@ -67,7 +72,7 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         known = AwayError("The database does not answer; try again later.")
     elif isinstance(error, TooOftenError):
         known = Throttled(error.wait)
-    elif isinstance(error, UnsupportedMediaType) and str(error.detail).startswith("Unsupported media type"):
+    elif isinstance(error, UnsupportedMediaType):
         sent = context["request"].content_type or ""
         known = UnsupportedMediaType(sent, WANTED_TYPE % sent)
     elif isinstance(error, RequestDataTooBig):

@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 from batches.batch import Batch, Message, time_ordered_id
 from batches.dispatch import send_ingest
 from batches.store import IdempotencyKeyReusedError, Receipt
-from monitoring.api.errors import TooLargeError, UnprocessableError
+from monitoring.api.errors import EncodedBodyError, TooLargeError, UnprocessableError
 from monitoring.api.lists import list_measurements
 from monitoring.api.pages import LINK
 from monitoring.api.permissions import SEND
@@ -120,7 +120,7 @@ def _require_json(request: Request) -> None:
     if (request.content_type or "").partition(";")[0].strip().lower() != "application/json":
         raise UnsupportedMediaType(request.content_type or "")
     if request.headers.get("Content-Encoding", "identity") != "identity":
-        raise UnsupportedMediaType("", "Content-Encoding is not supported: send the body as it is.")
+        raise EncodedBodyError
 
 
 def _idempotency_key(request: Request) -> str | None:

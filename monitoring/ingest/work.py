@@ -52,7 +52,8 @@ def _attempts(store: BatchStore, claims: Sequence[Claim]) -> Iterator[Attempt]:
         logger.warning("%d batches are retried one by one: %s", len(left), first_line(error))
         entries = []
     else:
-        unread_times.look(store.redis, batches[-1].messages[0])
+        if any(entry.stored for entry in entries):
+            unread_times.look(store.redis, batches[-1].messages[0])
     yield from _stored(store, entries)
     stored = {entry.pk for entry in entries}
     left = [batch_id for batch_id in left if batch_id not in stored]
