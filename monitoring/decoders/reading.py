@@ -35,6 +35,8 @@ class Refusal(msgspec.Struct, frozen=True, gc=False):
     payload: bytes
     """What to keep and to replay: of an array's element its own bytes, else the whole payload."""
     index: int | None
+    sensor_id: int | None = None
+    """The sensor that the refused reading names, where that could be read."""
 
 
 def storable(detail: str) -> str:

@@ -56,7 +56,8 @@ def settle(progress: Progress, decoded: list[Decoded], sensors: Sensors) -> None
                 code, detail = fault or (Code.UNKNOWN_SENSOR, "")
                 if code is Code.UNKNOWN_SENSOR and settings.AUTO_REGISTER_SENSORS:
                     detail += _NO_MORE % settings.AUTO_REGISTER_MAX_SENSORS
-                refused.append((position, Refusal(code, detail, _payload(message, item), item.index)))
+                payload = _payload(message, item)
+                refused.append((position, Refusal(code, detail, payload, item.index, item.sensor_id)))
                 continue
             created_at = item.ts
             if created_at is None:
@@ -83,7 +84,7 @@ def settle(progress: Progress, decoded: list[Decoded], sensors: Sensors) -> None
             + f" at {incoming[place].created_at.isoformat()} already"
         )
         payload = _payload(batch.messages[position], reading)
-        refused.append((position, Refusal(Code.CONFLICT, detail, payload, reading.index)))
+        refused.append((position, Refusal(Code.CONFLICT, detail, payload, reading.index, reading.sensor_id)))
     for position, refusal in refused:
         progress.reject(position, refusal)
     progress.readings += sum(len(items) for _, items in decoded)

@@ -144,6 +144,49 @@ def test_no_payload_takes_long(payload: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    ("element", "sensor_id"),
+    [
+        (b'{"sensor_id": 3}', 3),
+        (b'{"sensor_id": 3, "value": "21.5"}', 3),
+        (b'{"sensor_id": 3, "value": -nan}', 3),
+        (b'{"sensor_id": 3, "value": 1e999}', 3),
+        (b'{"sensor_id": 3, "value": 1, "type": 1}', 3),
+        (b'{"sensor_id": 3, "value": 1, "unit": "V\\n"}', 3),
+        (b'{"sensor_id": 3, "value": 1, "ts": "soon"}', 3),
+        (b'{"sensor_id": 3, "value": 1, "x": NaN}', 3),
+        (b'{"sensor_id": 4, "sensor_id": 3}', 3),
+        (b'{"sensor_id": 1}', 1),
+        (b'{"sensor_id": 9223372036854775807}', 2**63 - 1),
+        (b'{"sensor_id": 9223372036854775808, "value": 1}', None),
+        (b'{"sensor_id": 0, "value": 1}', None),
+        (b'{"sensor_id": true, "value": 1}', None),
+        (b'{"sensor_id": 3.0, "value": 1}', None),
+        (b'{"sensor_id": "3", "value": 1}', None),
+        (b'{"sensor_id": NaN, "value": 1}', None),
+        (b'{"sensor_id": [3], "value": 1}', None),
+        (b'{"value": 1}', None),
+        (b"3", None),
+        (b'["sensor_id"]', None),
+    ],
+)
+def test_a_refusal_names_the_sensor_that_can_be_read(element: bytes, sensor_id: int | None) -> None:
+    [alone] = decode(element)
+    _, among_others = decode(b'[{"sensor_id": 5, "value": 1}, %b]' % element)
+
+    for refusal in (alone, among_others):
+        assert isinstance(refusal, Refusal)
+        assert refusal.sensor_id == sensor_id
+
+
+@pytest.mark.parametrize("payload", [b"", b"\xff", b"[]", b'{"sensor_id": 3, "value": 1', b" " * 20_000])
+def test_what_could_not_be_read_names_no_sensor(payload: bytes) -> None:
+    [refusal] = decode(payload)
+
+    assert isinstance(refusal, Refusal)
+    assert refusal.sensor_id is None
+
+
+@pytest.mark.parametrize(
     ("payload", "code", "hints"),
     [
         (b'{"sensor_id": 3, "value": "21.5"}', Code.BAD_TYPE, ['"value"', '"21.5"', "number"]),

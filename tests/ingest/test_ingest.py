@@ -10,9 +10,12 @@ from django.db import OperationalError, connection
 
 from batches.batch import Batch, Message, time_ordered_id, to_datetime
 from batches.store import BatchStore, Receipt
+from monitoring.decoders import Code, decode
 from monitoring.decoders.json.examples import Example, load
 from monitoring.ingest import End, columns, ingest
 from monitoring.ingest.progress import Progress
+from monitoring.ingest.sensors import held
+from monitoring.ingest.settle import settle
 from monitoring.models import IngestBatch, Measurement, RejectedMessage, RejectedTally, Sensor
 from monitoring.models.measurement_queryset import MeasurementQuerySet
 
@@ -177,6 +180,33 @@ def test_a_refused_element_of_an_array_is_kept_alone(
     unknown, no_object = RejectedMessage.objects.order_by("index")
     assert (unknown.code, json.loads(bytes(unknown.payload))) == ("unknown_sensor", elements[1])
     assert (no_object.code, bytes(no_object.payload)) == ("not_an_object", b"5")
+
+
+def test_whatever_a_reading_is_refused_for_its_sensor_is_known(
+    store: BatchStore, sensors: dict[int, Sensor], hand_over: HandOver
+) -> None:
+    ts = round(datetime.now(UTC).timestamp()) - 100
+    batch = hand_over(
+        payload(77),
+        payload(1, type="light"),
+        payload(2, unit="K"),
+        payload(3, value=1, ts=ts),
+        payload(3, value=2, ts=ts),
+        b'[{"sensor_id": 3}, {"sensor_id": "3", "value": 1}]',
+    )
+    decoded = [(place, decode(message.payload)) for place, message in enumerate(batch.messages)]
+    progress = Progress.begin(batch)
+
+    settle(progress, decoded, held())
+
+    assert [(refusal.code, refusal.sensor_id) for _, refusal in progress.rejected] == [
+        (Code.UNKNOWN_SENSOR, 77),
+        (Code.TYPE_MISMATCH, 1),
+        (Code.UNIT_MISMATCH, 2),
+        (Code.MISSING_FIELD, 3),
+        (Code.BAD_TYPE, None),
+        (Code.CONFLICT, 3),
+    ]
 
 
 def test_readings_without_a_time_never_displace_each_other(

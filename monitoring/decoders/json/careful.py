@@ -8,7 +8,7 @@ fault in the order of `sensor_id`, `value`, `type`, `unit`, `ts`.
 import json
 import unicodedata
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 from monitoring.decoders.codes import Code
 from monitoring.decoders.json.syntax import Element, NotFinite, NotJson, parse
@@ -66,7 +66,7 @@ def _judge(element: Element, payload: bytes, index: int | None) -> Reading | Ref
     try:
         return _reading(element, index)
     except _Refused as refused:
-        return Refusal(refused.code, refused.detail, payload, index)
+        return Refusal(refused.code, refused.detail, payload, index, _named(element.found))
 
 
 def _reading(element: Element, index: int | None) -> Reading:
@@ -93,9 +93,19 @@ def _reading(element: Element, index: int | None) -> Reading:
     )
 
 
-def _sensor_id(found: Any) -> int:
+def _named(found: Any) -> int | None:
+    """The sensor that a refused element names, by the rule that holds for a reading's."""
+    sensor_id = found.get("sensor_id") if isinstance(found, dict) else None
+    return sensor_id if _is_id(sensor_id) else None
+
+
+def _is_id(found: Any) -> TypeGuard[int]:
     # type() and not isinstance(): a bool is an int to Python, and not to a sensor.
-    if type(found) is int and 1 <= found <= MAX_SENSOR_ID:
+    return type(found) is int and 1 <= found <= MAX_SENSOR_ID
+
+
+def _sensor_id(found: Any) -> int:
+    if _is_id(found):
         return found
     what = (
         "an integer from 1 to 2^63-1" if type(found) is int or isinstance(found, NotFinite) else "an integer"
