@@ -8,7 +8,8 @@ read() gives, for the API, the admin and the metrics:
      "ledger": {"batches": 3, "messages": 7, "readings": 8, "stored": 6, "duplicates": 1, "rejected": 1},
      "corrected": 0,                                         messages
      "balanced": True,
-     "rejected_by_code": {"unknown_sensor": {"seen": 1, "kept": 1}},
+     "rejected": {"waiting": 1, "replayed": 0, "dismissed": 0, "gone": 0},   readings
+     "rejected_by_code": {"unknown_sensor": {"seen": 1, "kept": 1, "waiting": 1, ...}},
      "processes": {"bridge": True, "worker": True, "upkeep": True, "beat": True, "web": True}}
 
 Where a bridge has a name of its own, each of them stands among the processes too ("bridge@hall": True,
@@ -16,6 +17,7 @@ Where a bridge has a name of its own, each of them stands among the processes to
 """
 
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TypedDict
 
@@ -27,7 +29,7 @@ from batches.store import BatchStore
 from monitoring import locks
 from monitoring.models import Correction, IngestBatch, RejectedTally
 from monitoring.models.ledger import Sums
-from monitoring.models.rejected import Seen
+from monitoring.models.rejected_tally import Seen
 from monitoring.store import batch_store
 from process.heartbeat import at_work
 
@@ -39,6 +41,15 @@ class Pending(TypedDict):
     oldest_age_s: float | None
 
 
+class Rejected(TypedDict):
+    """Readings; together as many as the ledger's. `gone`: never kept, or deleted while they waited."""
+
+    waiting: int
+    replayed: int
+    dismissed: int
+    gone: int
+
+
 class Books(TypedDict):
     handed_over: int
     redelivered: int
@@ -46,6 +57,7 @@ class Books(TypedDict):
     ledger: Sums
     corrected: int
     balanced: bool
+    rejected: Rejected
     rejected_by_code: dict[str, Seen]
     processes: dict[str, bool]
 
@@ -71,6 +83,7 @@ def read(store: BatchStore) -> Books:
     ledger = IngestBatch.objects.sums()
     corrected = _corrected()
     oldest = figures.oldest_pending
+    by_code = RejectedTally.objects.by_code()
     return {
         "handed_over": figures.handed_over,
         "redelivered": figures.redelivered,
@@ -84,9 +97,19 @@ def read(store: BatchStore) -> Books:
         "corrected": corrected,
         "balanced": figures.handed_over == figures.pending_messages + ledger["messages"] + corrected
         and ledger["readings"] == ledger["stored"] + ledger["duplicates"] + ledger["rejected"],
-        "rejected_by_code": RejectedTally.objects.by_code(),
+        "rejected": _of_the_rejected(by_code),
+        "rejected_by_code": by_code,
         "processes": processes(store.redis),
     }
+
+
+def _of_the_rejected(by_code: Mapping[str, Seen]) -> Rejected:
+    seen, waiting, replayed, dismissed = (
+        sum(counts[name] for counts in by_code.values())
+        for name in ("seen", "waiting", "replayed", "dismissed")
+    )
+    gone = seen - waiting - replayed - dismissed
+    return {"waiting": waiting, "replayed": replayed, "dismissed": dismissed, "gone": gone}
 
 
 def missing(store: BatchStore) -> int | None:

@@ -23,5 +23,7 @@ SENSORS = 0x696F7408
 CORRECT = 0x696F7409
 # Sensors are made under ids chosen elsewhere.
 REGISTER = 0x696F740A
+# Jobs on rejected messages are worked at.
+JOBS = 0x696F740B
 # The rollups are refreshed.
 REFRESH = 0x696F7410

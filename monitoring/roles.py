@@ -13,6 +13,8 @@ OPERATOR_MAY = (
     "delete_sensor",
     "add_measurement",
     "delete_measurement",
+    # Replay, dismiss, block.
+    "change_rejectedmessage",
     # Their own tokens alone: monitoring/admin/accounts.py.
     "view_token",
     "add_token",

@@ -18,6 +18,7 @@ from monitoring import books
 from monitoring.ingest import Attempt, End, work
 from monitoring.ingest.lines import line
 from monitoring.models import IngestBatch
+from monitoring.rejected import jobs
 from monitoring.rollups.refresh import Refreshed, refresh
 from monitoring.store import batch_store
 from monitoring.upkeep import deleting, dropping, expiring, folding, giving_way, removal, schedule
@@ -148,6 +149,12 @@ def delete_measurements() -> dict[str, int]:
 def fold_ledger() -> dict[str, int]:
     """Counts the ledger's rows into totals, and deletes them after 7 days; returns how many."""
     return folding.fold(TimeShare(SHARE_SECONDS), books.oldest_pending(batch_store()))
+
+
+@shared_task(name=schedule.WORK_JOBS)
+def work_jobs() -> dict[str, int]:
+    """Goes on with jobs on rejected messages; returns how many messages were dealt with, and jobs ended."""
+    return _told("rejected messages", jobs.work(TimeShare(SHARE_SECONDS)))
 
 
 def _told(what: str, counts: dict[str, int]) -> dict[str, int]:

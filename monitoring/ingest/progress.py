@@ -4,15 +4,29 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from django.conf import settings
 
 from batches.batch import Batch, to_datetime
-from monitoring.decoders import Refusal
+from monitoring.decoders import Code, Refusal
 from monitoring.ingest import after_commit, refused
 from monitoring.ingest.refused import Refused
 from monitoring.models import IngestBatch, RejectedMessage
 from monitoring.models.retention import oldest_taken
+
+
+class Fate(NamedTuple):
+    """What became of a reading: stored, or there already. `element`: its place in the message."""
+
+    position: int
+    element: int | None
+    sensor_id: int
+    created_at: datetime
+    value: float
+    unit: str
+    timed: bool
+    is_duplicate: bool
 
 
 @dataclass
@@ -33,6 +47,10 @@ class Progress:
     repeated: set[int] = field(default_factory=set)
     #: Rows stored (sensor, created_us, value, unit), where somebody wants to know (after_commit).
     rows: list[tuple[int, int, float, str]] = field(default_factory=list)
+    #: Of each reading that is stored or a duplicate, where somebody asks (monitoring.rejected.replay).
+    fates: list[Fate] | None = None
+    #: Sensors that are blocked, and were named: their messages are counted, and not kept.
+    blocked: set[int] = field(default_factory=set)
 
     @classmethod
     def begin(cls, batch: Batch) -> "Progress":
@@ -46,6 +64,24 @@ class Progress:
 
     def reject(self, position: int, refusal: Refusal) -> None:
         self.rejected.append((position, refusal))
+
+    def forget_stored(self) -> None:
+        """After a rollback of all that was stored: what was refused is left."""
+        self.readings = len(self.rejected)
+        self.stored = self.duplicates = 0
+        self.touched.clear()
+        self.rows.clear()
+        self.fates = None if self.fates is None else []
+
+    def kept(self) -> list[Refused]:
+        """What was refused, without what nobody wants to see."""
+        if not self.blocked:
+            return self.rejected
+        return [
+            (position, refusal)
+            for position, refusal in self.rejected
+            if refusal.code is not Code.UNKNOWN_SENSOR or refusal.sensor_id not in self.blocked
+        ]
 
     def tell(self) -> None:
         """Those who want to know learn of it once the transaction has committed."""
@@ -109,6 +145,6 @@ def keep_rejected(several: Iterable[Progress]) -> None:
     for progress in several:
         if progress.rejected:
             seen += refused.counted(progress.batch, progress.rejected)
-            rows += refused.rows(progress.batch, progress.rejected)
+            rows += refused.rows(progress.batch, progress.kept())
     if seen:
         RejectedMessage.objects.keep(seen, rows, settings.REJECTED_MAX_BYTES_PER_HOUR)

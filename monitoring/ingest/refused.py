@@ -21,7 +21,8 @@ from batches.batch import Batch, to_datetime
 from monitoring.decoders import Refusal
 from monitoring.decoders.reading import storable
 from monitoring.models import RejectedMessage
-from monitoring.models.rejected import ROW_BYTES, as_ranges, hour_of
+from monitoring.models.rejected import ROW_BYTES, as_ranges
+from monitoring.models.rejected_tally import hour_of
 
 STORED_FOR_RECEIVED = 4
 FEW_BYTES = 8 * 1024
@@ -65,42 +66,54 @@ def _place(one: Refused) -> tuple[int, int]:
     return position, -1 if refusal.index is None else refusal.index
 
 
+def summary(refusals: Sequence[Refusal]) -> tuple[dict[str, list[int]], str]:
+    """The indexes of a message's refused elements by code, the most frequent first, and that in words."""
+    indexes: dict[str, list[int]] = defaultdict(list)
+    for refusal in refusals:
+        indexes[refusal.code.value].append(refusal.index or 0)
+    by_code = dict(sorted(indexes.items(), key=lambda item: -len(item[1])))
+    sums = ", ".join(f"{len(which)} {code}" for code, which in by_code.items())
+    first = refusals[0]
+    detail = f"elements refused: {sums}; the first of them is element {first.index}: {first.detail}"
+    return by_code, storable(detail)
+
+
 def _one(batch: Batch, position: int, refusal: Refusal) -> RejectedMessage:
     message = batch.messages[position]
+    whole = message.payload if refusal.index is None else refusal.payload
     return RejectedMessage(
         received_at=to_datetime(message.received_us),
         topic=message.topic,
         payload=refusal.payload,
-        length=len(refusal.payload) if message.length is None else message.length,
+        length=len(whole) if message.length is None else message.length,
         retained=message.retained,
         code=refusal.code.value,
         detail=refusal.detail,
         batch=batch.id,
         position=position,
         index=refusal.index,
+        sensors=_sensors([refusal]),
     )
 
 
 def _whole(batch: Batch, position: int, refusals: Sequence[Refusal]) -> RejectedMessage:
     message = batch.messages[position]
-    indexes: dict[str, list[int]] = defaultdict(list)
-    for refusal in refusals:
-        indexes[refusal.code.value].append(refusal.index or 0)
-    by_count = sorted(indexes.items(), key=lambda item: -len(item[1]))
-    sums = ", ".join(f"{len(which)} {code}" for code, which in by_count)
-    first = refusals[0]
+    by_code, detail = summary(refusals)
     return RejectedMessage(
         received_at=to_datetime(message.received_us),
         topic=message.topic,
         payload=message.payload,
         length=len(message.payload),
         retained=message.retained,
-        code=by_count[0][0],
-        detail=storable(
-            f"elements refused: {sums}; the first of them is element {first.index}: {first.detail}"
-        ),
+        code=next(iter(by_code)),
+        detail=detail,
         batch=batch.id,
         position=position,
         elements=len(refusals),
-        indexes="\n".join(f"{code} {as_ranges(which)}" for code, which in by_count),
+        indexes="\n".join(f"{code} {as_ranges(which)}" for code, which in by_code.items()),
+        sensors=_sensors(refusals),
     )
+
+
+def _sensors(refusals: Iterable[Refusal]) -> list[int]:
+    return sorted({refusal.sensor_id for refusal in refusals if refusal.sensor_id is not None})

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from monitoring.models import Sensor
+from monitoring.models import BlockedSensor, Sensor
 from monitoring.models.sensor import Expectation
 
 # What a reading says of its sensor: kind and unit.
@@ -40,6 +40,13 @@ class Sensors:
         self.version = version
         self.expected: dict[int, Expectation] = {}
         self.accepted: dict[Key, Accepted] = {}
+        self._blocked: frozenset[int] | None = None
+
+    def is_blocked(self, sensor_id: int) -> bool:
+        """Whether it is an id that somebody does not want to hear of."""
+        if self._blocked is None:
+            self._blocked = frozenset(BlockedSensor.objects.values_list("pk", flat=True))
+        return sensor_id in self._blocked
 
     def learn(self, named: Mapping[int, Named]) -> None:
         """Looks up those among the named that are not known, and makes those that are not there, where that
@@ -49,6 +56,8 @@ class Sensors:
             return
         self.expected |= Sensor.objects.expectations(missing)
         unknown = missing - self.expected.keys()
+        if unknown and settings.AUTO_REGISTER_SENSORS:
+            unknown = {number for number in unknown if not self.is_blocked(number)}
         if unknown and settings.AUTO_REGISTER_SENSORS:
             # Where this transaction is not committed, they are not there.
             forget()

@@ -10,7 +10,7 @@ from batches.batch import Message, to_datetime
 from monitoring.decoders import Code, Reading, Refusal, check
 from monitoring.decoders.reading import storable
 from monitoring.ingest import after_commit
-from monitoring.ingest.progress import Progress
+from monitoring.ingest.progress import Fate, Progress
 from monitoring.ingest.sensors import Named, Sensors
 from monitoring.models import Measurement
 from monitoring.models.measurement_queryset import Incoming
@@ -54,6 +54,8 @@ def settle(progress: Progress, decoded: list[Decoded], sensors: Sensors) -> None
             fault = check(item, sensor, received_at, message.retained, oldest)
             if fault is not None or sensor is None:
                 code, detail = fault or (Code.UNKNOWN_SENSOR, "")
+                if code is Code.UNKNOWN_SENSOR and sensors.is_blocked(item.sensor_id):
+                    progress.blocked.add(item.sensor_id)
                 if code is Code.UNKNOWN_SENSOR and settings.AUTO_REGISTER_SENSORS:
                     detail += _NO_MORE % settings.AUTO_REGISTER_MAX_SENSORS
                 payload = _payload(message, item)
@@ -92,12 +94,26 @@ def settle(progress: Progress, decoded: list[Decoded], sensors: Sensors) -> None
         progress.repeated.add(incoming[place].sensor_id)
     progress.stored += len(outcome.stored)
     progress.duplicates += len(outcome.duplicates)
+    if progress.fates is not None:
+        for places, is_duplicate in ((outcome.stored, False), (outcome.duplicates, True)):
+            progress.fates += (
+                _fate(origins[place], incoming[place], outcome.moved.get(place), is_duplicate)
+                for place in places
+            )
     for place in outcome.stored:
         created_at = outcome.moved.get(place, incoming[place].created_at)
         progress.touched.add((incoming[place].sensor_id, int(created_at.timestamp()) // 60))
         if after_commit.is_wanted():
             sensor_id, _, _, value, unit, _ = incoming[place]
             progress.rows.append((sensor_id, (created_at - _EPOCH) // _MICROSECOND, value, unit))
+
+
+def _fate(
+    origin: tuple[int, Reading], incoming: Incoming, moved: datetime | None, is_duplicate: bool
+) -> Fate:
+    position, reading = origin
+    sensor_id, created_at, _, value, unit, timed = incoming
+    return Fate(position, reading.index, sensor_id, moved or created_at, value, unit, timed, is_duplicate)
 
 
 def _payload(message: Message, reading: Reading) -> bytes:

@@ -123,11 +123,14 @@ class IngestBatch(models.Model):
     """At once idempotency (its id), conservation (its counts) and the rollups' work list (touched).
 
     readings = stored + duplicates + rejected, where a message that cannot be read counts as one. `messages`
-    are those that were handed over: an import (source `import`) hands none over, and has readings alone.
+    are those that were handed over: an import hands none over, a replay none for the second time, and both
+    have readings alone.
     """
 
     id = models.UUIDField(_("batch"), primary_key=True)
-    source = models.CharField(_("source"), max_length=100, help_text=_("mqtt:<bridge>, http or import."))
+    source = models.CharField(
+        _("source"), max_length=100, help_text=_("mqtt:<bridge>, http, import or replay.")
+    )
     messages = models.PositiveIntegerField(_("messages"), default=0)
     readings = models.PositiveIntegerField(_("readings"), default=0)
     stored = models.PositiveIntegerField(_("stored"), default=0)

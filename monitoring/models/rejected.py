@@ -1,20 +1,27 @@
 """What was refused, and why: nothing that came in disappears with a log line."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple, Self
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import connection, models
 from django.utils.translation import gettext_lazy as _
+from psycopg2.extras import execute_values
+
+from monitoring.models.rejected_tally import RejectedTally, hour_of
 
 # What a row costs beside its texts: the tuple's and the pages' overhead, and its entries in four indexes.
 ROW_BYTES = 240
 # The same sum as RejectedMessage.cost, of a stored row. A payload is cut into pieces, each with a head.
 COST = (
     f"({ROW_BYTES} + octet_length(topic) + 2 * octet_length(code) + octet_length(detail)"
-    " + octet_length(indexes) + octet_length(payload) + octet_length(payload) / 32)"
+    " + octet_length(indexes) + octet_length(outcome) + 16 * cardinality(sensors)"
+    " + octet_length(payload) + octet_length(payload) / 32"
+    " + coalesce(octet_length(changed_payload) + octet_length(changed_payload) / 32, 0))"
 )
 
 
@@ -56,8 +63,7 @@ class RejectedMessageQuerySet(models.QuerySet["RejectedMessage"]):
             for (code, hour), count in sorted(seen.items()):
                 cursor.execute(
                     "INSERT INTO monitoring_rejectedtally AS tally"
-                    " (code, hour, seen, kept, kept_bytes, held_bytes, given_way)"
-                    " VALUES (%s, %s, %s, 0, 0, 0, 0) ON CONFLICT (code, hour)"
+                    " (code, hour, seen, kept, kept_bytes) VALUES (%s, %s, %s, 0, 0) ON CONFLICT (code, hour)"
                     " DO UPDATE SET seen = tally.seen + EXCLUDED.seen RETURNING id, kept_bytes",
                     [code, hour, count],
                 )
@@ -66,6 +72,7 @@ class RejectedMessageQuerySet(models.QuerySet["RejectedMessage"]):
             size = {key: kept_bytes for key, (_, kept_bytes) in tallies.items()}
             full: set[tuple[str, datetime]] = set()
             elements: Counter[tuple[str, datetime]] = Counter()
+            waiting: Counter[tuple[str, datetime]] = Counter()
             for row in rows:
                 key = row.code, hour_of(row.received_at)
                 if key in full or size[key] + row.cost > max_bytes_per_hour:
@@ -73,14 +80,15 @@ class RejectedMessageQuerySet(models.QuerySet["RejectedMessage"]):
                     continue
                 size[key] += row.cost
                 kept.append(row)
+                waiting[key] += row.elements
                 for code, indexes in row.refused().items():
                     elements[code, key[1]] += len(indexes)
             for key, (tally, before) in tallies.items():
                 if elements[key] or size[key] != before:
                     cursor.execute(
-                        "UPDATE monitoring_rejectedtally SET kept = kept + %s, kept_bytes = kept_bytes + %s,"
-                        " held_bytes = held_bytes + %s WHERE id = %s",
-                        [elements[key], size[key] - before, size[key] - before, tally],
+                        "UPDATE monitoring_rejectedtally SET kept = kept + %s, waiting = waiting + %s,"
+                        " kept_bytes = kept_bytes + %s, held_bytes = held_bytes + %s WHERE id = %s",
+                        [elements[key], waiting[key], size[key] - before, size[key] - before, tally],
                     )
         self.bulk_create(kept, batch_size=500)
         return len(kept)
@@ -96,19 +104,85 @@ class RejectedMessageQuerySet(models.QuerySet["RejectedMessage"]):
         with connection.cursor() as cursor:
             cursor.execute(_DELETE_OLDEST.format(where=where), [*parameters, limit, max_bytes, max_bytes])
             found = cursor.fetchall()
-            gone = Gone()
-            for code, hour, rows, elements, size, first, last in found:
-                gone = gone.plus(Gone(rows, elements, size, first, last))
-                cursor.execute(
-                    "UPDATE monitoring_rejectedtally SET held_bytes = GREATEST(0, held_bytes - %s),"
-                    " given_way = given_way + %s WHERE code = %s AND hour = %s",
-                    [size, 0 if max_bytes is None else elements, code, hour],
-                )
+        gone, changes = Gone(), {}
+        for code, hour, rows, elements, waiting, size, first, last in found:
+            gone = gone.plus(Gone(rows, elements, size, first, last))
+            given_way = 0 if max_bytes is None else waiting
+            changes[code, hour] = {"held_bytes": -size, "waiting": -waiting, "given_way": given_way}
+        RejectedTally.objects.change(changes)
         return gone
 
+    def waiting(self) -> Self:
+        return self.filter(state=RejectedMessage.State.WAITING)
 
-def hour_of(moment: datetime) -> datetime:
-    return moment.replace(minute=0, second=0, microsecond=0)
+    def settle(self, settled: Sequence[tuple["Standing", "RejectedMessage"]]) -> None:
+        """Writes what has become of rows that this transaction has locked while they were waiting.
+
+        Each with how it stood before. Holds the tallies' rows until the transaction ends: call it last.
+        """
+        if not settled:
+            return
+        changes: defaultdict[tuple[str, datetime], Counter[str]] = defaultdict(Counter)
+        for before, row in settled:
+            for code, change in _changes(before, row).items():
+                changes[code, hour_of(row.received_at)].update(change)
+        with connection.cursor() as cursor, connection.wrap_database_errors:
+            raw: Any = cursor.cursor  # psycopg2's own
+            execute_values(raw, _SETTLE, [_settlement(row) for _, row in settled], page_size=1000)
+        RejectedTally.objects.change(changes)
+
+
+class Standing(NamedTuple):
+    """How a waiting row is counted: what is to be known of it before it is changed."""
+
+    code: str
+    refused: dict[str, list[int | None]]
+    elements: int
+    cost: int
+
+    @classmethod
+    def of(cls, row: "RejectedMessage") -> "Standing":
+        return cls(row.code, row.refused(), row.elements, row.cost)
+
+
+def _changes(before: Standing, row: "RejectedMessage") -> dict[str, Counter[str]]:
+    """What the tallies of its hour change by, by code."""
+    changes: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    changes[before.code].update(held_bytes=-before.cost, waiting=-before.elements)
+    changes[row.code].update(held_bytes=row.cost)
+    left = 0
+    if row.state == RejectedMessage.State.WAITING:
+        left = row.elements
+        changes[row.code].update(waiting=left)
+        # What is refused for another reason than before is counted under that: the sums stay.
+        was = {index: code for code, indexes in before.refused.items() for index in indexes}
+        for code, indexes in row.refused().items():
+            for index in indexes:
+                changes[was[index]].update(seen=-1, kept=-1)
+                changes[code].update(seen=1, kept=1)
+    state = "dismissed" if row.state == RejectedMessage.State.DISMISSED else "replayed"
+    changes[before.code][state] += before.elements - left
+    return changes
+
+
+def _settlement(row: "RejectedMessage") -> tuple[Any, ...]:
+    return (
+        *(row.pk, row.state, row.replayed_by_id, row.replayed_at, row.outcome),
+        *(row.became_sensor, row.became_at, row.changed_payload),
+        *(row.code, row.detail, row.elements, row.indexes),
+    )
+
+
+_SETTLE = """
+UPDATE monitoring_rejectedmessage AS message
+SET state = new.state, replayed_by_id = new.by::integer, replayed_at = new.at::timestamptz,
+    outcome = new.outcome, became_sensor = new.sensor::bigint, became_at = new.became::timestamptz,
+    changed_payload = new.payload::bytea, code = new.code, detail = new.detail, elements = new.elements,
+    indexes = new.indexes
+FROM (VALUES %s) AS new (
+    id, state, by, at, outcome, sensor, became, payload, code, detail, elements, indexes
+) WHERE message.id = new.id
+"""
 
 
 def as_ranges(indexes: Iterable[int]) -> str:
@@ -142,6 +216,7 @@ class RejectedMessage(models.Model):
     class State(models.TextChoices):
         WAITING = "waiting", _("waiting")
         REPLAYED = "replayed", _("replayed")
+        DISMISSED = "dismissed", _("dismissed")
 
     received_at = models.DateTimeField(_("received at"))
     topic = models.TextField(_("topic"))
@@ -167,13 +242,34 @@ class RejectedMessage(models.Model):
         db_default="",
         help_text=_("Of a message that is kept whole: which of its elements were refused; a line a code."),
     )
-    state = models.CharField(_("state"), max_length=16, choices=State.choices, default=State.WAITING)
-    replayed_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, verbose_name=_("replayed by"), null=True, on_delete=models.SET_NULL
+    sensors = ArrayField(
+        models.BigIntegerField(),
+        verbose_name=_("sensors"),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text=_("Those that it names, as far as they could be read."),
     )
-    replayed_at = models.DateTimeField(_("replayed at"), null=True)
+    state = models.CharField(_("state"), max_length=16, choices=State.choices, default=State.WAITING)
+    # Of a replay or a dismissal.
+    replayed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, verbose_name=_("by"), null=True, on_delete=models.SET_NULL
+    )
+    replayed_at = models.DateTimeField(_("at"), null=True)
     outcome = models.CharField(
-        _("outcome"), max_length=500, blank=True, help_text=_("What the replay came to.")
+        _("outcome"),
+        max_length=500,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("What the last replay came to; of a dismissed one the reason."),
+    )
+    became_sensor = models.PositiveBigIntegerField(
+        _("sensor"), null=True, help_text=_("Whose measurement it became, or stood there already.")
+    )
+    became_at = models.DateTimeField(_("measured at"), null=True)
+    changed_payload = models.BinaryField(
+        _("changed payload"), null=True, help_text=_("What was stored instead of the payload as it came.")
     )
 
     objects = RejectedMessageQuerySet.as_manager()
@@ -186,6 +282,10 @@ class RejectedMessage(models.Model):
             models.Index(fields=["received_at", "id"], name="rejected_by_time"),
             # Newest first of one code.
             models.Index(fields=["code", "received_at", "id"], name="rejected_by_code"),
+            # Those that name a sensor.
+            GinIndex(fields=["sensors"], name="rejected_by_sensor"),
+            # What waits, in the order in which it is replayed; and its groups.
+            models.Index(fields=["id"], condition=models.Q(state="waiting"), name="rejected_waiting"),
         ]
 
     def __str__(self) -> str:
@@ -194,9 +294,9 @@ class RejectedMessage(models.Model):
     @property
     def cost(self) -> int:
         """Bytes that its row takes in the database, indexes included, about."""
-        size = len(self.payload)
-        texts = len(self.topic.encode()) + len(self.detail.encode()) + len(self.indexes)
-        return ROW_BYTES + texts + 2 * len(self.code) + size + size // 32
+        texts = sum(len(text.encode()) for text in (self.topic, self.detail, self.indexes, self.outcome))
+        payloads = sum(len(one) + len(one) // 32 for one in (self.payload, self.changed_payload or b""))
+        return ROW_BYTES + texts + 2 * len(self.code) + 16 * len(self.sensors) + payloads
 
     def refused(self) -> dict[str, list[int | None]]:
         """The indexes of the refused readings by their code: {"bad_type": [0, 1, 5]}; [None]: the message."""
@@ -204,6 +304,21 @@ class RejectedMessage(models.Model):
             return {self.code: [self.index]}
         lines = (line.split(" ") for line in self.indexes.split("\n"))
         return {code: list(from_ranges(ranges)) for code, ranges in lines}
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether its payload was kept in part alone."""
+        return len(self.payload) < self.length
+
+    def refuse(self, refused: Mapping[str, Sequence[int | None]], detail: str) -> None:
+        """From now on these are the readings that are refused, by code; the most frequent comes first."""
+        self.code = next(iter(refused))
+        self.detail = detail
+        if self.indexes:
+            self.indexes = "\n".join(
+                f"{code} {as_ranges(index or 0 for index in which)}" for code, which in refused.items()
+            )
+            self.elements = sum(map(len, refused.values()))
 
 
 # Sorted, as the tallies are locked everywhere.
@@ -216,112 +331,10 @@ WITH oldest AS (
 ), gone AS (
     DELETE FROM monitoring_rejectedmessage AS message USING piece
     WHERE message.id = piece.id AND (%s::bigint IS NULL OR before < %s)
-    RETURNING code, received_at, elements, cost
+    RETURNING code, received_at, elements, state, cost
 )
 SELECT code, date_trunc('hour', received_at, 'UTC') AS hour, count(*), sum(elements)::bigint,
+       coalesce(sum(elements) FILTER (WHERE state = 'waiting'), 0)::bigint,
        sum(cost)::bigint, min(received_at), max(received_at)
 FROM gone GROUP BY code, hour ORDER BY code COLLATE "C", hour
 """  # noqa: S608 -- names of our own columns
-
-
-class Seen(TypedDict):
-    seen: int
-    kept: int
-    given_way: int
-
-
-class RejectedTallyQuerySet(models.QuerySet["RejectedTally"]):
-    def by_code(self) -> dict[str, Seen]:
-        """Since the first day: {"unknown_sensor": {"seen": 3, "kept": 2, "given_way": 0}}, by code."""
-        with connection.cursor() as cursor:
-            cursor.execute(_BY_CODE)
-            return {
-                code: {"seen": int(seen), "kept": int(kept), "given_way": int(given_way)}
-                for code, seen, kept, given_way in cursor.fetchall()
-            }
-
-    def held_bytes(self) -> int:
-        """What all rejected messages take in the database."""
-        return int(self.aggregate(sum=models.Sum("held_bytes"))["sum"] or 0)
-
-    def fold(self, before: datetime, limit: int) -> int:
-        """Adds the oldest hours before `before`, so many rows at most, to their code's total, and deletes
-        them; returns how many. One statement, so that the sums never change."""
-        with connection.cursor() as cursor:
-            cursor.execute(_FOLD, [before, limit])
-            return int(cursor.fetchone()[0])
-
-
-_BY_CODE = """
-SELECT code, sum(seen), sum(kept), sum(given_way) FROM (
-    SELECT code, seen, kept, given_way FROM monitoring_rejectedtally
-    UNION ALL SELECT code, seen, kept, given_way FROM monitoring_rejectedtotal
-) AS both_sides GROUP BY code ORDER BY code
-"""
-
-_FOLD = """
-WITH piece AS (
-    DELETE FROM monitoring_rejectedtally WHERE id IN (
-        SELECT id FROM monitoring_rejectedtally WHERE hour < %s
-        ORDER BY hour, id LIMIT %s FOR UPDATE SKIP LOCKED
-    ) RETURNING code, seen, kept, given_way
-), added AS (
-    INSERT INTO monitoring_rejectedtotal AS total (code, seen, kept, given_way)
-    SELECT code, sum(seen), sum(kept), sum(given_way) FROM piece GROUP BY code
-    ON CONFLICT (code) DO UPDATE SET
-        seen = total.seen + EXCLUDED.seen, kept = total.kept + EXCLUDED.kept,
-        given_way = total.given_way + EXCLUDED.given_way
-)
-SELECT count(*) FROM piece
-"""
-
-
-class RejectedTally(models.Model):
-    """How many were rejected with a code in an hour, and how many of them were kept with their payload.
-
-    What is kept for one code and hour is capped (REJECTED_MAX_BYTES_PER_HOUR), so that a flood of garbage
-    from a public broker does not fill the disk; past the cap it is counted here. What all of them hold is
-    too (REJECTED_MAX_BYTES, monitoring.upkeep.giving_way). Bytes are what rows cost in the database. Kept for
-    as long as rejected messages are, and then added to RejectedTotal.
-    """
-
-    code = models.CharField(_("code"), max_length=32)
-    hour = models.DateTimeField(_("hour"))
-    seen = models.PositiveBigIntegerField(_("seen"), default=0)
-    kept = models.PositiveBigIntegerField(_("kept"), default=0)
-    kept_bytes = models.PositiveBigIntegerField(_("bytes kept"), default=0)
-    held_bytes = models.PositiveBigIntegerField(
-        _("bytes held"), default=0, db_default=0, help_text=_("What is still there of the bytes kept.")
-    )
-    given_way = models.PositiveBigIntegerField(
-        _("given way"),
-        default=0,
-        db_default=0,
-        help_text=_("Kept at first, and deleted since all rejected messages together took too much."),
-    )
-
-    objects = RejectedTallyQuerySet.as_manager()
-
-    class Meta:
-        verbose_name = _("rejected by hour")
-        verbose_name_plural = _("rejected by hour")
-        constraints = [models.UniqueConstraint(fields=["code", "hour"], name="rejected_tally_of_hour")]
-
-    def __str__(self) -> str:
-        return f"{self.code} {self.hour:%Y-%m-%d %H}h: {self.seen}"
-
-
-class RejectedTotal(models.Model):
-    """What the hours that are no longer kept one by one come to, so that the sums hold for ever."""
-
-    code = models.CharField(_("code"), max_length=32, primary_key=True)
-    seen = models.PositiveBigIntegerField(_("seen"))
-    kept = models.PositiveBigIntegerField(_("kept"))
-    given_way = models.PositiveBigIntegerField(_("given way"), default=0, db_default=0)
-
-    class Meta:
-        verbose_name = _("rejected in all hours before")
-        verbose_name_plural = _("rejected in all hours before")
-
-    def __str__(self) -> str:
-        return f"{self.code}: {self.seen}"

@@ -14,6 +14,7 @@ GIVE_WAY = "monitoring.give_way"
 REMOVE_SENSORS = "monitoring.remove_sensors"
 DELETE_MEASUREMENTS = "monitoring.delete_measurements"
 FOLD_LEDGER = "monitoring.fold_ledger"
+WORK_JOBS = "monitoring.work_jobs"
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,12 @@ JOBS = (
         FOLD_LEDGER,
         *(1, "minutes", 50),
         "Counts the ledger's rows into totals, and deletes them after 7 days.",
+    ),
+    Job(
+        "replay and dismiss rejected messages",
+        WORK_JOBS,
+        *(1, "minutes", 50),
+        "Goes on, in pieces, with the replays and dismissals that somebody asked for.",
     ),
 )
 
