@@ -8,7 +8,7 @@ PYTHON ?= $(shell $(FIND_PYTHON))
 # A Python that somebody named is the one that .venv must have; one that was found is not worth making it anew.
 NAMED = $(if $(filter file,$(origin PYTHON)),,--this-python)
 
-.PHONY: help run test docker-test check bench bench-latency bench-growth bench-duplicates bench-drain bench-trickle bench-queries bench-sensors bench-rollups bench-drop bench-hostile bench-firmware locks dev prove clean
+.PHONY: help run test docker-test check bench bench-latency bench-growth bench-duplicates bench-drain bench-trickle bench-queries bench-sensors bench-rollups bench-drop bench-hostile bench-replay bench-firmware locks dev prove clean
 
 help:
 	@echo "make run     everything: PostgreSQL, Redis, an MQTT broker, the processes, one simulated board"
@@ -27,6 +27,7 @@ help:
 	@echo "make bench-rollups   what keeping the rollups up to date costs, and that they are right after late rows"
 	@echo "make bench-drop      what is held up while a full partition is dropped"
 	@echo "make bench-hostile   what arrays of nonsense cost: seconds of a batch, bytes stored for each received"
+	@echo "make bench-replay    what a replay of ten thousand messages takes, and whether it holds ingest up"
 	@echo "make bench-firmware  the MicroPython firmware for a minute, the broker killed twice: missing, doubled"
 	@echo "make locks   requirements/*.txt anew from requirements/*.in"
 	@echo "make clean   remove .venv (data in .data stays)"
@@ -96,6 +97,9 @@ bench-drop: dev
 
 bench-hostile: dev
 	.venv/bin/python -m bench.hostile
+
+bench-replay: dev
+	.venv/bin/python -m bench.replay $(ARGS)
 
 bench-firmware: dev
 	.venv/bin/python -m bench.firmware
