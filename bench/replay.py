@@ -4,7 +4,7 @@
 
 PostgreSQL and Redis, durable as `make run` has them. So many messages of 100 sensors that nobody has
 registered are rejected; the sensors are registered, and a worker replays them while another process ingests
-ten batches of 100 messages a second. At most a minute is allowed for 10,000, and 200 ms for a batch meanwhile.
+ten batches of 100 messages a second. A minute is allowed for 10,000, and 200 ms for a batch meanwhile.
 """
 
 import argparse
