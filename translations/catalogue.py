@@ -69,6 +69,7 @@ def write(wanted: Mapping[Text, Sequence[str]], old: Catalog, file: Path = FRENC
             (text.singular, text.plural) if text.plural else text.singular,
             there[text].string if text in there else ("", "") if text.plural else "",
             [(place, 0) for place in places],
+            flags={"fuzzy"} if text in there and there[text].fuzzy else (),
             auto_comments=there[text].auto_comments if text in there else (),
             user_comments=there[text].user_comments if text in there else (),
             context=text.context or None,
