@@ -8,7 +8,7 @@ PYTHON ?= $(shell $(FIND_PYTHON))
 # A Python that somebody named is the one that .venv must have; one that was found is not worth making it anew.
 NAMED = $(if $(filter file,$(origin PYTHON)),,--this-python)
 
-.PHONY: help run test docker-test check bench bench-latency bench-growth bench-duplicates bench-drain bench-trickle bench-queries bench-sensors bench-rollups bench-drop bench-hostile bench-replay bench-firmware locks dev prove clean
+.PHONY: help run test docker-test check bench bench-latency bench-growth bench-duplicates bench-drain bench-trickle bench-queries bench-sensors bench-rollups bench-drop bench-hostile bench-replay bench-firmware locks translations dev prove clean
 
 help:
 	@echo "make run     everything: PostgreSQL, Redis, an MQTT broker, the processes, one simulated board"
@@ -30,6 +30,7 @@ help:
 	@echo "make bench-replay    what a replay of ten thousand messages takes, and whether it holds ingest up"
 	@echo "make bench-firmware  the MicroPython firmware for a minute, the broker killed twice: missing, doubled"
 	@echo "make locks   requirements/*.txt anew from requirements/*.in"
+	@echo "make translations  the French catalogue anew from what is marked; says what has no translation yet"
 	@echo "make clean   remove .venv (data in .data stays)"
 
 # One command and no shell: make's child is then the process that stops everything when make ends.
@@ -110,8 +111,15 @@ LOCK = ../.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 # Versions move only when asked to: make locks UPGRADE=--upgrade
 locks: dev
 	cd requirements && $(LOCK) $(UPGRADE) base.in -o base.txt
-	cd requirements && $(LOCK) $(UPGRADE) -c base.txt run.in -o run.txt
-	cd requirements && $(LOCK) $(UPGRADE) -c base.txt dev.in -o dev.txt
+	cd requirements && $(LOCK) $(UPGRADE) build.in -o build.txt
+	cd requirements && $(LOCK) $(UPGRADE) -c base.txt -c build.txt run.in -o run.txt
+	cd requirements && $(LOCK) $(UPGRADE) -c base.txt -c build.txt dev.in -o dev.txt
+
+# The second `dev` compiles what came of it.
+translations: export SECRET_KEY = for-this-step-alone
+translations: dev
+	@env $(PRODUCTION) DJANGO_SETTINGS_MODULE=config.settings .venv/bin/python -m translations
+	@$(MAKE) --no-print-directory dev
 
 clean:
 	rm -rf .venv

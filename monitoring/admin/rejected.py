@@ -30,7 +30,7 @@ BLOCK = (
 
 
 def meaning(code: str) -> str:
-    return MEANINGS[Code(code)] if code in MEANINGS else ""
+    return gettext(MEANINGS[Code(code)]) if code in MEANINGS else ""
 
 
 class CodeFilter(DropdownFilter):  # type: ignore[misc]
