@@ -121,8 +121,8 @@ def approve(sensor: Sensor, by: User | None) -> Job:
         sensor.save(force_insert=True)
         BlockedSensor.objects.filter(pk=sensor.pk).delete()
         Sensor.objects.register([])  # moves the sequence past it
-        which = Selection(code=Code.UNKNOWN_SENSOR.value, sensor=sensor.pk)
-        return jobs.request(Job.Kind.REPLAY, which, by)
+        # All that names it: of an array the sensor may be the least of its faults.
+        return jobs.request(Job.Kind.REPLAY, Selection(sensor=sensor.pk), by)
 
 
 def block(sensor_id: int, by: User | None) -> Job:
