@@ -104,15 +104,23 @@ def look(
     )
 
 
-def work(share: TimeShare) -> dict[str, int]:
-    """Goes on with every job that somebody asked for; returns {"messages": dealt with, "jobs": finished}."""
+def work(
+    share: TimeShare, only: int | None = None, tell: Callable[[], None] = lambda: None, wait_ms: int = 0
+) -> dict[str, int]:
+    """Goes on with every job that somebody asked for; returns {"messages": dealt with, "jobs": finished}.
+
+    `only`: with this one. `tell` is called after each piece. `wait_ms`: for so long it waits for another
+    worker that is at it.
+    """
     done = {"messages": 0, "jobs": 0}
-    with alone(locks.JOBS) as is_alone:
+    with alone(locks.JOBS, wait_ms) as is_alone:
         if not is_alone:
             return done
-        for pk in list(Job.objects.open().values_list("pk", flat=True)):
+        jobs = Job.objects.open() if only is None else Job.objects.open().filter(pk=only)
+        for pk in list(jobs.values_list("pk", flat=True)):
             for dealt_with in _pieces(pk, share):
                 done["messages"] += dealt_with
+                tell()
             done["jobs"] += not Job.objects.open().filter(pk=pk).exists()
     if share.is_used and Job.objects.open().filter(error="").exists():
         # The others in the queue have their turn first.
