@@ -92,7 +92,7 @@ _JOBS: dict[str, Any] = {"serializer": JobSerializer, "cursor": lambda job: Curs
 def tried(which: Selection, change: UnitChange | None) -> Response:
     """The answer to a dry run of a replay."""
     with unless_passing():
-        sums = jobs.look(which, change)
+        sums = jobs.look(which, change, jobs.LOOKED_AT)
     is_complete = sums.messages >= sums.total
     detail = "Nothing was changed: this is what would come of it."
     if not is_complete:

@@ -154,6 +154,10 @@ class GroupSerializer(serializers.Serializer[Any]):
     first = serializers.DateTimeField(default_timezone=UTC)
     last = serializers.DateTimeField(default_timezone=UTC)
 
+    def to_representation(self, group: dict[str, Any]) -> dict[str, Any]:
+        # What may be null would be so where it is not there at all.
+        return {name: said for name, said in super().to_representation(group).items() if name in group}
+
 
 class ReadingsSerializer(serializers.Serializer[Verdict]):
     stored = serializers.IntegerField()
