@@ -13,7 +13,7 @@ from monitoring.models.rejected import Standing
 def dismiss(
     ids: Sequence[int], by: User | None, reason: str, note: Callable[[int], None] = lambda count: None
 ) -> int:
-    """Dismisses those of the messages that wait; returns how many, and says so in the transaction by `note`."""
+    """Dismisses those of the messages that wait; returns how many. `note` is told in the transaction."""
     with transaction.atomic():
         rows = list(RejectedMessage.objects.waiting().filter(pk__in=ids).order_by("pk").select_for_update())
         settled = []

@@ -138,10 +138,9 @@ def replay(
     Raises what is passing, and AllAlikeError where several fail, all in one way.
     """
     asked = _Asked(by, payload, change, trial, note)
-    if trial is None:
-        # Before the transaction, as it is for a batch: who makes one waits for others who do.
-        if rows := _waiting(ids):
-            _make_partitions(*_decoded(rows, asked))
+    # Partitions before the transaction, as for a batch: who makes one waits for others who do.
+    if trial is None and (rows := _waiting(ids)):
+        _make_partitions(*_decoded(rows, asked))
     try:
         return _in_one_transaction(ids, asked)
     except Error as error:
