@@ -65,8 +65,6 @@ check: dev
 prove: dev
 	@.venv/bin/python -m prove $(ARGS)
 
-# Byte code is kept, as for the tests: they are run two hundred times.
-remedies: export PYTHONDONTWRITEBYTECODE =
 remedies: dev
 	@.venv/bin/python -m prove.remedies $(ARGS)
 

@@ -1,6 +1,5 @@
 """The loop's thread alone writes to the broker: what other threads have for it, they leave there."""
 
-import os
 import signal
 import threading
 
@@ -25,25 +24,20 @@ def test_whatever_is_written_is_written_by_the_loop(
         writers.add(threading.current_thread())
         return send(self, data)
 
-    def come_and_go() -> None:
-        try:
-            connection = broker.connection()
-            for mid in range(1, 101):
-                connection.publish(b"%d" % mid, mid)
-            connection.wait_for_acks(*range(1, 101))
-        finally:
-            os.kill(os.getpid(), signal.SIGTERM)
-
     monkeypatch.setattr(FrameSocket, "send", noted)
+    # Only a process's first thread may ask for signals, and that one is pytest's.
+    monkeypatch.setattr("bridge.receiver.signal.signal", lambda number, handler: None)
     monkeypatch.setenv("MQTT_URL", broker.url)
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    other = threading.Thread(target=come_and_go)
-    other.start()
+    receiver = Receiver(BridgeSettings.from_environment())
+    loop = threading.Thread(target=receiver.run)
+    loop.start()
     try:
-        assert Receiver(BridgeSettings.from_environment()).run() == 0
+        connection = broker.connection()
+        for mid in range(1, 101):
+            connection.publish(b"%d" % mid, mid)
+        connection.wait_for_acks(*range(1, 101))
     finally:
-        other.join()
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        receiver._stop_by_signal(signal.SIGTERM, None)
+        loop.join()
     assert len(payloads(store)) == 100
-    assert writers == {threading.main_thread()}
+    assert writers == {loop}

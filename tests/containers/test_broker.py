@@ -218,7 +218,7 @@ def test_what_waits_for_the_bridge_is_kept(tmp_path: Path) -> None:
         board = User(broker, "demo")
         for payload in payloads:
             board.sends("iot/measurements", payload)
-        wait_for(lambda: board.acknowledged == len(payloads))
+        wait_for(lambda: board.acknowledged == len(payloads), 3 * SECONDS)
         acknowledged_at = time.time()
         saved = tmp_path / "broker" / "mosquitto.db"
         wait_for(lambda: saved.exists() and saved.stat().st_mtime > acknowledged_at)
@@ -235,8 +235,8 @@ def test_what_waits_for_the_bridge_is_kept(tmp_path: Path) -> None:
         bridge.loop_stop()
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    for _ in range(SECONDS * 100):
+def wait_for(condition: Callable[[], bool], seconds: int = SECONDS) -> None:
+    for _ in range(seconds * 100):
         if condition():
             return
         threading.Event().wait(0.01)
