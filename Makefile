@@ -16,7 +16,7 @@ help:
 	@echo "make docker-test  the containers, brought up for real: used, hurt, scaled, upgraded, restored (wants Docker)"
 	@echo "make check   ruff, hadolint, mypy, import-linter, migrations, Django's own checks"
 	@echo "make prove   nothing lost, nothing doubled, whatever is killed: two minutes (ARGS=\"--kills 300 --seconds 1800\")"
-	@echo "make remedies  each remedy taken out, and a test seen to fail: fifteen minutes (ARGS=\"redis frozen\": some of them)"
+	@echo "make remedies  each remedy taken out, and a test seen to fail: twenty minutes (ARGS=\"redis frozen\": some of them)"
 	@echo "make bench   how fast a burst is stored, against a pipe that only copies (wants Debian's mosquitto)"
 	@echo "make bench-latency   from PUBLISH to a row, at 1, 10, 1,000 and 5,000 messages a second (2 minutes)"
 	@echo "make bench-growth    what a message costs in a table of 20 million rows, and in an empty one (8 minutes)"

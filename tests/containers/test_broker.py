@@ -218,10 +218,10 @@ def test_what_waits_for_the_bridge_is_kept(tmp_path: Path) -> None:
         board = User(broker, "demo")
         for payload in payloads:
             board.sends("iot/measurements", payload)
-        wait_for(lambda: board.acknowledged == len(payloads), 3 * SECONDS)
+        wait_for(lambda: board.acknowledged == len(payloads), "for PUBACKs", 3 * SECONDS)
         acknowledged_at = time.time()
         saved = tmp_path / "broker" / "mosquitto.db"
-        wait_for(lambda: saved.exists() and saved.stat().st_mtime > acknowledged_at)
+        wait_for(lambda: saved.exists() and saved.stat().st_mtime > acknowledged_at, "for it to save")
         broker.kill()
         board.close()
         broker.start()
@@ -230,14 +230,14 @@ def test_what_waits_for_the_bridge_is_kept(tmp_path: Path) -> None:
         bridge = a_session(broker)
         bridge.on_message = lambda client, data, message: got.add(message.payload)
         bridge.loop_start()
-        wait_for(lambda: got == payloads)
+        wait_for(lambda: got == payloads, "for all that waited")
         bridge.disconnect()
         bridge.loop_stop()
 
 
-def wait_for(condition: Callable[[], bool], seconds: int = SECONDS) -> None:
+def wait_for(condition: Callable[[], bool], what: str = "", seconds: int = SECONDS) -> None:
     for _ in range(seconds * 100):
         if condition():
             return
         threading.Event().wait(0.01)
-    raise AssertionError("waited in vain")
+    raise AssertionError(f"waited in vain {what}".rstrip())
