@@ -8,7 +8,7 @@ PYTHON ?= $(shell $(FIND_PYTHON))
 # A Python that somebody named is the one that .venv must have; one that was found is not worth making it anew.
 NAMED = $(if $(filter file,$(origin PYTHON)),,--this-python)
 
-.PHONY: help run test docker-test check bench bench-latency bench-growth bench-duplicates bench-drain bench-trickle bench-queries bench-sensors bench-rollups bench-drop bench-hostile bench-replay bench-firmware locks translations dev prove clean
+.PHONY: help run test docker-test check bench bench-latency bench-growth bench-duplicates bench-drain bench-trickle bench-queries bench-sensors bench-rollups bench-drop bench-hostile bench-replay bench-firmware locks translations dev prove remedies clean
 
 help:
 	@echo "make run     everything: PostgreSQL, Redis, an MQTT broker, the processes, one simulated board"
@@ -16,6 +16,7 @@ help:
 	@echo "make docker-test  the containers, brought up for real: used, hurt, scaled, upgraded, restored (wants Docker)"
 	@echo "make check   ruff, hadolint, mypy, import-linter, migrations, Django's own checks"
 	@echo "make prove   nothing lost, nothing doubled, whatever is killed: two minutes (ARGS=\"--kills 300 --seconds 1800\")"
+	@echo "make remedies  each remedy taken out, and a test seen to fail: twenty minutes (ARGS=\"redis frozen\": some of them)"
 	@echo "make bench   how fast a burst is stored, against a pipe that only copies (wants Debian's mosquitto)"
 	@echo "make bench-latency   from PUBLISH to a row, at 1, 10, 1,000 and 5,000 messages a second (2 minutes)"
 	@echo "make bench-growth    what a message costs in a table of 20 million rows, and in an empty one (8 minutes)"
@@ -65,6 +66,9 @@ check: dev
 
 prove: dev
 	@.venv/bin/python -m prove $(ARGS)
+
+remedies: dev
+	@.venv/bin/python -m prove.remedies $(ARGS)
 
 bench: dev
 	.venv/bin/python -m bench.ingest
