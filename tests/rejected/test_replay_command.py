@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from io import StringIO
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import connection
 
@@ -19,6 +20,7 @@ from batches.store import BatchStore
 from monitoring import locks
 from monitoring.models import Job, Measurement, RejectedMessage
 from monitoring.rejected import jobs
+from monitoring.rejected.selection import Selection
 from monitoring.upkeep.pieces import TimeShare
 from tests.rejected.conftest import Reject, reading, register, require_exact_books
 from tests.rejected.test_jobs import PROJECT
@@ -209,6 +211,13 @@ def test_somebody_else_may_stop_it(reject: Reject) -> None:
 
     with Elsewhere(stop), pytest.raises(CommandError, match="stopped; of 0: 0 stored"):
         run("--all")
+
+
+def test_it_works_at_its_own_job_alone(reject: Reject, ana: User) -> None:
+    reject(reading(), b"garbage")
+    other = jobs.request(Job.Kind.DISMISS, Selection(code="not_json"), ana, reason="x")
+    assert "of 1: 0 stored" in run("--code", "unknown_sensor")
+    assert list(Job.objects.open()) == [other]
 
 
 def test_a_terminal_is_shown_a_bar(reject: Reject, monkeypatch: pytest.MonkeyPatch) -> None:
