@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from redis.exceptions import RedisError
 
 from monitoring import books, unread_times
@@ -52,7 +53,9 @@ def _from_database() -> list[Tile]:
     lately = IngestBatch.objects.filter(ingested_at__gt=now - timedelta(minutes=5))
     stored = lately.aggregate(sum=Sum("stored"))["sum"] or 0
     day = RejectedTally.objects.filter(hour__gt=now - timedelta(hours=24))
-    rejected = day.aggregate(sum=Sum("seen"))["sum"] or 0
+    # What waits for somebody: what was mended, or set aside, is no reason to look.
+    rejected = day.aggregate(seen=Sum("seen"), waiting=Sum("waiting"))
+    waiting, seen = rejected["waiting"] or 0, rejected["seen"] or 0
     return [
         Tile(
             _("Sensors"),
@@ -68,10 +71,17 @@ def _from_database() -> list[Tile]:
         ),
         Tile(
             _("Rejected"),
-            f"{rejected:,}",
-            _("in the last 24 hours"),
+            f"{waiting:,}",
+            ngettext(
+                "wait, of %(count)s rejected in the last 24 hours",
+                "wait, of %(count)s rejected in the last 24 hours",
+                seen,
+            )
+            % {"count": f"{seen:,}"}
+            if seen
+            else _("nothing in the last 24 hours"),
             reverse("admin:monitoring_rejectedmessage_changelist"),
-            rejected > 0,
+            waiting > 0,
         ),
     ]
 
