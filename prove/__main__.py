@@ -1,6 +1,7 @@
 """Proves, on the real system, that nothing is lost and nothing doubled, whatever is killed: `make prove`.
 
     python -m prove [--seconds 120] [--rate 600] [--kills 30] [--stops 6] [--seed N] [--only bridge,redis]
+                    [--replay]
 
 Real Mosquitto, Redis and PostgreSQL: Debian's where all three are installed, else those from wheels. Exit
 code 1 where anything was lost, doubled or wrongly rejected, or the books do not balance.
@@ -22,6 +23,7 @@ from bench import ground
 from prove.comparison import Comparison, compare
 from prove.faults import Faults, plan
 from prove.publisher import Publisher
+from prove.replayer import Replayer
 from prove.streams import make
 from prove.system import TARGETS, System, installed
 from prove.watch import Watch
@@ -65,6 +67,11 @@ def _options() -> argparse.Namespace:
         "--seed", type=int, default=random.randrange(1_000_000), help="what decides the faults"
     )
     parser.add_argument("--only", default=",".join(TARGETS), help="what to hurt")
+    parser.add_argument(
+        "--replay",
+        action="store_true",
+        help="switch some sensors off and on, and replay what is rejected meanwhile",
+    )
     parser.add_argument("--services", choices=["system", "wheels"], help="Debian's, or those from wheels")
     parser.add_argument("--keep", type=Path, help="a folder for data and logs, which stays")
     options = parser.parse_args()
@@ -83,7 +90,7 @@ def _prove(system: System, options: argparse.Namespace, say: Callable[[str], Non
     system.manage("first_run")
     # Not before all that a reading's time may lie behind: within the retention, and in the past.
     start_us = (int(time.time()) - 6 * 3600) * 1_000_000
-    streams = make(PUBLISHERS, start_us, identity_alone=system.binaries == "wheels")
+    streams = make(PUBLISHERS, start_us, system.binaries == "wheels", options.replay)
     _register(
         system,
         [sensor for each in streams for stream in each if stream.registered for sensor in stream.sensors],
@@ -104,6 +111,11 @@ def _prove(system: System, options: argparse.Namespace, say: Callable[[str], Non
     )
     host, port = system.broker.reachable, system.broker.port
     publishers = [Publisher(host, port, each, options.rate / len(streams)) for each in streams]
+    dozing = [sensor for each in streams for stream in each if stream.dozes for sensor in stream.sensors]
+    ground.django_on(system.environment)
+    replayer = Replayer(dozing) if dozing else None
+    if replayer is not None:
+        replayer.start()
     watch.start()
     began = time.monotonic()
     for publisher in publishers:
@@ -122,19 +134,23 @@ def _prove(system: System, options: argparse.Namespace, say: Callable[[str], Non
         publisher.end()
     if faults.failure is not None:
         raise faults.failure
+    if replayer is not None:
+        replayer.end()
     ended = time.monotonic()
     say(f"published {sum(publisher.messages for publisher in publishers):,} messages; waiting for rest")
     rest = _rest(system, watch)
     watch.end()
+    jobs = 0 if replayer is None else replayer.finish()
 
     acknowledged = {
         number: sent for publisher in publishers for number, sent in publisher.acknowledged.items()
     }
     every = [stream for each in streams for stream in each]
     found = compare(system.postgres.url, every, acknowledged)
-    books = _books(system)
-    _report(publishers, faults, watch, found, books, rest, ended, system.ended)
-    if not (found.is_clean and books["balanced"]):
+    books = _books()
+    _report(publishers, faults, watch, found, books | {"jobs": jobs}, rest, ended, system.ended)
+    rejected = books["rejected"]
+    if not (found.is_clean and books["balanced"] and sum(rejected.values()) == books["ledger"]["rejected"]):
         _show(found)
         return 1
     return 0
@@ -169,9 +185,8 @@ def _rest(system: System, watch: Watch) -> float:
     )
 
 
-def _books(system: System) -> Any:
+def _books() -> Any:
     """As pipeline/ shows them."""
-    ground.django_on(system.environment)
     from monitoring import books
     from monitoring.store import batch_store
 
@@ -188,7 +203,7 @@ def _report(
     ended: float,
     by_themselves: Counter[str],
 ) -> None:
-    ledger, pending = books["ledger"], books["pending"]
+    ledger, pending, rejected = books["ledger"], books["pending"], books["rejected"]
     by_kind = Counter(f"{one.fault.act} {one.fault.target}" for one in faults.done)
     stalls = watch.longest_stalls(faults.done, ended)
     print(f"\n{'fault':<24}{'times':>7}{'longest stall of ingest, s':>30}")
@@ -201,7 +216,7 @@ def _report(
     for name, times in sorted(by_themselves.items()):
         print(f"ended by itself, and was started again: {name}, {times} times")
     kills = sum(times for kind, times in by_kind.items() if kind.startswith("kill"))
-    rows = (
+    rows = [
         ("messages acknowledged", f"{sum(publisher.messages for publisher in publishers):,}"),
         ("kills, stops", f"{kills}, {len(faults.done) - kills}"),
         ("lost", f"{found.lost.total():,}"),
@@ -217,7 +232,10 @@ def _report(
             + ", ".join(f"{count:,} {name}" for name, count in ledger.items())
             + f", {pending['messages']:,} pending",
         ),
-    )
+    ]
+    if books["jobs"]:
+        replayed = f"{rejected['replayed']:,} readings by {books['jobs']:,} jobs"
+        rows.append(("replayed", f"{replayed}; {rejected['waiting']:,} wait"))
     print()
     for name, value in rows:
         print(f"{name:<28}{value}")

@@ -53,7 +53,7 @@ def _found(database_url: str, timed: set[int]) -> tuple[Counter[Expected], Count
             rows.update(Row(sensor, at if sensor in timed else None, value) for sensor, at, value in cursor)
         with connection.cursor("refused") as cursor:
             cursor.itersize = 50_000
-            cursor.execute("SELECT code, payload FROM monitoring_rejectedmessage")
+            cursor.execute("SELECT code, payload FROM monitoring_rejectedmessage WHERE state = 'waiting'")
             refused.update(Refused(code, bytes(payload)) for code, payload in cursor)
     finally:
         connection.close()

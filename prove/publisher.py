@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from paho.mqtt.client import Client, MQTTMessageInfo
 from paho.mqtt.enums import CallbackAPIVersion
 
-from prove.streams import SHARES, Stream
+from prove.streams import REPLAYED, SHARES, Stream
 
 TOPIC = "iot/measurements"
 IN_FLIGHT = 2_000
@@ -53,7 +53,12 @@ class Publisher(threading.Thread):
 
     def _numbers(self) -> Iterator[tuple[Stream, int]]:
         by_kind = {type(stream): stream for stream in self._streams}
-        turns = [by_kind[kind] for kind, share in SHARES.items() if kind in by_kind for _ in range(share)]
+        turns = [
+            by_kind[kind]
+            for kind, share in (SHARES | REPLAYED).items()
+            if kind in by_kind
+            for _ in range(share)
+        ]
         # One of each kind after the other, rather than all of one kind in a row.
         turns = [turns[place * 7 % len(turns)] for place in range(len(turns))] if len(turns) % 7 else turns
         counts = {stream.number: itertools.count() for stream in self._streams}

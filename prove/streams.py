@@ -43,6 +43,8 @@ class Stream:
     registered = True
     #: Whether a redelivery that the broker does not mark can be told from a new message.
     has_identity = True
+    #: Whether somebody switches its sensors off now and then.
+    dozes = False
 
     def __init__(self, number: int, first_sensor: int, start_us: int) -> None:
         self.number = number
@@ -164,20 +166,36 @@ class Garbage(Stream):
         return Refused(*ways[number % len(ways)])
 
 
-# How many of twenty messages are of each kind.
+class Dozing(Timed):
+    """Of a sensor that is switched off now and then: what is rejected meanwhile is replayed."""
+
+    name = "replayed, with ts"
+    dozes = True
+
+
+class DozingUntimed(Untimed):
+    """The same without a time."""
+
+    name = "replayed, without ts"
+    dozes = True
+
+
+# How many of twenty messages are of each kind; and of those that come with --replay.
 SHARES: dict[type[Stream], int] = {Timed: 6, Untimed: 5, Array: 2, Same: 3, Repeated: 2, Garbage: 2}
+REPLAYED: dict[type[Stream], int] = {Dozing: 2, DozingUntimed: 2}
 FIRST_SENSOR = 1000
 
 
-def make(publishers: int, start_us: int, identity_alone: bool) -> list[list[Stream]]:
+def make(publishers: int, start_us: int, identity_alone: bool, replay: bool = False) -> list[list[Stream]]:
     """The streams of each publisher. `identity_alone`: those alone whose doubles can always be told."""
+    kinds = [*SHARES, *REPLAYED] if replay else [*SHARES]
     made: list[list[Stream]] = []
     sensor = FIRST_SENSOR
     for place in range(publishers):
         streams: list[Stream] = []
-        for number, kind in enumerate(SHARES):
+        for number, kind in enumerate(kinds):
             if kind.has_identity or not identity_alone:
-                streams.append(kind(place * len(SHARES) + number, sensor, start_us))
+                streams.append(kind(place * len(kinds) + number, sensor, start_us))
             sensor += kind.width
         made.append(streams)
     return made

@@ -12,6 +12,7 @@ from monitoring.api.measurements import Measurements
 from monitoring.api.sensors import OneSensor, Sensors
 from monitoring.api.series import SeriesOfSensor, SeriesOfSensors
 from monitoring.api.tokens import Login, Logout, LogoutAll
+from monitoring.api.trace import TraceView
 
 monitoring = [
     path("sensors/", Sensors.as_view()),
@@ -24,6 +25,7 @@ monitoring = [
     path("sensors/<int:sensor_id>/series/", SeriesOfSensor.as_view()),
     path("series/", SeriesOfSensors.as_view()),
     path("pipeline/", Pipeline.as_view()),
+    path("trace/", TraceView.as_view()),
 ]
 
 auth = [

@@ -35,6 +35,7 @@ class Progress:
 
     batch: Batch
     oldest: datetime
+    claimed_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     readings: int = 0
     stored: int = 0
     duplicates: int = 0
@@ -99,6 +100,7 @@ class Progress:
             messages=len(messages),
             first_received_at=to_datetime(messages[0].received_us),
             last_received_at=to_datetime(messages[-1].received_us),
+            claimed_at=self.claimed_at,
         )
 
     def complete(self) -> IngestBatch:

@@ -3,6 +3,7 @@
 import django.contrib.postgres.fields
 import django.contrib.postgres.indexes
 import django.db.models.deletion
+import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
@@ -166,10 +167,6 @@ class Migration(migrations.Migration):
             model_name='rejectedmessage',
             index=django.contrib.postgres.indexes.GinIndex(fields=['sensors'], name='rejected_by_sensor'),
         ),
-        migrations.AddIndex(
-            model_name='rejectedmessage',
-            index=models.Index(condition=models.Q(('state', 'waiting')), fields=['id'], name='rejected_waiting'),
-        ),
         migrations.AddField(
             model_name='job',
             name='user',
@@ -183,6 +180,16 @@ class Migration(migrations.Migration):
             model_name='ingestbatch',
             name='source',
             field=models.CharField(help_text='mqtt:<bridge>, http, import or replay.', max_length=100, verbose_name='source'),
+        ),
+        migrations.AddField(
+            model_name='ingestbatch',
+            name='claimed_at',
+            field=models.DateTimeField(default=None, help_text='When a worker took it up.', null=True, verbose_name='claimed at'),
+        ),
+        migrations.AlterField(
+            model_name='ingestbatch',
+            name='claimed_at',
+            field=models.DateTimeField(default=django.utils.timezone.now, help_text='When a worker took it up.', null=True, verbose_name='claimed at'),
         ),
         migrations.RunSQL(SENSORS, migrations.RunSQL.noop),
         migrations.RunSQL(WAITING, migrations.RunSQL.noop),

@@ -7,6 +7,7 @@ from typing import Self, TypedDict, cast
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.functions import TransactionNow
 from django.db import connection, models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from monitoring.models import binary_copy
@@ -22,8 +23,8 @@ class Sums(TypedDict):
     rejected: int
 
 
-_HOW_MANY = (11).to_bytes(2)
-_pack_counts = struct.Struct(">10iiqiq").pack
+_HOW_MANY = (12).to_bytes(2)
+_pack_counts = struct.Struct(">10iiqiqiq").pack
 
 
 class IngestBatchQuerySet(models.QuerySet["IngestBatch"]):
@@ -35,14 +36,15 @@ class IngestBatchQuerySet(models.QuerySet["IngestBatch"]):
         with connection.cursor() as cursor:
             cursor.execute(
                 "INSERT INTO monitoring_ingestbatch (id, source, messages, readings, stored, duplicates,"
-                " rejected, first_received_at, last_received_at, ingested_at)"
-                " VALUES (%s, %s, %s, 0, 0, 0, 0, %s, %s, now()) ON CONFLICT (id) DO NOTHING",
+                " rejected, first_received_at, last_received_at, claimed_at, ingested_at)"
+                " VALUES (%s, %s, %s, 0, 0, 0, 0, %s, %s, %s, now()) ON CONFLICT (id) DO NOTHING",
                 [
                     str(entry.id),
                     entry.source,
                     entry.messages,
                     entry.first_received_at,
                     entry.last_received_at,
+                    entry.claimed_at,
                 ],
             )
             return bool(cursor.rowcount)
@@ -56,7 +58,7 @@ class IngestBatchQuerySet(models.QuerySet["IngestBatch"]):
         """
         return binary_copy.copy(
             "monitoring_ingestbatch (id, source, messages, readings, stored, duplicates, rejected,"
-            " first_received_at, last_received_at, touched_sensors, touched_minutes)",
+            " first_received_at, last_received_at, claimed_at, touched_sensors, touched_minutes)",
             [
                 _HOW_MANY
                 + binary_copy.field(entry.id.bytes)
@@ -66,6 +68,7 @@ class IngestBatchQuerySet(models.QuerySet["IngestBatch"]):
                     *(4, entry.duplicates, 4, entry.rejected),
                     *(8, binary_copy.timestamp(entry.first_received_at)),
                     *(8, binary_copy.timestamp(entry.last_received_at)),
+                    *(8, binary_copy.timestamp(entry.claimed_at or timezone.now())),
                 )
                 + binary_copy.bigints(entry.touched_sensors)
                 + binary_copy.integers(entry.touched_minutes)
@@ -138,6 +141,9 @@ class IngestBatch(models.Model):
     rejected = models.PositiveIntegerField(_("rejected"), default=0)
     first_received_at = models.DateTimeField(_("first message"))
     last_received_at = models.DateTimeField(_("last message"))
+    claimed_at = models.DateTimeField(
+        _("claimed at"), default=timezone.now, null=True, help_text=_("When a worker took it up.")
+    )
     ingested_at = models.DateTimeField(_("ingested at"), db_default=TransactionNow(), editable=False)
     # The (sensor, minute) pairs whose rows this batch changed, side by side; a minute counts from
     # 1970. Null once a refresh of the rollups has taken them.

@@ -138,7 +138,6 @@ def _pieces(pk: int, share: TimeShare) -> Iterator[int]:
             with transaction.atomic():
                 dealt_with = _piece(job)
         except Exception as error:
-            connection.close()
             if not is_passing(error):
                 logger.exception("job %d will be retried, for a reason that is not known", pk)
             _note_error(pk, error)

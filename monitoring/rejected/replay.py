@@ -244,6 +244,7 @@ def _make_partitions(progress: Progress, decoded: list[Decoded]) -> None:
 
 def _items(row: RejectedMessage, message: Message, asked: _Asked) -> list[Reading | Refusal]:
     """Of an array, those elements that were refused; the others are stored."""
+    failpoint("replay.message", message.payload)
     items = decode_message(message)
     if asked.payload is not None:
         return items

@@ -44,6 +44,7 @@ TABLE: dict[str, dict[str, set[str]]] = {
     API + "sensors/<int:sensor_id>/series/": {"GET": READ},
     API + "series/": {"GET": READ},
     API + "pipeline/": {"GET": READ},
+    API + "trace/": {"GET": READ},
     # A name and a password, no token: test_throttle.py and test_around.py.
     AUTH + "login/": {"POST": set()},
     AUTH + "logout/": {"POST": SIGNED_IN},

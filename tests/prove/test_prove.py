@@ -29,7 +29,7 @@ def start_us() -> int:
 
 
 def every_stream() -> list[Stream]:
-    return [stream for each in make(2, start_us(), identity_alone=False) for stream in each]
+    return [stream for each in make(2, start_us(), identity_alone=False, replay=True) for stream in each]
 
 
 def acknowledged(streams: list[Stream]) -> dict[int, list[int]]:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.db.models import Sum
 
 from batches.batch import Batch
@@ -66,3 +67,14 @@ def require_exact_books(store: BatchStore) -> None:
     assert all(counts["seen"] >= counts["kept"] >= 0 for counts in read["rejected_by_code"].values())
     entries = IngestBatch.objects.filter(source="replay")
     assert all(one.messages == one.rejected == 0 and one.readings for one in entries)
+
+
+def everything() -> list[tuple[str, list[tuple[object, ...]]]]:
+    """All rows of all our tables."""
+    with connection.cursor() as cursor:
+        names = sorted(name for name in connection.introspection.table_names(cursor))
+        found = []
+        for name in names:
+            cursor.execute(f'SELECT t::text FROM "{name}" AS t ORDER BY 1')
+            found.append((name, cursor.fetchall()))
+    return found

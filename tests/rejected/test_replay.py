@@ -15,7 +15,6 @@ from monitoring.models import (
     MinuteRollup,
     RejectedMessage,
     RejectedTally,
-    Sensor,
 )
 from monitoring.rejected.replay import (
     CutError,
@@ -27,7 +26,7 @@ from monitoring.rejected.replay import (
     replay_one,
 )
 from monitoring.rollups.refresh import refresh
-from tests.rejected.conftest import Reject, reading, register, require_exact_books
+from tests.rejected.conftest import Reject, everything, reading, register, require_exact_books
 
 pytestmark = pytest.mark.django_db
 
@@ -180,17 +179,6 @@ def test_a_unit_is_read_as_another(reject: Reject, store: BatchStore, ana: User)
     rows[0].refresh_from_db()
     assert rows[0].outcome == 'stored; unit "C" read as "°C"'
     require_exact_books(store)
-
-
-def everything() -> list[tuple[str, list[tuple[object, ...]]]]:
-    """All rows of all our tables."""
-    with connection.cursor() as cursor:
-        names = sorted(name for name in connection.introspection.table_names(cursor))
-        found = []
-        for name in names:
-            cursor.execute(f'SELECT t::text FROM "{name}" AS t ORDER BY 1')
-            found.append((name, cursor.fetchall()))
-    return found
 
 
 def test_a_dry_run_changes_nothing(

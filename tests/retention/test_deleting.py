@@ -55,18 +55,19 @@ def test_it_works(sensors: dict[int, Sensor], measure: Callable[..., None], now:
 def test_what_was_rejected_is_counted_for_ever(db: None, now: datetime) -> None:
     for days, code, seen in ((0, "failed", 3), (91, "failed", 5), (92, "failed", 7), (400, "not_json", 11)):
         hour = now - timedelta(days=days)
-        RejectedTally.objects.create(code=code, hour=hour, seen=seen, kept=2, given_way=1)
+        counts = {"seen": seen, "kept": 2, "given_way": 1, "waiting": 1, "replayed": 2, "dismissed": 3}
+        RejectedTally.objects.create(code=code, hour=hour, **counts)
     before = RejectedTally.objects.by_code()
     assert before == {
-        "failed": {"seen": 15, "kept": 6, "given_way": 3},
-        "not_json": {"seen": 11, "kept": 2, "given_way": 1},
+        "failed": {"seen": 15, "kept": 6, "given_way": 3, "waiting": 3, "replayed": 6, "dismissed": 9},
+        "not_json": {"seen": 11, "kept": 2, "given_way": 1, "waiting": 1, "replayed": 2, "dismissed": 3},
     }
     delete_expired(TimeShare(), now)
     assert RejectedTally.objects.get().seen == 3
     assert RejectedTally.objects.by_code() == before
     RejectedTally.objects.create(code="failed", hour=now - timedelta(days=91), seen=1, kept=0)
     delete_expired(TimeShare(), now)
-    assert RejectedTally.objects.by_code()["failed"] == {"seen": 16, "kept": 6, "given_way": 3}
+    assert RejectedTally.objects.by_code()["failed"] == before["failed"] | {"seen": 16}
 
 
 def test_it_stops_when_its_time_is_used(

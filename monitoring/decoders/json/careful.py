@@ -11,9 +11,10 @@ from datetime import datetime
 from typing import Any, TypeGuard
 
 from monitoring.decoders.codes import Code
+from monitoring.decoders.json import makers
 from monitoring.decoders.json.syntax import Element, NotFinite, NotJson, parse
 from monitoring.decoders.limits import MAX_SENSOR_ID, MAX_TYPE_CHARS, MAX_UNIT_CHARS
-from monitoring.decoders.reading import Reading, Refusal, storable
+from monitoring.decoders.reading import MAX_DETAIL_CHARS, Reading, Refusal, storable
 from monitoring.decoders.timestamp import moment
 
 _FIELDS = ("sensor_id", "value", "type", "unit", "ts")
@@ -26,7 +27,7 @@ class _Refused(Exception):
 
     def __init__(self, code: Code, detail: str) -> None:
         self.code = code
-        self.detail = storable(detail)
+        self.detail = detail
 
 
 def decode_carefully(payload: bytes) -> list[Reading | Refusal]:
@@ -37,9 +38,11 @@ def decode_carefully(payload: bytes) -> list[Reading | Refusal]:
         if not elements:
             raise _Refused(Code.EMPTY, "the array holds no reading")
     except _Refused as refused:
-        return [Refusal(refused.code, refused.detail, payload, None)]
+        detail = _detail(refused.detail, makers.hint_of_bytes(payload))
+        return [Refusal(refused.code, detail, payload, None)]
     except NotJson as error:
-        return [Refusal(Code.NOT_JSON, storable(str(error)), payload, None)]
+        detail = _detail(str(error), makers.hint_of_bytes(payload))
+        return [Refusal(Code.NOT_JSON, detail, payload, None)]
     if not is_array:
         return [_judge(elements[0], payload, None)]
     if text.isascii():  # then a character is a byte
@@ -66,7 +69,8 @@ def _judge(element: Element, payload: bytes, index: int | None) -> Reading | Ref
     try:
         return _reading(element, index)
     except _Refused as refused:
-        return Refusal(refused.code, refused.detail, payload, index, _named(element.found))
+        detail = _detail(refused.detail, makers.hint(element.found))
+        return Refusal(refused.code, detail, payload, index, _named(element.found))
 
 
 def _reading(element: Element, index: int | None) -> Reading:
@@ -91,6 +95,12 @@ def _reading(element: Element, index: int | None) -> Reading:
         ts=_ts(fields.get("ts")),
         index=index,
     )
+
+
+def _detail(fault: str, hint: str) -> str:
+    # A hint is storable by itself: looking at it again for each of thousands is what would cost.
+    detail = storable(fault) + hint
+    return detail if len(detail) <= MAX_DETAIL_CHARS else storable(detail)
 
 
 def _named(found: Any) -> int | None:

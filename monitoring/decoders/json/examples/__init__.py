@@ -28,6 +28,8 @@ class ExampleSensor:
 class ExpectedRefusal:
     code: Code
     index: int | None
+    looks_like: str = ""
+    """Another maker's payload, by the name that the detail gives it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,10 @@ def _example(group: str, raw: dict[str, Any]) -> Example:
         retained=raw.get("retained", False),
         sensor=ExampleSensor(**sensor) if sensor else None,
         readings=[_reading(reading) for reading in raw.get("readings", [])],
-        rejected=[ExpectedRefusal(Code(r["code"]), r.get("index")) for r in raw.get("rejected", [])],
+        rejected=[
+            ExpectedRefusal(Code(r["code"]), r.get("index"), r.get("looks_like", ""))
+            for r in raw.get("rejected", [])
+        ],
     )
 
 
