@@ -19,7 +19,7 @@ from monitoring.admin import (
 )
 from monitoring.admin.codes import meaning
 from monitoring.admin.payload import as_text, preview
-from monitoring.admin.read_only import FixedChangeList, ReadOnlyAdmin
+from monitoring.admin.read_only import FixedChangeList, ReadOnlyAdmin, TimeRange
 from monitoring.admin.sensor_links import SensorLink, sensor_links
 from monitoring.models import RejectedMessage
 
@@ -64,11 +64,15 @@ class Messages(FixedChangeList):
         # Where all are of one state, no line repeats it.
         self.state = request.GET.get(rejected_filters.STATE)
         # What the list is narrowed down to, for its head.
-        self.active = [
-            f"{spec.title}: {as_text(str(spec.value()).encode())}"
-            for spec in self.filter_specs
-            if hasattr(spec, "value") and spec.value()
-        ]
+        self.active = [text for spec in self.filter_specs if (text := _said(spec))]
+
+
+def _said(spec: Any) -> str:
+    """What a filter is set to; empty where it lets everything through."""
+    if isinstance(spec, TimeRange):
+        start, last = ("" if end is None else ages.to_the_minute(end) for end in spec.bounds)
+        return f"{spec.title}: {start} – {last}" if start or last else ""
+    return f"{spec.title}: {as_text(str(spec.value()).encode())}" if spec.value() else ""
 
 
 def _line(row: RejectedMessage, links: dict[int, SensorLink]) -> Line:

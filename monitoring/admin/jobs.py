@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -31,7 +32,7 @@ LOOKS = {
 class JobAdmin(ReadOnlyAdmin):
     """Whoever sees rejected messages sees what becomes of them."""
 
-    list_display = ("asked", "kind", "what_of", "progress", "came_to", "requested_by", "how")
+    list_display = ("asked", "what", "what_of", "progress", "came_to", "requested_by", "how")
     list_display_links = ("asked",)
     ordering = ("-requested_at", "-pk")
     change_list_template = "monitoring/admin/inbox/jobs.html"
@@ -87,6 +88,10 @@ class JobAdmin(ReadOnlyAdmin):
     @column(ages.in_zone(_("asked for at")))
     def asked(self, job: Job) -> SafeString:
         return unbroken(ages.to_the_minute(job.requested_at))
+
+    @column(_("what"))
+    def what(self, job: Job) -> str:
+        return capfirst(job.get_kind_display())
 
     @column(_("which"))
     def what_of(self, job: Job) -> SafeString:

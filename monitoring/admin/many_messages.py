@@ -4,6 +4,7 @@ shown first, and then a job does it."""
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -40,7 +41,10 @@ def page(model_admin: "RejectedMessageAdmin", request: HttpRequest) -> HttpRespo
         return HttpResponseRedirect(back)
     said = form.cleaned_data
     ids = [int(pk) for pk in request.POST.getlist("marked") if pk.isdecimal() and len(pk) < 19]
-    which = selected(model_admin.get_changelist_instance(request))
+    try:
+        which = selected(model_admin.get_changelist_instance(request))
+    except IncorrectLookupParameters:
+        return HttpResponseRedirect(reverse(frame.INBOX))
     if said["scope"] != ALL:
         which = Selection(ids=tuple(ids))
         if not ids:

@@ -80,7 +80,7 @@ def _replay(request: HttpRequest, row: RejectedMessage, dry_run: bool) -> Verdic
     typed = _normal(form.cleaned_data["payload"])
     # As it came, to the byte, where nobody changed it.
     shown = as_typed(bytes(row.payload))
-    payload = None if typed == (shown or "") else typed.encode("utf-8", "surrogatepass")
+    payload = None if typed == (shown or "") else typed.encode()
     by: Any = request.user
     try:
         return replay_one(row.pk, by, payload, dry_run=dry_run)

@@ -70,7 +70,7 @@ FILTERS = (CodeFilter, SensorFilter, TopicFilter, ("received_at", TimeRange), St
 
 
 def selected(changelist: ChangeList) -> Selection:
-    """What its filters let through. The state is left out: jobs take what waits."""
+    """Of what its filters let through, those that wait: others are no matter of a job's."""
     said: dict[str, Any] = {}
     for spec in changelist.filter_specs:
         match spec:
@@ -84,6 +84,8 @@ def selected(changelist: ChangeList) -> Selection:
                 start, last = spec.bounds
                 # A selection ends before its end, a filter with it.
                 said["start"], said["until"] = start, last and last + timedelta(microseconds=1)
+            case StateFilter() if spec.value() not in (None, "", RejectedMessage.State.WAITING.value):
+                said["ids"] = ()
     return Selection(**said)
 
 

@@ -342,6 +342,16 @@ def test_a_filter_by_time_is_kept_by_the_job(admin: Client, reject: Reject, noon
     assert [row.value for row in Measurement.objects.all()] == [1]
 
 
+def test_what_does_not_wait_is_no_matter_of_a_job(admin: Client, three_kinds: list[RejectedMessage]) -> None:
+    """The filter lets through what was replayed, and nothing of that waits."""
+    url = f"{MANY}?state__exact=replayed"
+    assert "0 messages wait." in posted(admin, url, do="dismiss", scope="all")
+    admin.post(url, {"do": "dismiss", "scope": "all", "confirmed": "1"})
+    jobs.work(TimeShare())
+    assert RejectedMessage.objects.waiting().count() == 12
+    assert admin.post(f"{MANY}?p=999", {"do": "look", "scope": "all"})["Location"] == INBOX
+
+
 def test_nothing_marked_is_nothing_done(admin: Client, three_kinds: list[RejectedMessage]) -> None:
     for form in (
         {"do": "dismiss", "confirmed": "1"},
