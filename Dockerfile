@@ -2,9 +2,12 @@
 FROM python:3.11-slim AS packages
 # Wheels that are locked and hashed, and nothing else: no compiler, no pip in what is shipped.
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
-COPY requirements/base.txt /requirements.txt
+COPY requirements/base.txt requirements/build.txt /requirements/
 RUN python -m venv --without-pip /venv \
- && pip --python /venv/bin/python install --require-hashes --only-binary=:all: -r /requirements.txt
+ && pip --python /venv/bin/python install --require-hashes --only-binary=:all: -r /requirements/base.txt \
+ && pip install --require-hashes --only-binary=:all: -r /requirements/build.txt
+COPY monitoring/locale /locale
+RUN pybabel compile --directory /locale --domain django
 
 FROM python:3.11-slim
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 DATA_DIR=/app/data
@@ -19,6 +22,7 @@ COPY process process
 COPY bridge bridge
 COPY config config
 COPY monitoring monitoring
+COPY --from=packages /locale monitoring/locale
 COPY deploy/credentials.py deploy/healthcheck.py deploy/
 # Addresses that nobody calls: settings want them, collectstatic does not.
 RUN DATABASE_URL=postgres://db/iot REDIS_URL=redis://redis SECRET_KEY=for-this-step-alone \

@@ -8,7 +8,7 @@ PYTHON ?= $(shell $(FIND_PYTHON))
 # A Python that somebody named is the one that .venv must have; one that was found is not worth making it anew.
 NAMED = $(if $(filter file,$(origin PYTHON)),,--this-python)
 
-.PHONY: help run test docker-test check bench bench-latency bench-growth bench-duplicates bench-drain bench-trickle bench-queries bench-sensors bench-rollups bench-drop bench-hostile bench-firmware locks dev prove clean
+.PHONY: help run test docker-test check bench bench-latency bench-growth bench-duplicates bench-drain bench-trickle bench-queries bench-sensors bench-rollups bench-drop bench-hostile bench-replay bench-firmware locks translations dev prove remedies clean
 
 help:
 	@echo "make run     everything: PostgreSQL, Redis, an MQTT broker, the processes, one simulated board"
@@ -16,6 +16,7 @@ help:
 	@echo "make docker-test  the containers, brought up for real: used, hurt, scaled, upgraded, restored (wants Docker)"
 	@echo "make check   ruff, hadolint, mypy, import-linter, migrations, Django's own checks"
 	@echo "make prove   nothing lost, nothing doubled, whatever is killed: two minutes (ARGS=\"--kills 300 --seconds 1800\")"
+	@echo "make remedies  each remedy taken out, and a test seen to fail: twenty minutes (ARGS=\"redis frozen\": some of them)"
 	@echo "make bench   how fast a burst is stored, against a pipe that only copies (wants Debian's mosquitto)"
 	@echo "make bench-latency   from PUBLISH to a row, at 1, 10, 1,000 and 5,000 messages a second (2 minutes)"
 	@echo "make bench-growth    what a message costs in a table of 20 million rows, and in an empty one (8 minutes)"
@@ -27,8 +28,10 @@ help:
 	@echo "make bench-rollups   what keeping the rollups up to date costs, and that they are right after late rows"
 	@echo "make bench-drop      what is held up while a full partition is dropped"
 	@echo "make bench-hostile   what arrays of nonsense cost: seconds of a batch, bytes stored for each received"
+	@echo "make bench-replay    what a replay of ten thousand messages takes, and whether it holds ingest up"
 	@echo "make bench-firmware  the MicroPython firmware for a minute, the broker killed twice: missing, doubled"
 	@echo "make locks   requirements/*.txt anew from requirements/*.in"
+	@echo "make translations  the French catalogue anew from what is marked; says what has no translation yet"
 	@echo "make clean   remove .venv (data in .data stays)"
 
 # One command and no shell: make's child is then the process that stops everything when make ends.
@@ -64,6 +67,9 @@ check: dev
 prove: dev
 	@.venv/bin/python -m prove $(ARGS)
 
+remedies: dev
+	@.venv/bin/python -m prove.remedies $(ARGS)
+
 bench: dev
 	.venv/bin/python -m bench.ingest
 
@@ -97,6 +103,9 @@ bench-drop: dev
 bench-hostile: dev
 	.venv/bin/python -m bench.hostile
 
+bench-replay: dev
+	.venv/bin/python -m bench.replay $(ARGS)
+
 bench-firmware: dev
 	.venv/bin/python -m bench.firmware
 
@@ -106,8 +115,15 @@ LOCK = ../.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 # Versions move only when asked to: make locks UPGRADE=--upgrade
 locks: dev
 	cd requirements && $(LOCK) $(UPGRADE) base.in -o base.txt
-	cd requirements && $(LOCK) $(UPGRADE) -c base.txt run.in -o run.txt
-	cd requirements && $(LOCK) $(UPGRADE) -c base.txt dev.in -o dev.txt
+	cd requirements && $(LOCK) $(UPGRADE) build.in -o build.txt
+	cd requirements && $(LOCK) $(UPGRADE) -c base.txt -c build.txt run.in -o run.txt
+	cd requirements && $(LOCK) $(UPGRADE) -c base.txt -c build.txt dev.in -o dev.txt
+
+# The second `dev` compiles what came of it.
+translations: export SECRET_KEY = for-this-step-alone
+translations: dev
+	@env $(PRODUCTION) DJANGO_SETTINGS_MODULE=config.settings .venv/bin/python -m translations
+	@$(MAKE) --no-print-directory dev
 
 clean:
 	rm -rf .venv

@@ -177,7 +177,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["monitoring.api.permissions.Permitted"],
     "DEFAULT_THROTTLE_CLASSES": ["monitoring.api.throttles.Changes"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["monitoring.api.parsers.JSONParser"],
     "EXCEPTION_HANDLER": "monitoring.api.errors.handle",
     # ?format= would be a parameter that no route documents.
     "URL_FORMAT_OVERRIDE": None,

@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
+from django.utils.translation import gettext
+
 from batches.batch import to_datetime
 from monitoring.models import IngestBatch, Measurement, RejectedMessage
 from monitoring.upkeep.folding import KEEP
@@ -125,3 +127,14 @@ def _batches(spans: Sequence[tuple[datetime, datetime]], known: Iterable[UUID]) 
 def _first_id(moment: datetime) -> UUID:
     """No batch that was made from then on has a smaller one."""
     return UUID(int=max(0, int(moment.timestamp() * 1000) - 1) << 80)
+
+
+def in_words(found: Trace) -> str:
+    """What was found, or why nothing was."""
+    if found.batches:
+        return gettext("These batches were being received then.")
+    if not found.is_kept:
+        return gettext("The ledger keeps batches for %d days, and that is longer ago.") % KEEP.days
+    if found.measurements:
+        return gettext("It was stored, and its batch is not in the ledger: it was imported.")
+    return gettext("No batch that was being received then is in the ledger. What is pending will be.")

@@ -10,4 +10,6 @@ system       the services and the Procfile's processes
 faults       what happens to them, and when
 watch        how far ingest is meanwhile, and for how long it stood still
 comparison   acknowledged against stored
+
+Beside it `remedies`, the proof that the tests would notice: `make remedies`.
 """

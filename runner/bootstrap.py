@@ -1,5 +1,7 @@
 """Makes .venv from a hashed lock (``bootstrap.py dev``), and then becomes the runner (``bootstrap.py run``).
 
+The translations are compiled with it, where their text is newer: gettext's own programs may not be there.
+
 ``--this-python``: a .venv that was made with another version of Python is made anew.
 
 Standard library only, and no syntax newer than 3.6 above the check of the version: an old Python must get far
@@ -228,6 +230,36 @@ def prepare(lock: str, this_python: bool) -> None:
         say(f".venv is ready ({time.monotonic() - began:.0f} s)")
 
 
+def uncompiled() -> list[Path]:
+    """Catalogues that are newer than what was compiled from them."""
+    return [
+        text
+        for text in sorted(ROOT.glob("*/locale/*/LC_MESSAGES/*.po"))
+        if not compiled(text).exists() or compiled(text).stat().st_mtime <= text.stat().st_mtime
+    ]
+
+
+def compiled(text: Path) -> Path:
+    return text.with_suffix(".mo")
+
+
+def compile_translations() -> None:
+    if not uncompiled():
+        return
+    with alone():
+        for text in uncompiled():
+            # Renamed when it is whole: a process that starts meanwhile reads the old one.
+            part = text.with_suffix(".mo.part")
+            command: list[str | Path] = [PYTHON, "-m", "babel.messages.frontend", "compile"]
+            command += ["--input-file", text, "--output-file", part, "--locale", text.parent.parent.name]
+            output = run(command)
+            if output is not None:
+                part.unlink(missing_ok=True)
+                last = (output.strip().splitlines() or ["no reason given"])[-1]
+                raise Problem(explain(output, f"{text.relative_to(ROOT)} cannot be compiled: {last}"))
+            os.replace(part, compiled(text))
+
+
 def main() -> None:
     what, *options = sys.argv[1:] or [""]
     if what not in CONTAINS or options not in ([], ["--this-python"]):
@@ -235,6 +267,7 @@ def main() -> None:
     parent = os.getppid()
     try:
         prepare(what, bool(options))
+        compile_translations()
     except Problem as problem:
         sys.exit(f"✗ {problem}")
     except KeyboardInterrupt:

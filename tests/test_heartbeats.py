@@ -6,9 +6,14 @@ import socket
 import subprocess
 import sys
 import time
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 from celery import Celery
@@ -69,26 +74,47 @@ def test_flower_remembers_what_fits_and_asks_for_nothing_that_comes_anyway(setti
     assert settings.CELERY_WORKER_SEND_TASK_EVENTS is True
 
 
-def test_flower_has_a_heartbeat(store: BatchStore) -> None:
+@contextmanager
+def flower(store: BatchStore, **environment: str) -> Iterator[int]:
+    """Flower as the Procfile has it, once it is at work; its port."""
     [line] = [line for line in (PROJECT / "Procfile").read_text().splitlines() if line.startswith("flower: ")]
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = shlex.split(line.partition(": ")[2].replace("$FLOWER_PORT", str(port)))
-    flower = subprocess.Popen(
+    process = subprocess.Popen(
         [str(Path(sys.executable).with_name(command[0])), *command[1:]],
         cwd=PROJECT,
-        env=os.environ,
+        env=os.environ | environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
         deadline = time.monotonic() + 60
         while not is_beating(store.redis, "flower"):
-            assert flower.poll() is None
+            assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        assert trouble(store.redis, "flower") == ""
+        yield port
     finally:
-        flower.terminate()
-        assert flower.wait(20) == 0
+        process.terminate()
+        assert process.wait(20) == 0
+
+
+def test_flower_has_a_heartbeat(store: BatchStore) -> None:
+    with flower(store):
+        assert trouble(store.redis, "flower") == ""
+
+
+def test_flower_is_for_this_machine_and_asks_for_its_password(store: BatchStore) -> None:
+    """It shows payloads, and can stop workers."""
+    with flower(store, FLOWER_PASSWORD="a-word") as port:
+        request = Request(f"http://127.0.0.1:{port}/tasks")
+        with pytest.raises(HTTPError) as refused:
+            urlopen(request, timeout=30)
+        assert refused.value.code == 401
+        request.add_header("Authorization", "Basic " + b64encode(b"admin:a-word").decode())
+        assert urlopen(request, timeout=30).status == 200
+        # Another address of this machine stands for those that others reach it at.
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.2", port), timeout=30)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ import yaml
 from celery import Celery
 from django.core.checks import run_checks
 from django.db import OperationalError
-from django_celery_beat.models import IntervalSchedule, PeriodicTask
+from django.utils import timezone
+from django_celery_beat.models import IntervalSchedule, PeriodicTask, PeriodicTasks
 
 from batches.connect import connect
 from batches.queues import INGEST_QUEUE, INGEST_TASK, UPKEEP_QUEUE
@@ -109,6 +111,18 @@ sent: list[str] = []
 def test_a_tick_says_that_beat_lives(scheduler: Scheduler, store: BatchStore) -> None:
     assert scheduler.tick() <= 5
     assert is_beating(store.redis, "beat")
+
+
+def test_what_was_sent_is_noted_at_once(scheduler: Scheduler) -> None:
+    """A beat that is killed sends again what it has not noted: by itself it notes every three minutes."""
+    before = timezone.now() - timedelta(days=2)
+    PeriodicTask.objects.update(last_run_at=before)
+    PeriodicTasks.update_changed()
+    for _ in range(10):
+        scheduler.tick()
+        noted = PeriodicTask.objects.filter(last_run_at__gt=before).values_list("task", flat=True)
+        assert set(noted) == set(sent)
+    assert len(set(sent)) > 2
 
 
 def test_it_handles_a_database_that_is_away(

@@ -1,5 +1,6 @@
 """A worker outlives its Redis and its children, and can be stopped while Redis is away."""
 
+import json
 import os
 import select
 import signal
@@ -15,9 +16,10 @@ from billiard.einfo import ExceptionInfo
 from billiard.pool import READY
 from billiard.reduction import ForkingPickler
 from celery.concurrency import get_implementation
-from kombu import Queue
+from kombu import Connection, Queue
 from kombu.asynchronous import Hub
 
+from batches.store import BatchStore
 from config.celery import app
 from config.worker import Consumer, Pool
 from runner.services import Redis
@@ -201,3 +203,38 @@ threading.Event().wait()
 def test_every_worker_ends_in_time() -> None:
     worker = app.Worker(pool_cls="solo", quiet=True)
     assert "config.worker.EndsInTime" in {step.name for step in worker.steps}
+
+
+def test_a_task_is_packed_and_asks_for_no_result(store: BatchStore) -> None:
+    app.send_task("monitoring.refresh_rollups", queue="a queue")
+    (sent,) = store.redis.lrange("a queue", 0, -1)
+    assert json.loads(sent)["content-type"] == "application/x-msgpack"
+    app.loader.import_default_modules()
+    assert app.tasks["monitoring.refresh_rollups"].ignore_result is True
+
+
+def test_a_worker_takes_no_task_ahead() -> None:
+    """What one took ahead of its time would wait for it, while another worker rests."""
+    consumer = app.Worker(pool_cls="solo", concurrency=3, quiet=True).consumer
+    assert consumer.initial_prefetch_count == 3
+
+
+class Enough(BaseException):
+    pass
+
+
+def test_a_worker_tries_its_broker_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = 0
+
+    def refuse(self: Connection, *args: object, **kwargs: object) -> None:
+        nonlocal tries
+        tries += 1
+        if tries > 500:
+            raise Enough
+        raise ConnectionRefusedError(111, "refused")
+
+    monkeypatch.setattr(Connection, "_connection_factory", refuse)
+    monkeypatch.setattr("kombu.utils.functional.sleep", lambda seconds: None)
+    consumer = app.Worker(pool_cls="solo", quiet=True).consumer
+    with app.connection_for_read() as connection, pytest.raises(Enough):
+        consumer.ensure_connected(connection)

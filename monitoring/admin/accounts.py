@@ -9,6 +9,8 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
+from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from knox.models import get_digest_token
@@ -17,7 +19,7 @@ from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from monitoring.admin import ages
-from monitoring.admin.column import column
+from monitoring.admin.column import column, unbroken
 from monitoring.models import Token
 from monitoring.models.token import Scope
 
@@ -41,17 +43,25 @@ class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
 class TokenAdmin(ModelAdmin):  # type: ignore[misc]
     """Made here and shown once; revoked by deleting. Each for oneself, a superuser for anybody."""
 
-    list_display = ("starts_with", "name", "scope", "user", "created", "ends")
+    list_display = ("starts_with", "name", "scope", "whose", "made", "ends")
     list_display_links = None
     list_select_related = ("user",)
     list_filter = ("scope",)
     search_fields = ("name", "user__username")
     ordering = ("-created",)
-    fields = ("user", "scope", "name", "expiry")
 
     @column(_("begins with"))
     def starts_with(self, token: Token) -> str:
         return token.begins_with
+
+    # knox's own fields have their names for titles, in English alone.
+    @column(_("user"), order="user")
+    def whose(self, token: Token) -> str:
+        return str(token.user)
+
+    @column(ages.in_zone(_("made at")), order="created")
+    def made(self, token: Token) -> SafeString:
+        return unbroken(ages.to_the_minute(token.created))
 
     @column(_("good until"))
     def ends(self, token: Token) -> str:
@@ -63,6 +73,13 @@ class TokenAdmin(ModelAdmin):  # type: ignore[misc]
     def get_queryset(self, request: HttpRequest) -> Any:
         tokens = super().get_queryset(request)
         return tokens if request.user.is_superuser else tokens.filter(user=request.user)
+
+    def get_fields(self, request: HttpRequest, obj: Token | None = None) -> tuple[str, ...]:
+        return ("whose", "scope", "name", "made", "ends") if obj else ("user", "scope", "name", "expiry")
+
+    def get_form(self, request: HttpRequest, obj: Token | None = None, **more: Any) -> Any:
+        labels = {"user": capfirst(_("user")), "expiry": capfirst(_("good until"))}
+        return super().get_form(request, obj, labels=labels, **more)
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **more: Any) -> Any:
         # Who could make one for a superuser would be one.

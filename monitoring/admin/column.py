@@ -3,22 +3,31 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 
 def column(
-    description: Any, label: Mapping[str, str] | None = None
+    description: Any, label: Mapping[str, str] | None = None, order: str = ""
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """`label` makes a badge: how each first part of what the method returns looks (success, warning, ...)."""
+    """`label` makes a badge: how each first part of what the method returns looks (success, warning, ...).
+    `order` names the field that the column sorts by."""
 
     def decorate(method: Callable[..., Any]) -> Callable[..., Any]:
         method.short_description = description  # type: ignore[attr-defined]
         if label is not None:
             method.label = label  # type: ignore[attr-defined]
+        if order:
+            method.admin_order_field = order  # type: ignore[attr-defined]
         return method
 
     return decorate
+
+
+def grouped(number: int) -> str:
+    """With what parts thousands in the reader's language: a French reader takes 1,432 for one and a half."""
+    return number_format(number, force_grouping=True)
 
 
 def unbroken(text: str) -> SafeString:

@@ -7,11 +7,11 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from monitoring.admin import ages
-from monitoring.admin.column import column, unbroken
+from monitoring.admin.column import column, grouped, unbroken
 from monitoring.admin.read_only import ReadOnlyAdmin
 from monitoring.models import Deletion, Sensor
 from monitoring.upkeep.deleting import Found, look, request_deletion
@@ -113,15 +113,24 @@ def _in_words(found: Found) -> list[str]:
         lines = [gettext("No measurement that was looked at would be deleted.")]
     else:
         lines = [
-            gettext("%(count)s measurements would be deleted.") % {"count": f"{found.count:,}"},
+            ngettext(
+                "%(count)s measurement would be deleted.",
+                "%(count)s measurements would be deleted.",
+                found.count,
+            )
+            % {"count": grouped(found.count)},
             gettext("The first is of %(first)s, the last of %(last)s (%(zone)s).")
             % {"first": ages.exact(found.first), "last": ages.exact(found.last), "zone": ages.zone()},
             gettext("Their values lie between %(min)g and %(max)g.") % {"min": found.min, "max": found.max},
         ]
     if found.frozen:
         lines.append(
-            gettext("%(frozen)s of them stay in the rollups: retention has taken rows away beside them.")
-            % {"frozen": f"{found.frozen:,}"}
+            ngettext(
+                "%(frozen)s of them stays in the rollups: retention has taken rows away beside it.",
+                "%(frozen)s of them stay in the rollups: retention has taken rows away beside them.",
+                found.frozen,
+            )
+            % {"frozen": grouped(found.frozen)}
         )
     if found.counted_until:
         lines.append(

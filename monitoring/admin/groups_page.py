@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from monitoring.admin import ages, frame, rejected_filters
 from monitoring.admin.codes import meaning
+from monitoring.admin.column import grouped
 from monitoring.admin.payload import as_text
 from monitoring.admin.sensor_links import SensorLink, sensor_links
 from monitoring.rejected.groups import Group, groups
@@ -46,7 +47,7 @@ def page(site: admin.AdminSite, request: HttpRequest) -> HttpResponse:
         "page": number,
         "previous": number - 1,
         "next": number + 1 if len(found) > number * LINES else None,
-        "most": f"{MOST:,}" if len(found) == MOST else None,
+        "most": grouped(MOST) if len(found) == MOST else None,
     }
     return TemplateResponse(request, "monitoring/admin/inbox/groups.html", context)
 
@@ -59,8 +60,8 @@ def _line(group: Group, links: dict[int, SensorLink]) -> Line:
         meaning(group.code or ""),
         None if group.sensor is None else links[group.sensor],
         as_text((group.topic or "").encode()) or _("(no topic)"),
-        f"{group.messages:,}",
-        f"{group.readings:,}" if group.readings != group.messages else None,
+        grouped(group.messages),
+        grouped(group.readings) if group.readings != group.messages else None,
         ages.since(group.last),
         ages.exact(group.last),
     )

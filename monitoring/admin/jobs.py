@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from monitoring.admin import ages, frame, selections, verdicts
-from monitoring.admin.column import column, unbroken
+from monitoring.admin.column import column, grouped, unbroken
 from monitoring.admin.payload import as_text
 from monitoring.admin.read_only import ReadOnlyAdmin
 from monitoring.models import Job
@@ -73,8 +73,8 @@ class JobAdmin(ReadOnlyAdmin):
             "is_open": job.finished_at is None,
             "which": selections.in_words(Selection.from_json(job.selection)),
             "change": job.change,
-            "dealt_with": f"{job.dealt_with:,}",
-            "total": f"{job.total:,}",
+            "dealt_with": grouped(job.dealt_with),
+            "total": grouped(job.total),
             "percent": _percent(job),
             "counts": _counts(job),
             "codes": verdicts.by_code(job.codes),
@@ -103,8 +103,8 @@ class JobAdmin(ReadOnlyAdmin):
         if job.last_id is None:
             return "-"
         return gettext("%(dealt_with)s of %(total)s") % {
-            "dealt_with": f"{job.dealt_with:,}",
-            "total": f"{job.total:,}",
+            "dealt_with": grouped(job.dealt_with),
+            "total": grouped(job.total),
         }
 
     @column(_("readings"))
@@ -124,9 +124,9 @@ def _percent(job: Job) -> int:
 
 def _counts(job: Job) -> list[tuple[int, str]]:
     if job.kind == Job.Kind.DISMISS:
-        return [(job.dismissed, gettext("%s dismissed") % f"{job.dismissed:,}")]
+        return [(job.dismissed, gettext("%s dismissed") % grouped(job.dismissed))]
     return [
-        (job.stored, gettext("%s stored") % f"{job.stored:,}"),
-        (job.duplicates, gettext("%s stored already") % f"{job.duplicates:,}"),
-        (job.rejected, gettext("%s rejected again") % f"{job.rejected:,}"),
+        (job.stored, gettext("%s stored") % grouped(job.stored)),
+        (job.duplicates, gettext("%s stored already") % grouped(job.duplicates)),
+        (job.rejected, gettext("%s rejected again") % grouped(job.rejected)),
     ]

@@ -1,12 +1,14 @@
 """The ledger: every batch that was dealt with, and what became of it; and how the books were corrected."""
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from monitoring.admin import ages
+from monitoring.admin import ages, trace_page
 from monitoring.admin.column import column, unbroken
 from monitoring.admin.read_only import ReadOnlyAdmin, TimeRange, time_range
 from monitoring.models import Correction, IngestBatch
@@ -25,9 +27,21 @@ class IngestBatchAdmin(ReadOnlyAdmin):
     fieldsets = (
         (None, {"fields": ("id", "source")}),
         (_("Counts"), {"fields": (("messages", "readings"), ("stored", "duplicates", "rejected"))}),
-        (_("Times"), {"fields": (("first_received_at", "last_received_at", "ingested_at"), "waited")}),
+        (
+            _("Times"),
+            {"fields": (("first_received_at", "last_received_at", "claimed_at", "ingested_at"), "waited")},
+        ),
     )
     readonly_fields = ("waited", "ingested_at")
+
+    def get_urls(self) -> list[URLPattern]:
+        def view(request: HttpRequest) -> HttpResponse:
+            if not self.has_view_permission(request):
+                raise PermissionDenied
+            return trace_page.page(self.admin_site, request)
+
+        own = path("trace/", self.admin_site.admin_view(view), name="monitoring_ingestbatch_trace")
+        return [own, *super().get_urls()]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[IngestBatch]:
         """Without the touched pairs: a thousand a row, and nothing that a person would read."""

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils.translation import gettext, ngettext
 
 from monitoring.admin import ages, frame, misfits_page
+from monitoring.admin.column import grouped
 from monitoring.admin.payload import as_text
 from monitoring.decoders.limits import MAX_SENSOR_ID
 from monitoring.models import BlockedSensor, Job, Sensor
@@ -88,7 +89,7 @@ def _line(guest: Guest, refused: SensorForm | None, is_only: bool) -> Line:
     return Line(
         guest,
         ngettext("%(count)s message", "%(count)s messages", guest.messages)
-        % {"count": f"{guest.messages:,}"},
+        % {"count": grouped(guest.messages)},
         ages.since(guest.first),
         ages.exact(guest.first),
         ages.since(guest.last),

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from monitoring.admin import frame, verdicts
+from monitoring.admin.column import grouped
 from monitoring.admin.rejected_filters import selected
 from monitoring.models import Job
 from monitoring.rejected import jobs
@@ -86,11 +87,11 @@ def looked_at(which: Selection) -> dict[str, Any]:
                 "%(count)s messages cannot be replayed: only their beginnings were kept.",
                 cut,
             )
-            % {"count": f"{cut:,}"}
+            % {"count": grouped(cut)}
         )
     return {
         "waiting": waiting,
-        "waiting_shown": f"{waiting:,}",
+        "waiting_shown": grouped(waiting),
         "replayable": sums.total,
         "lines": lines,
         "would_store": sums.stored + sums.duplicates,

@@ -11,8 +11,10 @@ from django.utils.translation import ngettext
 
 from monitoring.admin import ages, frame, rejected_filters, verdicts
 from monitoring.admin.codes import meaning
+from monitoring.admin.column import grouped
 from monitoring.admin.many_messages import LOOKED_AT
 from monitoring.admin.payload import as_text
+from monitoring.decoders.limits import MAX_SENSOR_ID
 from monitoring.rejected import jobs, lobby
 from monitoring.rejected.lobby import Misfit
 from monitoring.rejected.replay import UnitChange
@@ -47,7 +49,7 @@ def lines(request: HttpRequest) -> list[Line]:
             meaning(misfit.code),
             as_text(misfit.detail.encode()) or "",
             ngettext("%(count)s message", "%(count)s messages", misfit.messages)
-            % {"count": f"{misfit.messages:,}"},
+            % {"count": grouped(misfit.messages)},
             ages.since(misfit.last),
             ages.exact(misfit.last),
             f"{reverse(frame.INBOX)}?{rejected_filters.query(misfit.code, misfit.sensor.pk)}",
@@ -85,14 +87,9 @@ def page(site: admin.AdminSite, request: HttpRequest) -> HttpResponse:
 
 
 def _find(code: str, sensor: str, detail: str) -> Misfit | None:
-    return next(
-        (
-            misfit
-            for misfit in lobby.misfits(MOST)
-            if (misfit.code, str(misfit.sensor.pk), misfit.detail) == (code, sensor, detail)
-        ),
-        None,
-    )
+    is_id = sensor.isascii() and sensor.isdecimal() and len(sensor) < 20 and int(sensor) <= MAX_SENSOR_ID
+    found = lobby.misfits(1, (code, int(sensor), detail.replace("\0", ""))) if is_id else []
+    return found[0] if found else None
 
 
 def _remedies(request: HttpRequest, misfit: Misfit) -> list[Remedy]:
@@ -131,7 +128,7 @@ def _what_would_come(misfit: Misfit, name: str) -> list[str]:
     count = misfit.selection.replayable().count()
     replayed = ngettext(
         "%(count)s message would be replayed.", "%(count)s messages would be replayed.", count
-    ) % {"count": f"{count:,}"}
+    ) % {"count": grouped(count)}
     changes = {
         "activate": _("From then on what sensor %(sensor)d sends is stored."),
         "change_unit": _("From then on sensor %(sensor)d takes readings in “%(said)s”, and no others."),

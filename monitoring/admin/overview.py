@@ -13,6 +13,7 @@ from django.utils.translation import ngettext
 from redis.exceptions import RedisError
 
 from monitoring import books, unread_times
+from monitoring.admin.column import grouped
 from monitoring.models import IngestBatch, RejectedTally, Sensor
 from monitoring.store import glance
 from process.heartbeat import at_work
@@ -59,25 +60,25 @@ def _from_database() -> list[Tile]:
     return [
         Tile(
             _("Sensors"),
-            f"{sensors:,}",
-            _("%d active") % active,
+            grouped(sensors),
+            ngettext("%d active", "%d active", active) % active,
             reverse("admin:monitoring_sensor_changelist"),
         ),
         Tile(
             _("Stored"),
-            f"{stored:,}",
+            grouped(stored),
             _("measurements in the last 5 minutes"),
             reverse("admin:monitoring_measurement_changelist"),
         ),
         Tile(
             _("Rejected"),
-            f"{waiting:,}",
+            grouped(waiting),
             ngettext(
                 "wait, of %(count)s rejected in the last 24 hours",
                 "wait, of %(count)s rejected in the last 24 hours",
                 seen,
             )
-            % {"count": f"{seen:,}"}
+            % {"count": grouped(seen)}
             if seen
             else _("nothing in the last 24 hours"),
             reverse("admin:monitoring_rejectedmessage_changelist"),
@@ -98,7 +99,7 @@ def _from_redis() -> list[Tile]:
     oldest = (timezone.now().timestamp() - figures.oldest_pending) if figures.oldest_pending else 0
     note = _("the oldest for %d s") % oldest if figures.oldest_pending else _("messages; all is stored")
     return [
-        Tile(_("Pending"), f"{figures.pending_messages:,}", note, ledger, oldest > 60),
+        Tile(_("Pending"), grouped(figures.pending_messages), note, ledger, oldest > 60),
         _missing(missing),
         Tile(
             _("Processes"),
@@ -119,4 +120,4 @@ def _missing(messages: int | None) -> Tile:
         note = (
             _("handed over, not in the ledger") if messages > 0 else _("in the ledger, not counted by Redis")
         )
-    return Tile(_("Missing"), f"{abs(messages):,}", note, corrections, messages != 0)
+    return Tile(_("Missing"), grouped(abs(messages)), note, corrections, messages != 0)

@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from monitoring.admin import ages
-from monitoring.admin.column import column, unbroken
+from monitoring.admin.column import column, grouped, unbroken
 from monitoring.admin.read_only import ReadOnlyAdmin, TimeRange, time_range
 from monitoring.models import RetentionRun
 from monitoring.upkeep import removal
@@ -52,7 +52,7 @@ class RetentionRunAdmin(ReadOnlyAdmin):
                     "setting": kept.setting,
                     "days": kept.days,
                     "lines": [_line(partition, now) for partition in parts],
-                    "rows": f"{sum(part.rows for part in parts):,}",
+                    "rows": grouped(sum(part.rows for part in parts)),
                     "size": filesizeformat(sum(part.bytes for part in parts)),
                     "due": sum(part.is_due(now) for part in parts),
                     "due_size": filesizeformat(sum(part.bytes for part in parts if part.is_due(now))),
@@ -70,7 +70,7 @@ class RetentionRunAdmin(ReadOnlyAdmin):
 
     @column(_("rows"))
     def how_many(self, run: RetentionRun) -> str:
-        return f"{'~' if run.kind == RetentionRun.Kind.PARTITION else ''}{run.rows:,}"
+        return f"{'~' if run.kind == RetentionRun.Kind.PARTITION else ''}{grouped(run.rows)}"
 
     @column(_("bytes given back"))
     def given_back(self, run: RetentionRun) -> str:
@@ -105,7 +105,7 @@ def _line(partition: Partition, now: datetime) -> Line:
     return Line(
         partition.name,
         f"{_day(partition.span.start)} – {_day(partition.span.end)}",
-        f"~{partition.rows:,}",
+        f"~{grouped(partition.rows)}",
         filesizeformat(partition.bytes),
         goes,
         look,

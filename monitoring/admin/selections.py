@@ -6,6 +6,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from monitoring.admin import ages
+from monitoring.admin.column import grouped
 from monitoring.admin.payload import as_text
 from monitoring.rejected.selection import Selection
 
@@ -16,7 +17,7 @@ def in_words(which: Selection) -> list[str]:
         count = len(which.ids)
         said.append(
             ngettext("%(count)s message that was marked", "%(count)s messages that were marked", count)
-            % {"count": f"{count:,}"}
+            % {"count": grouped(count)}
         )
     if which.code is not None:
         said.append(_("code %s") % which.code)

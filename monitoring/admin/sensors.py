@@ -12,7 +12,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
+from django.utils.text import capfirst
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import DropdownFilter
@@ -21,7 +22,7 @@ from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
 from monitoring.admin import ages, exports, sensors_file
-from monitoring.admin.column import column
+from monitoring.admin.column import column, grouped
 from monitoring.decoders.limits import MAX_SENSOR_ID
 from monitoring.models import Measurement, Sensor
 from monitoring.models.sensor import SensorQuerySet
@@ -38,8 +39,8 @@ def _what_goes(sensor: Sensor, going: Belongings) -> str:
         "sensor": sensor,
         "id": sensor.pk,
         "about": about,
-        "measurements": f"{going.measurements:,}",
-        "rollups": f"{going.rollups:,}",
+        "measurements": grouped(going.measurements),
+        "rollups": grouped(going.rollups),
     }
     if going.first and going.last:
         text += f", {going.first:%Y-%m-%d} – {going.last:%Y-%m-%d}"
@@ -75,7 +76,7 @@ class NewSensorForm(forms.ModelForm):  # type: ignore[type-arg]
     """With the id, which can be chosen once: when the sensor is added."""
 
     id = forms.IntegerField(
-        label=_("id"),
+        label=capfirst(_("id")),
         required=False,
         min_value=1,
         max_value=MAX_SENSOR_ID,
@@ -212,10 +213,14 @@ class SensorAdmin(ModelAdmin):  # type: ignore[misc]
 
     @admin.action(description=_("Activate"), permissions=["change"])
     def activate(self, request: HttpRequest, queryset: QuerySet[Sensor]) -> None:
-        self.message_user(request, _("%d sensors are active") % queryset.update(is_active=True))
+        count = queryset.update(is_active=True)
+        text = ngettext("%d sensor is active", "%d sensors are active", count) % count
+        self.message_user(request, text)
 
     @admin.action(
         description=_("Deactivate: measurements of them are rejected from now on"), permissions=["change"]
     )
     def deactivate(self, request: HttpRequest, queryset: QuerySet[Sensor]) -> None:
-        self.message_user(request, _("%d sensors are not active") % queryset.update(is_active=False))
+        count = queryset.update(is_active=False)
+        text = ngettext("%d sensor is not active", "%d sensors are not active", count) % count
+        self.message_user(request, text)

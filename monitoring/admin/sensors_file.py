@@ -12,6 +12,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminFileFieldWidget
 
+from monitoring.admin.column import grouped
 from monitoring.transfer.lines_in import FileError
 from monitoring.transfer.sensors_in import COLUMNS, MAX_BYTES, Change, Plan, carry_out, decoded, plan
 
@@ -73,7 +74,7 @@ def _shown(planned: Plan) -> dict[str, Any]:
     return {
         "plan": planned,
         "kinds": [
-            (what, of, f"{len(rows):,}", rows[:MOST_SHOWN], max(0, len(rows) - MOST_SHOWN))
+            (what, of, grouped(len(rows)), rows[:MOST_SHOWN], max(0, len(rows) - MOST_SHOWN))
             for what, of, rows in kinds
             if rows
         ],

@@ -51,6 +51,12 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 of_inbox(frame.JOBS, _("Jobs"), "playlist_play"),
                 to("monitoring.rejectedtally", _("Rejected by hour"), "bar_chart"),
                 to("monitoring.ingestbatch", _("Ledger"), "receipt_long"),
+                {
+                    "title": _("Trace"),
+                    "icon": "conversion_path",
+                    "link": reverse("admin:monitoring_ingestbatch_trace"),
+                    "permission": lambda request: request.user.has_perm("monitoring.view_ingestbatch"),
+                },
                 to("monitoring.correction", _("Corrections"), "balance"),
                 to("django_celery_beat.periodictask", _("Schedule"), "schedule"),
                 to("monitoring.retentionrun", _("Retention"), "auto_delete"),

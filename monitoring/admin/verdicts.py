@@ -6,6 +6,7 @@ from django.utils.translation import gettext, ngettext
 
 from monitoring.admin import ages
 from monitoring.admin.codes import meaning
+from monitoring.admin.column import grouped
 from monitoring.admin.payload import as_text
 from monitoring.rejected.jobs import Sums
 from monitoring.rejected.replay import Verdict
@@ -22,7 +23,7 @@ def of_trial(verdict: Verdict) -> list[str]:
                 "%(count)s readings are stored already, with the same values.",
                 verdict.duplicates,
             )
-            % {"count": f"{verdict.duplicates:,}"}
+            % {"count": grouped(verdict.duplicates)}
         )
     if verdict.sensor is not None and verdict.created_at is not None:
         lines.append(
@@ -42,7 +43,7 @@ def of_replay(verdict: Verdict) -> list[str]:
     if verdict.stored:
         lines.append(
             ngettext("%(count)s reading was stored.", "%(count)s readings were stored.", verdict.stored)
-            % {"count": f"{verdict.stored:,}"}
+            % {"count": grouped(verdict.stored)}
         )
     if verdict.duplicates:
         lines.append(
@@ -51,7 +52,7 @@ def of_replay(verdict: Verdict) -> list[str]:
                 "%(count)s readings were stored already, with the same values.",
                 verdict.duplicates,
             )
-            % {"count": f"{verdict.duplicates:,}"}
+            % {"count": grouped(verdict.duplicates)}
         )
     lines += _refused(verdict, "was")
     return lines
@@ -74,12 +75,14 @@ def _refused(verdict: Verdict, tense: str) -> list[str]:
             count,
         )
     why = as_text(verdict.detail.encode()) or meaning(verdict.code or "")
-    return [text % {"count": f"{count:,}", "codes": by_code(verdict.rejected)}, why]
+    return [text % {"count": grouped(count), "codes": by_code(verdict.rejected)}, why]
 
 
 def by_code(codes: Mapping[str, int]) -> str:
     """`unit_mismatch 12, conflict 1`; the most frequent first."""
-    return ", ".join(f"{code} {count:,}" for code, count in sorted(codes.items(), key=lambda one: -one[1]))
+    return ", ".join(
+        f"{code} {grouped(count)}" for code, count in sorted(codes.items(), key=lambda one: -one[1])
+    )
 
 
 def of_sums(sums: Sums) -> list[str]:
@@ -88,12 +91,12 @@ def of_sums(sums: Sums) -> list[str]:
     if sums.messages < sums.total:
         lines.append(
             gettext("Of %(total)s messages the first %(looked_at)s were looked at.")
-            % {"total": f"{sums.total:,}", "looked_at": f"{sums.messages:,}"}
+            % {"total": grouped(sums.total), "looked_at": grouped(sums.messages)}
         )
     else:
         lines.append(
             ngettext("%(total)s message can be replayed.", "%(total)s messages can be replayed.", sums.total)
-            % {"total": f"{sums.total:,}"}
+            % {"total": grouped(sums.total)}
         )
     rejected = sum(sums.rejected.values())
     if sums.stored:
@@ -105,7 +108,7 @@ def of_sums(sums: Sums) -> list[str]:
                 "%(count)s readings are duplicates of some that are stored.",
                 sums.duplicates,
             )
-            % {"count": f"{sums.duplicates:,}"}
+            % {"count": grouped(sums.duplicates)}
         )
     if rejected:
         lines.append(
@@ -114,11 +117,11 @@ def of_sums(sums: Sums) -> list[str]:
                 "%(count)s readings would be rejected again: %(codes)s.",
                 rejected,
             )
-            % {"count": f"{rejected:,}", "codes": by_code(sums.rejected)}
+            % {"count": grouped(rejected), "codes": by_code(sums.rejected)}
         )
     return lines
 
 
 def _would_be_stored(count: int) -> str:
     text = ngettext("%(count)s reading would be stored.", "%(count)s readings would be stored.", count)
-    return text % {"count": f"{count:,}"}
+    return text % {"count": grouped(count)}

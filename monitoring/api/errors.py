@@ -1,6 +1,8 @@
 """What goes wrong, as an answer: {"detail": ...} or field errors, with the right status."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import redis
@@ -21,6 +23,7 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from batches.store import StoreFullError
+from monitoring.ingest.passing import is_passing
 from monitoring.throttle import TooOftenError
 
 logger = logging.getLogger(__name__)
@@ -57,6 +60,18 @@ class AwayError(APIException):
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     wait = RETRY_AFTER_SECONDS
+
+
+@contextmanager
+def unless_passing() -> Iterator[None]:
+    """For what is stored while somebody waits: where ingest would try again later, it is a 503."""
+    try:
+        yield
+    except Exception as error:
+        if not is_passing(error):
+            raise
+        logger.warning("cannot be done now: %s", str(error).strip().partition("\n")[0])
+        raise AwayError("It cannot be done now, and nothing was changed; try again later.") from error
 
 
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:

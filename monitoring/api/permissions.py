@@ -1,8 +1,10 @@
 """Who may do what: Django's permissions of the user, within the scope of the token if one is shown."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from django.conf import settings
+from django.contrib.auth.models import User
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
@@ -17,10 +19,15 @@ SEND = "monitoring.add_measurement"
 
 
 class MayRead(BasePermission):
-    """Reading, for everybody where API_PUBLIC_READ is set, else for whoever shows who they are."""
+    """Reading, for everybody where API_PUBLIC_READ is set, else for whoever shows who they are.
+
+    `view.is_private`: never for everybody. What was refused may be anything that strangers sent, and
+    whoever made measurements public did not mean that.
+    """
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
-        if request.method in SAFE_METHODS and settings.API_PUBLIC_READ:
+        is_public = settings.API_PUBLIC_READ and not getattr(view, "is_private", False)
+        if request.method in SAFE_METHODS and is_public:
             return True
         if not request.user.is_authenticated:
             return False
@@ -51,9 +58,7 @@ class Permitted(MayRead):
             return True
         if needed is None or request.user.has_perm(needed):
             return needed is not None
-        self.message = (
-            f"This needs the permission {needed}, and {request.user.get_username()} does not have it."
-        )
+        self.message = lacks(request, needed)
         return False
 
 
@@ -73,3 +78,18 @@ def in_scope(request: Request, needed: str | None) -> bool:
         Scope.READ: request.method in SAFE_METHODS,
         Scope.SEND: needed == SEND,
     }[Scope(request.auth.scope)]
+
+
+def require(request: Request, permission: str) -> None:
+    """For what needs another permission than its method does. Raises PermissionDenied (403)."""
+    if not request.user.has_perm(permission):
+        raise PermissionDenied(lacks(request, permission))
+
+
+def user_of(request: Request) -> User:
+    """Where a permission was needed: whoever has one is signed in."""
+    return cast(User, request.user)
+
+
+def lacks(request: Request, permission: str) -> str:
+    return f"This needs the permission {permission}, and {request.user.get_username()} does not have it."

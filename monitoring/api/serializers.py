@@ -1,6 +1,6 @@
 """The shapes of the answers. They are public: add to them, change none."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC
 from typing import Any
 
@@ -10,6 +10,15 @@ from rest_framework import serializers
 from monitoring.decoders.limits import MAX_SENSOR_ID
 from monitoring.models import Measurement, Sensor
 from monitoring.models.measurement_queryset import Last
+
+
+def refuse_unknown(fields: Iterable[str], data: Any) -> None:
+    """Raises ValidationError for each name in `data` that is none of the fields'."""
+    known = list(fields)
+    if isinstance(data, Mapping) and (unknown := sorted(set(data) - set(known))):
+        raise serializers.ValidationError(
+            {name[:100]: [f"Not to be set here; known are {', '.join(known)}."] for name in unknown}
+        )
 
 
 @extend_schema_serializer(
@@ -71,12 +80,7 @@ class SensorChangeSerializer(serializers.ModelSerializer[Sensor]):
         fields = ["name", "kind", "unit", "is_active", "location", "retention_days"]
 
     def to_internal_value(self, data: Any) -> Any:
-        unknown = sorted(set(data) - set(self.fields)) if isinstance(data, Mapping) else []
-        if unknown:
-            known = ", ".join(self.fields)
-            raise serializers.ValidationError(
-                {name[:100]: [f"Not to be set here; known are {known}."] for name in unknown}
-            )
+        refuse_unknown(self.fields, data)
         return super().to_internal_value(data)
 
 
@@ -177,11 +181,26 @@ class LedgerSumsSerializer(serializers.Serializer[Any]):
     rejected = serializers.IntegerField()
 
 
+class RejectedSumsSerializer(serializers.Serializer[Any]):
+    """Readings; together as many as the ledger's `rejected`."""
+
+    waiting = serializers.IntegerField(help_text="They can be replayed.")
+    replayed = serializers.IntegerField(help_text="Stored since, or there already.")
+    dismissed = serializers.IntegerField(help_text="Set aside by somebody, with a reason.")
+    gone = serializers.IntegerField(help_text="Never kept, or deleted while they waited.")
+
+
 class RejectedTotalsSerializer(serializers.Serializer[Any]):
     seen = serializers.IntegerField()
     kept = serializers.IntegerField(
         help_text="Those whose payload was kept, until its own retention ends; a cap per code and hour."
     )
+    given_way = serializers.IntegerField(
+        help_text="Of those kept: deleted while they waited, since all together took too much."
+    )
+    waiting = serializers.IntegerField()
+    replayed = serializers.IntegerField()
+    dismissed = serializers.IntegerField()
 
 
 class BooksSerializer(serializers.Serializer[Any]):
@@ -196,6 +215,7 @@ class BooksSerializer(serializers.Serializer[Any]):
         help_text="handed_over = pending.messages + ledger.messages + corrected, and readings = stored"
         " + duplicates + rejected. Exact at rest; false for moments while batches are being ingested."
     )
+    rejected = RejectedSumsSerializer()
     rejected_by_code = serializers.DictField(
         child=RejectedTotalsSerializer(), help_text="Since the first day; `seen` adds up to ledger.rejected."
     )

@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 
 from monitoring import throttle
 from monitoring.api.authentication import BasicAuthentication, TokenAuthentication
+from monitoring.api.bodies import has_body
 from monitoring.api.permissions import MayManage
 from monitoring.api.query import take_none
 from monitoring.api.serializers import DetailSerializer
@@ -47,7 +48,7 @@ class Login(APIView):
     def post(self, request: Request) -> Response:
         take_none(request)
         # No body is as good as an empty one, whatever its type is said to be.
-        said = WantedSerializer(data=request.data if _has_body(request) else {})
+        said = WantedSerializer(data=request.data if has_body(request) else {})
         said.is_valid(raise_exception=True)
         throttle.take("tokens", str(request.user.pk), throttle.Rate.read(settings.THROTTLE_TOKENS))
         token, text = Token.objects.create(user=request.user, expiry=None, **said.validated_data)
@@ -78,7 +79,3 @@ class LogoutAll(APIView):
         take_none(request)
         Token.objects.filter(user=request.user).delete()
         return Response(status=status.HTTP_204_NO_CONTENT)
-
-
-def _has_body(request: Request) -> bool:
-    return request.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in request.headers

@@ -13,8 +13,7 @@ from rest_framework.views import APIView
 from monitoring.api.query import MomentField, PageQuery
 from monitoring.api.serializers import DetailSerializer, MeasurementSerializer
 from monitoring.decoders.limits import MAX_SENSOR_ID
-from monitoring.trace import Trace, Traced, trace
-from monitoring.upkeep.folding import KEEP
+from monitoring.trace import Traced, in_words, trace
 
 
 class TraceQuery(PageQuery):
@@ -103,13 +102,3 @@ class TraceView(APIView):
         query = TraceQuery.read(request)
         found = trace(query["at"], query.get("topic"), query.get("sensor"))
         return Response(TraceSerializer(found._asdict() | {"detail": in_words(found)}).data)
-
-
-def in_words(found: Trace) -> str:
-    if found.batches:
-        return "These batches were being received then."
-    if not found.is_kept:
-        return f"The ledger keeps batches for {KEEP.days} days, and that is longer ago."
-    if found.measurements:
-        return "It was stored, and its batch is not in the ledger: it was imported."
-    return "No batch that was being received then is in the ledger. What is pending will be."

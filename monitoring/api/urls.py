@@ -7,8 +7,11 @@ from monitoring.api import schema  # noqa: F401 -- registers itself
 from monitoring.api.deletions import DeletionsOfSensor
 from monitoring.api.errors import unknown_path
 from monitoring.api.export import Export
+from monitoring.api.jobs import DismissMany, Jobs, OneJob, ReplayMany
 from monitoring.api.lists import LastOfSensor, MeasurementsOfSensor, Pipeline
+from monitoring.api.lobby import Approve, ApproveMany, Block, Blocked, Lobby, Misfits, Unblock
 from monitoring.api.measurements import Measurements
+from monitoring.api.rejected import Dismiss, OneRejectedMessage, RejectedGroups, RejectedMessages, Replay
 from monitoring.api.sensors import OneSensor, Sensors
 from monitoring.api.series import SeriesOfSensor, SeriesOfSensors
 from monitoring.api.tokens import Login, Logout, LogoutAll
@@ -16,7 +19,7 @@ from monitoring.api.trace import TraceView
 
 monitoring = [
     path("sensors/", Sensors.as_view()),
-    path("sensors/<int:sensor_id>/", OneSensor.as_view()),
+    path("sensors/<int:sensor_id>/", OneSensor.as_view(), name="sensor"),
     path("measurements/", Measurements.as_view()),
     path("sensors/<int:sensor_id>/measurements/", MeasurementsOfSensor.as_view()),
     path("sensors/<int:sensor_id>/measurements/export/", Export.as_view(), name="export"),
@@ -24,6 +27,22 @@ monitoring = [
     path("sensors/<int:sensor_id>/last/", LastOfSensor.as_view()),
     path("sensors/<int:sensor_id>/series/", SeriesOfSensor.as_view()),
     path("series/", SeriesOfSensors.as_view()),
+    path("rejected/", RejectedMessages.as_view()),
+    path("rejected/groups/", RejectedGroups.as_view()),
+    path("rejected/replay/", ReplayMany.as_view()),
+    path("rejected/dismiss/", DismissMany.as_view()),
+    path("rejected/<int:message_id>/", OneRejectedMessage.as_view()),
+    path("rejected/<int:message_id>/replay/", Replay.as_view()),
+    path("rejected/<int:message_id>/dismiss/", Dismiss.as_view()),
+    path("jobs/", Jobs.as_view()),
+    path("jobs/<int:job_id>/", OneJob.as_view(), name="job"),
+    path("lobby/", Lobby.as_view()),
+    path("lobby/approve/", ApproveMany.as_view()),
+    path("lobby/blocked/", Blocked.as_view()),
+    path("lobby/misfits/", Misfits.as_view()),
+    path("lobby/<int:sensor_id>/approve/", Approve.as_view()),
+    path("lobby/<int:sensor_id>/block/", Block.as_view()),
+    path("lobby/<int:sensor_id>/unblock/", Unblock.as_view()),
     path("pipeline/", Pipeline.as_view()),
     path("trace/", TraceView.as_view()),
 ]

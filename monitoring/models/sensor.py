@@ -1,5 +1,6 @@
 """A sensor: what a message names by `sensor_id`."""
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Self
@@ -73,6 +74,20 @@ class SensorQuerySet(models.QuerySet["Sensor"]):
             version = cursor.fetchone()[0]
         return version or uuid4()  # where somebody emptied the table, every look is the first
 
+    def wait_for_holders(self, seconds: float) -> bool:
+        """Waits, holding nothing up, until each transaction has ended that holds the sensors as they were a
+        moment ago (`hold`); False where that takes longer."""
+        end = time.monotonic() + seconds
+        with connection.cursor() as cursor:
+            cursor.execute(_HOLDERS, [locks.SENSORS])
+            holders = [holder for (holder,) in cursor.fetchall()]
+            while holders and time.monotonic() < end:
+                # PostgreSQL lets nobody wait for another's transaction but by taking a lock that it holds.
+                time.sleep(0.02)
+                cursor.execute(f"{_HOLDERS} AND virtualtransaction = ANY(%s)", [locks.SENSORS, holders])
+                holders = [holder for (holder,) in cursor.fetchall()]
+        return not holders
+
     def expectations(self, ids: Iterable[int]) -> dict[int, Expectation]:
         """What the sensors among `ids` expect, as far as they exist."""
         # Tuples, not instances: a batch may name a thousand sensors, and an instance costs 13 us.
@@ -123,6 +138,13 @@ class SensorQuerySet(models.QuerySet["Sensor"]):
             # First of all, so that nobody is given an id that is about to be taken.
             _go_past(cursor, max((sensor.pk for sensor in ordered if sensor.pk < 2**53), default=0))
             self.bulk_create(ordered, ignore_conflicts=True)
+
+
+_HOLDERS = """
+SELECT virtualtransaction FROM pg_locks JOIN pg_database ON pg_database.oid = database
+WHERE locktype = 'advisory' AND granted AND datname = current_database() AND pid <> pg_backend_pid()
+  AND classid = 0 AND objid = %s
+"""
 
 
 def _go_past(cursor: "CursorWrapper", number: int) -> None:

@@ -1,6 +1,6 @@
 """Rejected messages that somebody sets aside, with a reason. They stay for as long as the others do."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -10,8 +10,10 @@ from monitoring.models import RejectedMessage
 from monitoring.models.rejected import Standing
 
 
-def dismiss(ids: Sequence[int], by: User | None, reason: str) -> int:
-    """Dismisses those of the messages that wait; returns how many."""
+def dismiss(
+    ids: Sequence[int], by: User | None, reason: str, note: Callable[[int], None] = lambda count: None
+) -> int:
+    """Dismisses those of the messages that wait; returns how many. `note` is told in the transaction."""
     with transaction.atomic():
         rows = list(RejectedMessage.objects.waiting().filter(pk__in=ids).order_by("pk").select_for_update())
         settled = []
@@ -23,4 +25,5 @@ def dismiss(ids: Sequence[int], by: User | None, reason: str) -> int:
             row.outcome = reason
             settled.append((before, row))
         RejectedMessage.objects.settle(settled)
+        note(len(rows))
     return len(rows)

@@ -15,14 +15,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from django.contrib.auth.models import User
-from django.db import Error, connection, transaction
+from django.db import Error
 from django.db.models import F, Max
 from django.utils import timezone
 
 from monitoring import locks
 from monitoring.decoders import Code
 from monitoring.ingest.passing import is_passing
-from monitoring.models import Job
+from monitoring.models import Job, Sensor
 from monitoring.models.rejected import RejectedMessageQuerySet
 from monitoring.rejected.dismissal import dismiss
 from monitoring.rejected.replay import Trial, UnitChange, Verdict, replay
@@ -39,6 +39,8 @@ PIECE = 500
 PIECE_READINGS = 2_000
 # How often a worker dies at a piece before it takes its messages one by one, and at one before it is left.
 DEATHS = 2
+# For how long a job waits for batches that are being stored: those take a second at the very most.
+BEGIN_SECONDS = 10.0
 # What a dry run looks at before it says that there are more.
 LOOKED_AT = 20_000
 
@@ -104,15 +106,23 @@ def look(
     )
 
 
-def work(share: TimeShare) -> dict[str, int]:
-    """Goes on with every job that somebody asked for; returns {"messages": dealt with, "jobs": finished}."""
+def work(
+    share: TimeShare, only: int | None = None, tell: Callable[[], None] = lambda: None, wait_ms: int = 0
+) -> dict[str, int]:
+    """Goes on with every job that somebody asked for; returns {"messages": dealt with, "jobs": finished}.
+
+    `only`: with this one. `tell` is called after each piece. `wait_ms`: for so long it waits for another
+    worker that is at it.
+    """
     done = {"messages": 0, "jobs": 0}
-    with alone(locks.JOBS) as is_alone:
+    with alone(locks.JOBS, wait_ms) as is_alone:
         if not is_alone:
             return done
-        for pk in list(Job.objects.open().values_list("pk", flat=True)):
+        jobs = Job.objects.open() if only is None else Job.objects.open().filter(pk=only)
+        for pk in list(jobs.values_list("pk", flat=True)):
             for dealt_with in _pieces(pk, share):
                 done["messages"] += dealt_with
+                tell()
             done["jobs"] += not Job.objects.open().filter(pk=pk).exists()
     if share.is_used and Job.objects.open().filter(error="").exists():
         # The others in the queue have their turn first.
@@ -135,8 +145,7 @@ def _pieces(pk: int, share: TimeShare) -> Iterator[int]:
         Job.objects.filter(pk=pk).update(attempts=F("attempts") + 1)
         failpoint("jobs.attempt")
         try:
-            with transaction.atomic():
-                dealt_with = _piece(job)
+            dealt_with = _piece(job)
         except Exception as error:
             if not is_passing(error):
                 logger.exception("job %d will be retried, for a reason that is not known", pk)
@@ -151,8 +160,7 @@ def _pieces(pk: int, share: TimeShare) -> Iterator[int]:
 def _begin(job: Job) -> None:
     """Batches that are being stored hold sensors as they were. Once those have committed, what they refused
     is there, and nothing more of its kind will come."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [locks.SENSORS])
+    Sensor.objects.wait_for_holders(BEGIN_SECONDS)
     rows = _rows(job)
     job.last_id = rows.aggregate(last=Max("pk"))["last"] or 0
     job.total = rows.count()
@@ -166,16 +174,31 @@ def _piece(job: Job) -> int | None:
     if not ids:
         _finish(job)
         return None
-    user = job.user
     if job.attempts >= 2 * DEATHS:
         logger.warning("job %d: message %d is passed over: a worker dies each time", job.pk, ids[0])
         job.rejected += 1
         job.codes = dict(Counter(job.codes) + Counter({Code.CRASHED_WORKER.value: 1}))
+        _note(job, ids)
     elif job.kind == Job.Kind.DISMISS:
-        job.dismissed += dismiss(ids, user, job.reason)
+
+        def note_dismissed(count: int) -> None:
+            job.dismissed += count
+            _note(job, ids)
+
+        dismiss(ids, job.user, job.reason, note_dismissed)
     else:
+
+        def note_replayed(verdicts: Sequence[Verdict]) -> None:
+            _count(job, verdicts)
+            _note(job, ids)
+
         change = None if job.change is None else UnitChange(**job.change)
-        _count(job, replay(ids, user, change=change))
+        replay(ids, job.user, change=change, note=note_replayed)
+    return len(ids)
+
+
+def _note(job: Job, ids: Sequence[int]) -> None:
+    """In the transaction of what was done with these messages."""
     job.position = ids[-1]
     job.dealt_with += len(ids)
     job.attempts, job.error = 0, ""
@@ -185,7 +208,6 @@ def _piece(job: Job) -> int | None:
             *("stored", "duplicates", "rejected", "dismissed", "codes"),
         ]
     )
-    return len(ids)
 
 
 def _rows(job: Job) -> RejectedMessageQuerySet:

@@ -121,8 +121,8 @@ def approve(sensor: Sensor, by: User | None) -> Job:
         sensor.save(force_insert=True)
         BlockedSensor.objects.filter(pk=sensor.pk).delete()
         Sensor.objects.register([])  # moves the sequence past it
-        which = Selection(code=Code.UNKNOWN_SENSOR.value, sensor=sensor.pk)
-        return jobs.request(Job.Kind.REPLAY, which, by)
+        # All that names it: of an array the sensor may be the least of its faults.
+        return jobs.request(Job.Kind.REPLAY, Selection(sensor=sensor.pk), by)
 
 
 def block(sensor_id: int, by: User | None) -> Job:
@@ -171,10 +171,12 @@ class Misfit(NamedTuple):
 _MISFITS = (Code.INACTIVE_SENSOR, Code.UNIT_MISMATCH, Code.TYPE_MISMATCH)
 
 
-def misfits(limit: int = 50) -> list[Misfit]:
-    """The newest first."""
+def misfits(limit: int = 50, only: tuple[str, int, str] | None = None) -> list[Misfit]:
+    """The newest first. `only`: of this code, sensor and detail."""
+    code, sensor, detail = only or (None, None, None)
+    asked = {"code": code, "sensor": sensor, "detail": detail}
     with connection.cursor() as cursor:
-        cursor.execute(_FOUND_MISFITS, {"codes": [code.value for code in _MISFITS], "limit": limit})
+        cursor.execute(_FOUND_MISFITS, {"codes": [code.value for code in _MISFITS], "limit": limit, **asked})
         found = cursor.fetchall()
     sensors = Sensor.objects.present().in_bulk([row[1] for row in found])
     misfits = []
@@ -215,6 +217,8 @@ _FOUND_MISFITS = """
 SELECT code, sensor, detail, count(*), min(received_at), max(received_at)
 FROM monitoring_rejectedmessage CROSS JOIN LATERAL unnest(sensors) AS sensor
 WHERE state = 'waiting' AND code = ANY(%(codes)s) AND cardinality(sensors) = 1 AND indexes = ''
+  AND (%(code)s::text IS NULL OR code = %(code)s) AND (%(detail)s::text IS NULL OR detail = %(detail)s)
+  AND (%(sensor)s::bigint IS NULL OR sensors @> ARRAY[%(sensor)s::bigint])
 GROUP BY code, sensor, detail ORDER BY max(received_at) DESC LIMIT %(limit)s
 """
 

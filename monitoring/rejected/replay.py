@@ -19,7 +19,7 @@ A dry run is the same, rolled back.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -129,18 +129,17 @@ def replay(
     payload: bytes | None = None,
     change: UnitChange | None = None,
     trial: Trial | None = None,
+    note: Callable[[list[Verdict]], None] = lambda verdicts: None,
 ) -> list[Verdict]:
     """Replays those of the messages that wait, in one transaction, in the order of their ids.
 
-    `trial`: says what would come of them, and changes nothing. `payload` is of one message alone.
+    `trial`: says what would come of them, and changes nothing. `payload` is of one message alone. `note` is
+    called in the transaction, at its end, unless it is a trial.
     Raises what is passing, and AllAlikeError where several fail, all in one way.
     """
-    asked = _Asked(by, payload, change, trial)
-    if trial is None:
-        # Before the transaction, as it is for a batch: who makes one waits for others who do.
-        rows = _waiting(ids)
-        if not rows:
-            return []
+    asked = _Asked(by, payload, change, trial, note)
+    # Partitions before the transaction, as for a batch: who makes one waits for others who do.
+    if trial is None and (rows := _waiting(ids)):
         _make_partitions(*_decoded(rows, asked))
     try:
         return _in_one_transaction(ids, asked)
@@ -158,6 +157,7 @@ class _Asked(NamedTuple):
     payload: bytes | None
     change: UnitChange | None
     trial: Trial | None
+    note: Callable[[list[Verdict]], None]
     again: bool = False
 
     def is_to_raise(self, error: Exception) -> bool:
@@ -175,13 +175,13 @@ def _in_one_transaction(ids: Sequence[int], asked: _Asked) -> list[Verdict]:
             # Whoever asks for one of them too waits here, and finds that it waits no more.
             list(RejectedMessage.objects.filter(pk__in=ids).order_by("pk").select_for_update().values("pk"))
             rows = _waiting(ids)
-            if not rows:
-                return []
             failpoint("replay.locked")
-            verdicts = _replay(rows, asked)
-            failpoint("replay.before_commit")
-            if asked.trial is not None:
+            verdicts = _replay(rows, asked) if rows else []
+            if asked.trial is None:
+                asked.note(verdicts)
+            else:
                 transaction.set_rollback(True)
+            failpoint("replay.before_commit")
             return verdicts
     finally:
         if asked.trial is not None:

@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
-from django.db import Error, connection, transaction
+from django.db import Error, OperationalError, connection, transaction
 
 from monitoring.models import RetentionRun
 
 # Rows a piece: some tens of milliseconds.
 PIECE = 5_000
+_LOCK_NOT_AVAILABLE = "55P03"
 
 
 class TimeShare:
@@ -67,11 +68,12 @@ def delete_oldest(kind: RetentionRun.Kind, table: str, column: str, condition: s
 
 
 @contextlib.contextmanager
-def alone(lock: int) -> Iterator[bool]:
-    """Whether nobody else is at it, for work that spans transactions; held by the connection."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [lock])
-        is_alone: bool = cursor.fetchone()[0]
+def alone(lock: int, wait_ms: int = 0) -> Iterator[bool]:
+    """Whether nobody else is at it, for work that spans transactions; held by the connection.
+
+    `wait_ms`: for so long it waits for whoever is.
+    """
+    is_alone = _has_its_turn(lock, wait_ms) if wait_ms else _finds_it_free(lock)
     try:
         yield is_alone
     finally:
@@ -79,3 +81,22 @@ def alone(lock: int) -> Iterator[bool]:
             # A connection that is gone has let go of it.
             with contextlib.suppress(Error), connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [lock])
+
+
+def _finds_it_free(lock: int) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [lock])
+        return bool(cursor.fetchone()[0])
+
+
+def _has_its_turn(lock: int, wait_ms: int) -> bool:
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL lock_timeout = {wait_ms}")
+            cursor.execute("SELECT pg_advisory_lock(%s)", [lock])
+            cursor.execute("SET LOCAL lock_timeout TO DEFAULT")
+    except OperationalError as error:
+        if getattr(error.__cause__, "pgcode", None) != _LOCK_NOT_AVAILABLE:
+            raise
+        return False
+    return True

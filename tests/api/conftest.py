@@ -10,6 +10,9 @@ from rest_framework.test import APIClient
 
 from batches.store import BatchStore
 from monitoring.models import Measurement, Sensor, Token
+from tests.rejected.conftest import hand_over, reject
+
+__all__ = ["hand_over", "reject"]
 
 API = "/api/monitoring/"
 

@@ -31,7 +31,7 @@ def test_it_works(sender: APIClient, store: BatchStore) -> None:
         "ledger": dict.fromkeys(("batches", "messages", "readings", "stored", "duplicates", "rejected"), 0),
         "corrected": 0,
         "balanced": True,
-        "rejected": {"waiting": 0, "replayed": 0, "dismissed": 0, "gone": 0},
+        "rejected": dict.fromkeys(("waiting", "replayed", "dismissed", "gone"), 0),
         "rejected_by_code": {},
         "processes": {"bridge": True, "worker": False, "upkeep": False, "beat": False, "web": False},
     }

@@ -2,8 +2,11 @@
 
 import json
 import logging
+import os
+import signal
 import socket
 import subprocess
+import threading
 import time
 from base64 import b64decode
 from collections.abc import Iterator
@@ -128,6 +131,27 @@ def test_a_task_that_cannot_be_sent_costs_no_time(caplog: pytest.LogCaptureFixtu
     send_ingest(celery_app("redis://127.0.0.1:1/0"), a_batch(), 1)
     assert time.monotonic() - began < 2
     assert "it will be sent again" in caplog.text
+
+
+def test_a_redis_that_is_frozen_is_not_waited_for(master: Redis, caplog: pytest.LogCaptureFixture) -> None:
+    """Its connections stand, and nothing comes."""
+    app = celery_app(master.url)
+    send_ingest(app, a_batch(), 1)
+    sender = threading.Thread(target=send_ingest, args=[app, a_batch(), 1], daemon=True)
+    os.kill(master.pid or 0, signal.SIGSTOP)
+    try:
+        sender.start()
+        sender.join(30)
+        assert not sender.is_alive()
+    finally:
+        os.kill(master.pid or 0, signal.SIGCONT)
+    assert "it will be sent again" in caplog.text
+
+
+def test_a_task_is_packed(master: Redis) -> None:
+    send_ingest(celery_app(master.url), a_batch(), 1)
+    (sent,) = Client.from_url(master.url).lrange(INGEST_QUEUE, 0, -1)
+    assert json.loads(sent)["content-type"] == "application/x-msgpack"
 
 
 def test_where_many_batches_wait_no_task_is_sent(master: Redis) -> None:

@@ -5,6 +5,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import paho.mqtt.client
 import pytest
@@ -113,6 +114,26 @@ def test_a_connection_on_which_only_messages_come_stays(
         driver.turn()
     assert len(driver.said) == 1
     assert connection.pings >= 1
+
+
+def test_a_pingresp_may_be_late_while_messages_come(
+    drive: Callable[[str, str], Driver], broker: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a flood it waits behind them, and paho sees none of them."""
+    now = time.monotonic()
+    monkeypatch.setattr(paho.mqtt.client, "time_func", lambda: now)
+    monkeypatch.setattr(bridge.client, "time", SimpleNamespace(monotonic=lambda: now))
+    driver = drive(broker.url, "5")
+    driver.until(lambda: driver.said)
+    connection = broker.accepted[0]
+    frame = connection.frame(b"x")
+    monkeypatch.setattr(connection, "send", lambda data: None)  # a PINGRESP
+    for number in range(1, 8):
+        now += 0.6 * bridge.client.KEEPALIVE_SECONDS
+        connection.sock.sendall(frame)
+        driver.until(lambda number=number: len(driver.found) == number or driver.client.socket() is None)
+    until(lambda: connection.pings >= 2, "PINGREQs")
+    assert len(driver.said) == 1
 
 
 def test_a_connection_that_is_left_unread_stays(

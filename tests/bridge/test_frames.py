@@ -98,6 +98,23 @@ def test_the_longest_topic_may_be_cut_anywhere(come: int, version_5: bool) -> No
     assert (publish.topic, publish.payload) == ("t" * 65_535, b"x" * 500)
 
 
+def test_properties_are_no_part_of_the_payload() -> None:
+    """Also of a message that is plain otherwise, on a topic that is known."""
+    stream = b"".join(
+        publish_frame(b"payload", 1, properties=properties) for properties in [b"", *PROPERTIES]
+    )
+    assert [one.payload for one in Frames(version_5=True).feed(stream)] == [b"payload"] * 5
+
+
+def test_a_topic_can_be_kept_whatever_it_is() -> None:
+    """PostgreSQL has no NUL in a text, and the topic of a batch is written as UTF-8."""
+    frame = bytearray(publish_frame(b"payload", 1, topic="iot/a/b"))
+    frame[frame.index(b"a/b") : frame.index(b"a/b") + 3] = b"\0\xff\xed"
+    [publish] = Frames(version_5=False).feed(bytes(frame))
+    assert "\0" not in publish.topic
+    assert publish.topic.encode().startswith(b"iot/")
+
+
 def test_topics_do_not_fill_the_memory() -> None:
     """On a public broker anybody chooses them."""
     frames = Frames(version_5=False)

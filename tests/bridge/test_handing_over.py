@@ -44,6 +44,23 @@ def test_redis_killed_in_mid_flight(start: Start, broker: ScriptedBroker, own_re
     bridge.wait_for_line("handing over again")
 
 
+def test_a_redis_that_is_frozen_is_not_waited_for(
+    start: Start, broker: ScriptedBroker, own_redis: Redis
+) -> None:
+    """Its connections stand, and nothing comes."""
+    bridge = start(MQTT_URL=broker.url, REDIS_URL=own_redis.url)
+    connection = broker.connection()
+    os.kill(own_redis.pid or 0, signal.SIGSTOP)
+    try:
+        connection.publish(b"x", mid=1)
+        bridge.wait_for_line("cannot hand over")
+        assert connection.acked == []
+    finally:
+        os.kill(own_redis.pid or 0, signal.SIGCONT)
+    connection.wait_for_acks(1)
+    assert payloads(BatchStore.at(own_redis.url, 2**28)) == [b"x"]
+
+
 def test_a_full_window_does_not_keep_it_from_connecting_again(
     start: Start, broker: ScriptedBroker, own_redis: Redis
 ) -> None:

@@ -358,6 +358,21 @@ def test_what_openssl_has_decrypted_is_not_left_there(
     assert not sock.has_more
 
 
+def test_what_is_left_of_a_record_is_not_left_there(
+    ends: tuple[FrameSocket, ssl.SSLSocket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A turn of the loop ends in the midst of the last record: nothing is left that select() could show."""
+    monkeypatch.setattr("bridge.frames._READ_BYTES", 40_000)
+    sock, broker = FrameSocket(ends[0]._sock, version_5=False), ends[1]
+    for mid in (1, 2, 3):
+        broker.sendall(publish_frame(b"x" * 16_000, mid))
+    arrived(broker)
+    found = len(sock.fill())
+    while sock.has_more:
+        found += len(sock.fill())
+    assert found == 3
+
+
 def test_many_small_records_are_taken_in_one_turn(ends: tuple[FrameSocket, ssl.SSLSocket]) -> None:
     """A broker writes each message by itself, and each is then a record."""
     sock, broker = ends

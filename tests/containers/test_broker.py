@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from runner.services import Broker
@@ -53,11 +55,13 @@ class User:
 
     def __init__(self, broker: Broker, name: str | None, password: str = PASSWORD) -> None:
         self.got: list[tuple[str, bytes]] = []
+        #: How many messages the broker took.
+        self.acknowledged = 0
         self._answered = threading.Event()
         self._answer = ReasonCode(PacketTypes.CONNACK)
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
         self._client.on_connect = lambda client, data, flags, code, properties: self._is_answered(code)
-        self._client.on_publish = lambda client, data, mid, code, properties: self._is_answered(code)
+        self._client.on_publish = lambda client, data, mid, code, properties: self._is_taken(code)
         self._client.on_subscribe = lambda client, data, mid, codes, properties: self._is_answered(codes[0])
         self._client.on_message = lambda client, data, message: self.got.append(
             (message.topic, message.payload)
@@ -67,6 +71,10 @@ class User:
         self._client.connect("127.0.0.1", broker.port)
         self._client.loop_start()
         self.refused = str(self._wait()) if self._wait().is_failure else ""
+
+    def _is_taken(self, code: ReasonCode) -> None:
+        self.acknowledged += not code.is_failure
+        self._is_answered(code)
 
     def _is_answered(self, code: ReasonCode) -> None:
         self._answer = code
@@ -80,6 +88,10 @@ class User:
         self._answered.clear()
         self._client.publish(topic, payload, qos=1, retain=retain)
         return not self._wait().is_failure
+
+    def sends(self, topic: str, payload: bytes) -> None:
+        """Without waiting for the answer, which is counted."""
+        self._client.publish(topic, payload, qos=1)
 
     def listens(self, topic: str) -> None:
         self._answered.clear()
@@ -180,9 +192,52 @@ def test_boards_read_nothing_not_even_what_is_retained(enter: Enter, name: str) 
     assert board.may_write("iot/board-1/measurements", b"", retain=True)
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    for _ in range(SECONDS * 100):
+def a_session(broker: Broker) -> mqtt.Client:
+    """A client of the bridge's kind, before it connects: what waits for it is kept for an hour."""
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="a-bridge", protocol=mqtt.MQTTv5)
+    client.username_pw_set("bridge", PASSWORD)
+    properties = Properties(PacketTypes.CONNECT)
+    properties.SessionExpiryInterval = 3600
+    client.connect("127.0.0.1", broker.port, clean_start=False, properties=properties)
+    return client
+
+
+def test_what_waits_for_the_bridge_is_kept(tmp_path: Path) -> None:
+    """More than Mosquitto keeps by itself, and beyond a kill -9 of it."""
+    payloads = {b"%d" % number for number in range(3000)}
+    with ContainersBroker(tmp_path / "broker", binaries="system") as broker:
+        subscribed = threading.Event()
+        bridge = a_session(broker)
+        bridge.on_subscribe = lambda *_: subscribed.set()
+        bridge.loop_start()
+        bridge.subscribe("iot/measurements", qos=1)
+        assert subscribed.wait(SECONDS)
+        bridge.disconnect()
+        bridge.loop_stop()
+
+        board = User(broker, "demo")
+        for payload in payloads:
+            board.sends("iot/measurements", payload)
+        wait_for(lambda: board.acknowledged == len(payloads), "for PUBACKs", 3 * SECONDS)
+        acknowledged_at = time.time()
+        saved = tmp_path / "broker" / "mosquitto.db"
+        wait_for(lambda: saved.exists() and saved.stat().st_mtime > acknowledged_at, "for it to save")
+        broker.kill()
+        board.close()
+        broker.start()
+
+        got: set[bytes] = set()
+        bridge = a_session(broker)
+        bridge.on_message = lambda client, data, message: got.add(message.payload)
+        bridge.loop_start()
+        wait_for(lambda: got == payloads, "for all that waited")
+        bridge.disconnect()
+        bridge.loop_stop()
+
+
+def wait_for(condition: Callable[[], bool], what: str = "", seconds: int = SECONDS) -> None:
+    for _ in range(seconds * 100):
         if condition():
             return
         threading.Event().wait(0.01)
-    raise AssertionError("waited in vain")
+    raise AssertionError(f"waited in vain {what}".rstrip())

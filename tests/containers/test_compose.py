@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
+from batches.batch import Batch, Message, time_ordered_id
+from batches.store import BatchStore, Receipt
 from config.worker import EndsInTime
+from runner.services import Redis
 
 PROJECT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())
@@ -74,6 +77,33 @@ def test_a_new_image_of_ours_replaces_none_of_the_others() -> None:
 def test_a_worker_has_longer_to_stop_than_a_task_may_take(name: str, settings: Any) -> None:
     grace = int(SERVICES[name]["stop_grace_period"].removesuffix("s"))
     assert grace > settings.CELERY_TASK_TIME_LIMIT + EndsInTime.MARGIN_SECONDS
+
+
+class ContainersRedis(Redis):
+    """With the containers' settings; its folder is the test's."""
+
+    def _prepare(self) -> None:
+        text = (PROJECT / "deploy/redis.conf").read_text()
+        for theirs, ours in (
+            ("bind * -::*", f"bind 127.0.0.1\nport {self.port}"),
+            ("dir /data", f'dir "{self.folder}"'),
+            ("include /run/iot/redis.conf", f"requirepass {self.password}"),
+        ):
+            assert theirs in text
+            text = text.replace(theirs, ours)
+        (self.folder / "redis.conf").write_text(text)
+
+
+def test_redis_is_told_what_durability_needs(tmp_path: Path) -> None:
+    assert "./deploy/redis.conf:/etc/iot/redis.conf:ro" in SERVICES["redis"]["volumes"]
+    with ContainersRedis(tmp_path / "redis") as redis:
+        store = BatchStore.at(redis.url, 2**20)
+        assert store.warnings() == []
+        batch = Batch(time_ordered_id(), "test", [Message(1, "t", b"x")])
+        store.hand_over(batch, Receipt("r", ""))
+        redis.kill()
+        redis.start()
+        assert store.due(10) == [batch.id]
 
 
 def test_secrets_are_written_by_those_alone_who_make_them() -> None:

@@ -124,8 +124,11 @@ def test_messages_that_fail_in_two_ways_are_each_their_own_fault(
     assert [one.code for one in RejectedMessage.objects.all()] == ["failed", "failed"]
 
 
-@pytest.mark.parametrize("sqlstate", ["42703", "58030", "XX001", "F0001", "25006", "53100", "08006", "40001"])
-def test_what_is_of_the_surroundings(sqlstate: str) -> None:
+# None: there was no answer.
+@pytest.mark.parametrize(
+    "sqlstate", ["42703", "58030", "XX001", "F0001", "25006", "53100", "08006", "40001", None]
+)
+def test_what_is_of_the_surroundings(sqlstate: str | None) -> None:
     cause = type("Cause", (Exception,), {"pgcode": sqlstate})()
     error = Error("something")
     error.__cause__ = cause

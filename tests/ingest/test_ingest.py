@@ -1,6 +1,7 @@
 """A batch goes through the decoders into the database, once."""
 
 import json
+import logging
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -310,6 +311,30 @@ def test_a_message_that_raises_is_rejected_alone(
     assert Measurement.objects.count() == 19
     assert IngestBatch.objects.get(pk=batch.id).rejected == 1
     assert books_balance(store)
+
+
+def test_what_an_error_says_can_be_kept_whatever_it_is(
+    store: BatchStore,
+    sensors: dict[int, Sensor],
+    hand_over: HandOver,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """PostgreSQL has no NUL in a text, and UTF-8 no lone surrogate."""
+    # pytest-xdist, which brings the log from its workers, does not take one either.
+    caplog.set_level(logging.CRITICAL, "monitoring.ingest")
+    real = MeasurementQuerySet.ingest
+
+    def picky(self: MeasurementQuerySet, readings: list[object]) -> object:
+        if any(reading.value == 13 for reading in readings):  # type: ignore[attr-defined]
+            raise ValueError("thir\0teen\ud800")
+        return real(self, readings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(MeasurementQuerySet, "ingest", picky)
+    monkeypatch.setattr(columns, "read", lambda batch: ([], list(range(len(batch.messages)))))
+
+    assert ingest(store, hand_over(payload(value=12), payload(value=13)).id).end is End.STORED
+    assert RejectedMessage.objects.get().detail == "ValueError: thir\\0teen\\ud800"
 
 
 def test_a_batch_of_a_format_to_come_waits(store: BatchStore, db: None) -> None:

@@ -1,6 +1,7 @@
 """Sensors are remembered from batch to batch, and no longer than they are as they were."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from uuid import UUID
 
@@ -159,8 +160,10 @@ def test_no_sensor_goes_while_a_batch_is_stored_for_it(sensors: dict[int, Sensor
 
 
 def _until_somebody_waits_for(lock: int) -> None:
+    deadline = time.monotonic() + 20
     with connection.cursor() as cursor:
         while not cursor.rowcount > 0:
+            assert time.monotonic() < deadline, "nobody waits for it"
             cursor.execute(
                 "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = %s AND NOT granted", [lock]
             )

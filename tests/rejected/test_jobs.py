@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -14,11 +15,13 @@ from django.db import connection
 
 from batches.store import BatchStore
 from monitoring import locks
-from monitoring.models import IngestBatch, Job, Measurement, RejectedMessage, RejectedTally
+from monitoring.ingest import ingest, ways
+from monitoring.models import IngestBatch, Job, Measurement, RejectedMessage, RejectedTally, Sensor
 from monitoring.rejected import jobs
 from monitoring.rejected.replay import UnitChange
 from monitoring.rejected.selection import Selection
 from monitoring.upkeep.pieces import TimeShare
+from tests.ingest.conftest import MakeBatch
 from tests.locks import held_until_wanted
 from tests.rejected.conftest import Reject, reading, register, require_exact_books
 
@@ -245,4 +248,42 @@ def test_an_error_around_it_is_said_and_it_is_tried_again(
         cursor.execute("ALTER TABLE monitoring_measurement RENAME COLUMN worth TO value")
     assert finished(job).stored == 2
     assert job.error == ""
+    require_exact_books(store)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_begins_once_what_was_being_stored_is_stored(
+    reject: Reject, store: BatchStore, ana: User, hand_over: MakeBatch
+) -> None:
+    """A batch that took the sensor for unknown may commit after the sensor is registered."""
+    holding, go_on = threading.Event(), threading.Event()
+    batch = hand_over(reading(), reading(value=2))
+
+    def late() -> None:
+        def wait(name: str, at_hand: bytes = b"") -> None:
+            if name == "ingest.entered" and threading.current_thread() is thread:
+                holding.set()
+                assert go_on.wait(30)
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(ways, "failpoint", wait)
+            ingest(store, batch.id)
+        connection.close()
+
+    thread = threading.Thread(target=late)
+    thread.start()
+    assert holding.wait(30)
+    register(12)
+    job = replay_job(ana, Selection(sensor=12))
+    assert not Sensor.objects.wait_for_holders(0)
+    worker = threading.Thread(target=lambda: (jobs.work(TimeShare()), connection.close()))
+    worker.start()
+    # Neither is a new batch held up meanwhile.
+    assert reject(reading(1)) == []
+    assert RejectedMessage.objects.count() == 0
+    go_on.set()
+    thread.join()
+    worker.join()
+    job.refresh_from_db()
+    assert (job.state, job.total, job.stored) == ("done", 2, 2)
     require_exact_books(store)

@@ -14,7 +14,7 @@ from batches.batch import Batch
 from batches.store import BatchStore
 from monitoring import locks
 from monitoring.ingest import End, ingest
-from monitoring.models import IngestBatch, Measurement, RejectedMessage, RetentionRun
+from monitoring.models import IngestBatch, Measurement, RejectedMessage, RetentionRun, Sensor
 from monitoring.models.measurement_queryset import Incoming
 from monitoring.upkeep import dropping
 from monitoring.upkeep.dropping import drop_partitions
@@ -152,6 +152,40 @@ def test_an_open_reader_and_ingest_go_on(
     assert Measurement.objects.filter(sensor_id=2).count() == len(stored)
 
 
+@contextmanager
+def impatiently() -> Iterator[None]:
+    """Whoever waits for a lock fails."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = 2000")
+        try:
+            yield
+        finally:
+            cursor.execute("RESET lock_timeout")
+
+
+def test_a_partition_is_made_while_somebody_reads(partitions: str, old: datetime) -> None:
+    wanted = old - timedelta(days=200)
+    with reading([]), impatiently():
+        assert len(ensure_partitions(wanted, wanted)) == 1
+
+
+def test_partitions_come_and_go_while_somebody_is_at_a_sensor(partitions: str, old: datetime) -> None:
+    """With a foreign key each would wait for them, and all others behind it."""
+    is_at_it, wanted = threading.Event(), old - timedelta(days=200)
+
+    def change(over: threading.Event) -> None:
+        with transaction.atomic():
+            Sensor.objects.filter(pk=1).update(location="somewhere else")
+            is_at_it.set()
+            over.wait(30)
+
+    with elsewhere(change):
+        assert is_at_it.wait(10)
+        with impatiently():
+            made = ensure_partitions(wanted, wanted)
+        assert [partition.name for partition in drop_partitions()] == [*made, partitions]
+
+
 @pytest.mark.parametrize("step", ["refresh_span", "DETACH", "drop"])
 def test_it_handles_a_death_at_any_step(partitions: str, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     class Death(Exception):
@@ -243,8 +277,6 @@ def test_a_late_message_for_it_waits(
 def test_what_is_too_old_for_its_sensor_is_rejected(
     partitions: str, store: BatchStore, hand_over: Callable[..., Batch]
 ) -> None:
-    from monitoring.models import Sensor
-
     Sensor.objects.filter(pk=1).update(retention_days=3)
     old = (datetime.now(UTC) - timedelta(days=2, minutes=1)).timestamp()
     payloads = [b'{"sensor_id": %d, "value": 1, "ts": %d}' % (sensor, old) for sensor in (1, 2)]

@@ -1,6 +1,7 @@
 """What stands before everything else must say what is wrong, on any Python."""
 
 import ast
+import os
 import shutil
 import subprocess
 import sys
@@ -133,3 +134,39 @@ def test_a_failing_installation_is_one_line_after_pips_own(clone):
     assert done.stderr.splitlines()[-1].startswith("✗ ")
     assert "Traceback" not in done.stderr
     assert not (clone / ".venv" / "complete.json").exists()
+
+
+def test_translations_are_compiled_where_their_text_is_newer(clone):
+    assert bootstrap(clone).returncode == 0
+    (packages,) = (clone / ".venv" / "lib").glob("python3*/site-packages")
+    babel = packages / "babel" / "messages" / "frontend.py"
+    babel.parent.mkdir(parents=True)
+    babel.write_text(
+        "import sys; from pathlib import Path\n"
+        "said = dict(zip(sys.argv[2::2], sys.argv[3::2]))\n"
+        "text = Path(said['--input-file']).read_text()\n"
+        "Path(said['--output-file']).write_text(f\"{said['--locale']}: {text}\")\n"
+        "if 'wrong' in text: sys.exit('error: wrong')\n"
+    )
+    text = clone / "monitoring" / "locale" / "fr" / "LC_MESSAGES" / "django.po"
+    compiled = text.with_suffix(".mo")
+    text.parent.mkdir(parents=True)
+
+    def compile(said: str, after: float) -> subprocess.CompletedProcess[str]:
+        text.write_text(said)
+        if after:
+            os.utime(text, (compiled.stat().st_mtime + after,) * 2)
+        return bootstrap(clone)
+
+    assert compile("one", 0).returncode == 0
+    assert compiled.read_text() == "fr: one"
+    compile("older", -1)
+    assert compiled.read_text() == "fr: one"
+    compile("newer", 1)
+    assert compiled.read_text() == "fr: newer"
+
+    failed = compile("wrong", 1)
+    assert failed.returncode == 1
+    assert failed.stderr == "✗ monitoring/locale/fr/LC_MESSAGES/django.po cannot be compiled: error: wrong\n"
+    assert sorted(file.name for file in text.parent.iterdir()) == ["django.mo", "django.po"]
+    assert compiled.read_text() == "fr: newer"

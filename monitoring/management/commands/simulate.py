@@ -2,12 +2,10 @@
 
 import math
 import os
-import signal
 import sys
 import time
 from argparse import ArgumentTypeError, BooleanOptionalAction
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -15,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from bridge.address import MqttAddress
 from bridge.tls import TlsFileError, TlsFiles
+from monitoring.management.signals import until_signalled
 from monitoring.simulator.boards import SENSORS_A_BOARD, probes
 from monitoring.simulator.faults import FAULTS, Kind, Messages, parse
 from monitoring.simulator.sender import Sender, first_topic
@@ -209,23 +208,3 @@ def _address(url: str | None) -> MqttAddress:
         return MqttAddress.parse(url)
     except ValueError as error:
         raise ValueError(f"MQTT_URL (or --url): {error}") from None
-
-
-@contextmanager
-def until_signalled(stop: Callable[[], None]) -> Iterator[None]:
-    """SIGINT and SIGTERM end the run with its summary; a second one ends the process."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in numbers}
-
-    def asked(number: int, frame: object) -> None:
-        stop()
-        for each in numbers:
-            signal.signal(each, signal.SIG_DFL)
-
-    for number in numbers:
-        signal.signal(number, asked)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            signal.signal(number, before[number])
