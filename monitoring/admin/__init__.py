@@ -2,9 +2,31 @@
 
 from django.contrib import admin
 
-from monitoring.admin import accounts, deletions, ledger, measurements, rejected, retention, schedule, sensors
+from monitoring.admin import (
+    accounts,
+    deletions,
+    inbox,
+    jobs,
+    ledger,
+    measurements,
+    retention,
+    schedule,
+    sensors,
+    tallies,
+)
 
-__all__ = ["accounts", "deletions", "ledger", "measurements", "rejected", "retention", "schedule", "sensors"]
+__all__ = [
+    "accounts",
+    "deletions",
+    "inbox",
+    "jobs",
+    "ledger",
+    "measurements",
+    "retention",
+    "schedule",
+    "sensors",
+    "tallies",
+]
 
 # unfold's own admin/index.html is found before ours would be.
 admin.site.index_template = "monitoring/admin/index.html"

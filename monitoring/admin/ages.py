@@ -57,3 +57,8 @@ def zone() -> str:
 def in_zone(title: "str | StrPromise") -> str:
     """The title of a column of times, with their zone."""
     return f"{title} ({zone()})"
+
+
+def since(moment: datetime) -> str:
+    """How long ago, in words."""
+    return in_words(timezone.now() - moment)

@@ -54,7 +54,9 @@ def _from_database() -> list[Tile]:
     lately = IngestBatch.objects.filter(ingested_at__gt=now - timedelta(minutes=5))
     stored = lately.aggregate(sum=Sum("stored"))["sum"] or 0
     day = RejectedTally.objects.filter(hour__gt=now - timedelta(hours=24))
-    rejected = day.aggregate(sum=Sum("seen"))["sum"] or 0
+    # What waits for somebody: what was mended, or set aside, is no reason to look.
+    rejected = day.aggregate(seen=Sum("seen"), waiting=Sum("waiting"))
+    waiting, seen = rejected["waiting"] or 0, rejected["seen"] or 0
     return [
         Tile(
             _("Sensors"),
@@ -70,10 +72,17 @@ def _from_database() -> list[Tile]:
         ),
         Tile(
             _("Rejected"),
-            grouped(rejected),
-            _("in the last 24 hours"),
+            grouped(waiting),
+            ngettext(
+                "wait, of %(count)s rejected in the last 24 hours",
+                "wait, of %(count)s rejected in the last 24 hours",
+                seen,
+            )
+            % {"count": grouped(seen)}
+            if seen
+            else _("nothing in the last 24 hours"),
             reverse("admin:monitoring_rejectedmessage_changelist"),
-            rejected > 0,
+            waiting > 0,
         ),
     ]
 

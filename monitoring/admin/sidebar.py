@@ -6,7 +6,14 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from monitoring.admin import frame
+
 API_DOCS = "/api/docs/"
+
+
+def _is_of_inbox(request: HttpRequest) -> bool:
+    """Its own pages; the lobby, which lies beneath it, is marked as itself."""
+    return request.path.startswith(reverse(frame.INBOX)) and request.path != reverse(frame.LOBBY)
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
@@ -17,6 +24,14 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             "icon": icon,
             "link": reverse(f"admin:{app}_{name}_changelist"),
             "permission": lambda request: request.user.has_perm(f"{app}.view_{name}"),
+        }
+
+    def of_inbox(view: str, title: str, icon: str) -> dict[str, Any]:
+        return {
+            "title": title,
+            "icon": icon,
+            "link": reverse(view),
+            "permission": lambda request: request.user.has_perm(frame.SEE),
         }
 
     return [
@@ -31,7 +46,9 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             "title": _("Pipeline"),
             "separator": True,
             "items": [
-                to("monitoring.rejectedmessage", _("Rejected messages"), "report"),
+                of_inbox(frame.INBOX, _("Rejected messages"), "report") | {"active": _is_of_inbox},
+                of_inbox(frame.LOBBY, _("Lobby"), "door_open"),
+                of_inbox(frame.JOBS, _("Jobs"), "playlist_play"),
                 to("monitoring.rejectedtally", _("Rejected by hour"), "bar_chart"),
                 to("monitoring.ingestbatch", _("Ledger"), "receipt_long"),
                 {

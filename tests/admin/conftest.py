@@ -2,9 +2,13 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 
 from monitoring.models import IngestBatch, Measurement, RejectedMessage, RejectedTally, Sensor
+from tests.rejected.conftest import hand_over, reject
+
+__all__ = ["hand_over", "reject"]
 
 HOSTILE = b'{"sensor_id": 1, "value": "<script>alert(1)</script>\x00\xe2\x80\xae"}'
 
@@ -56,3 +60,17 @@ def data(sensors: dict[int, Sensor]) -> datetime:
 @pytest.fixture
 def admin(admin_client: Client) -> Client:
     return admin_client
+
+
+@pytest.fixture
+def viewer(client: Client, db: None) -> Client:
+    return signed_in(client, "viewer")
+
+
+def signed_in(client: Client, group: str, *more: str) -> Client:
+    """As somebody of the group, with more permissions of monitoring's."""
+    user = User.objects.create_user(f"a {group}", is_staff=True)
+    user.groups.set(Group.objects.filter(name=group))
+    user.user_permissions.set(Permission.objects.filter(codename__in=more))
+    client.force_login(user)
+    return client

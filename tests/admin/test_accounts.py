@@ -21,6 +21,7 @@ LIST = reverse("admin:monitoring_token_changelist")
 VIEWER = {
     *("monitoring.correction", "monitoring.deletion", "monitoring.ingestbatch", "monitoring.measurement"),
     *(
+        "monitoring.job",
         "monitoring.rejectedmessage",
         "monitoring.rejectedtally",
         "monitoring.retentionrun",

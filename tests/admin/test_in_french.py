@@ -15,7 +15,7 @@ from django.utils.translation import trans_real
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule
 
 from batches.store import BatchStore
-from monitoring.admin.rejected import meaning
+from monitoring.admin.codes import meaning
 from monitoring.decoders import MEANINGS, Code
 from monitoring.models import Correction, Deletion, RetentionRun, Token
 

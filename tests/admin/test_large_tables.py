@@ -30,7 +30,7 @@ def test_nothing_is_counted(admin: Client, data: datetime, name: str) -> None:
     with CaptureQueriesContext(
         connection,
     ) as queries:
-        admin.get(reverse(f"admin:monitoring_{name}_changelist"))
+        admin.get(reverse(f"admin:monitoring_{name}_changelist"), {"p": 1})
     asked = [q["sql"] for q in queries if "monitoring_" in q["sql"]]
     assert not any("COUNT(" in sql.upper() for sql in asked), asked
     assert len(queries) <= 6, asked

@@ -183,7 +183,7 @@ def test_a_hostile_payload_is_shown_and_does_nothing(admin: Client, data: dateti
         page(RejectedMessage, "change", RejectedMessage.objects.get(code="not_utf8").pk)
     ).content.decode()
     assert "ff fe 3c 62 3e" in binary
-    assert "\\xff\\xfe&lt;b&gt;" in binary
+    assert "<mark>\\xff</mark>\\xfe&lt;b&gt;" in binary
 
 
 def test_past_the_cap_is_said(admin: Client, data: datetime) -> None:
