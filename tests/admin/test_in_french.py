@@ -127,7 +127,7 @@ def test_every_page_is_in_french(french: Client, everything: None) -> None:
         ("/admin/", ["Vue d’ensemble", "Registre", "3 actifs", "mesures dans les 5\xa0dernières minutes"]),
         ("/admin/monitoring/sensor/", ["Importer un CSV", "Grandeur", "Rechercher"]),
         ("/admin/monitoring/sensor/1/change/", ["Activité", "Conservation (jours)"]),
-        ("/admin/monitoring/rejectedmessage/", ["La charge utile n’est pas du JSON.", "en attente"]),
+        ("/admin/monitoring/rejectedmessage/", ["La charge utile n’est pas du JSON.", "Tâches"]),
         ("/admin/monitoring/rejectedtally/", ["Rejets par heure", "au-delà du plafond"]),
         ("/admin/monitoring/ingestbatch/", ["Relevés", "Doublons", "Appliquer les filtres"]),
         ("/admin/monitoring/retentionrun/", ["~1\xa0234", "partition supprimée"]),
