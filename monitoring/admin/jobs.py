@@ -34,6 +34,8 @@ class JobAdmin(ReadOnlyAdmin):
 
     list_display = ("asked", "what", "what_of", "progress", "came_to", "requested_by", "how")
     list_display_links = ("asked",)
+    # A job's page is ours; what else its row holds is no matter of a person's.
+    fields = ("kind", "reason", "total", "dealt_with", "error")
     ordering = ("-requested_at", "-pk")
     change_list_template = "monitoring/admin/inbox/jobs.html"
     list_before_template = "monitoring/admin/inbox/list_head.html"

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from html.parser import HTMLParser
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib import admin as django_admin
@@ -17,7 +18,15 @@ from django_celery_beat.models import ClockedSchedule, CrontabSchedule, Interval
 from batches.store import BatchStore
 from monitoring.admin.codes import meaning
 from monitoring.decoders import MEANINGS, Code
-from monitoring.models import Correction, Deletion, RetentionRun, Token
+from monitoring.models import (
+    BlockedSensor,
+    Correction,
+    Deletion,
+    Job,
+    RejectedMessage,
+    RetentionRun,
+    Token,
+)
 
 MODELS = sorted(django_admin.site._registry, key=lambda model: model._meta.label)
 FRENCH = {"HTTP_ACCEPT_LANGUAGE": "fr-FR,fr;q=0.9,en;q=0.5"}
@@ -84,6 +93,19 @@ def everything(data: datetime, store: BatchStore) -> None:
     CrontabSchedule.objects.create()
     IntervalSchedule.objects.create(every=7, period="days")
     ClockedSchedule.objects.create(clocked_time=data)
+    Job.objects.create(kind=Job.Kind.REPLAY, selection={"code": "not_json", "sensor": 12})
+    BlockedSensor.objects.create(pk=66, blocked_by="admin")
+    for code, sensor in ((Code.UNKNOWN_SENSOR, 12), (Code.INACTIVE_SENSOR, 1)):
+        RejectedMessage.objects.create(
+            received_at=data,
+            topic="iot",
+            payload=b"{}",
+            length=2,
+            code=code,
+            batch=uuid4(),
+            position=0,
+            sensors=[sensor],
+        )
 
 
 def pages(french: Client) -> Iterator[tuple[str, str]]:
@@ -99,6 +121,8 @@ def pages(french: Client) -> Iterator[tuple[str, str]]:
             ]
     addresses += [
         reverse("admin:monitoring_sensor_changelist") + "import/",
+        reverse("admin:monitoring_rejectedmessage_changelist") + "?p=1",
+        reverse("admin:monitoring_rejectedmessage_lobby"),
         # Nothing links to it, but its address can be written.
         reverse("admin:monitoring_token_change", args=[Token.objects.get().pk]),
     ]
@@ -127,7 +151,13 @@ def test_every_page_is_in_french(french: Client, everything: None) -> None:
         ("/admin/", ["Vue d’ensemble", "Registre", "3 actifs", "mesures dans les 5\xa0dernières minutes"]),
         ("/admin/monitoring/sensor/", ["Importer un CSV", "Grandeur", "Rechercher"]),
         ("/admin/monitoring/sensor/1/change/", ["Activité", "Conservation (jours)"]),
-        ("/admin/monitoring/rejectedmessage/", ["La charge utile n’est pas du JSON.", "Tâches"]),
+        (
+            "/admin/monitoring/rejectedmessage/",
+            ["La charge utile n’est pas du JSON.", "Groupes", "aucun capteur nommé"],
+        ),
+        ("/admin/monitoring/rejectedmessage/?p=1", ["en attente", "Essai à blanc", "les messages cochés"]),
+        ("/admin/monitoring/rejectedmessage/lobby/", ["Capteurs que personne n’a déclarés", "Accepter…"]),
+        ("/admin/monitoring/job/", ["Tâches", "Rejeu"]),
         ("/admin/monitoring/rejectedtally/", ["Rejets par heure", "au-delà du plafond"]),
         ("/admin/monitoring/ingestbatch/", ["Relevés", "Doublons", "Appliquer les filtres"]),
         ("/admin/monitoring/retentionrun/", ["~1\xa0234", "partition supprimée"]),
