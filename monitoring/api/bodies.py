@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
@@ -46,6 +47,7 @@ def has_body(request: Request) -> bool:
     return request.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in request.headers
 
 
+@extend_schema_field({"oneOf": [{"type": "string"}, {"type": "number"}], "example": "2026-01-28T15:00:00Z"})
 class SaidMomentField(MomentField):
     """As behind a question mark, and numbers may be numbers."""
 

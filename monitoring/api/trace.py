@@ -88,6 +88,8 @@ class TraceSerializer(serializers.Serializer[Any]):
 
 
 class TraceView(APIView):
+    # It shows what was refused.
+    is_private = True
     permissions = {"GET": "monitoring.view_ingestbatch"}
 
     @extend_schema(

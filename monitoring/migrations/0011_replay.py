@@ -59,9 +59,9 @@ class Migration(migrations.Migration):
                 ('reason', models.CharField(blank=True, max_length=200, verbose_name='reason')),
                 ('requested_by', models.CharField(max_length=150, verbose_name='requested by')),
                 ('requested_at', models.DateTimeField(auto_now_add=True, verbose_name='requested at')),
-                ('last_id', models.BigIntegerField(null=True)),
-                ('position', models.BigIntegerField(default=0)),
-                ('attempts', models.PositiveIntegerField(default=0)),
+                ('last_id', models.BigIntegerField(null=True, verbose_name='last message')),
+                ('position', models.BigIntegerField(default=0, verbose_name='place')),
+                ('attempts', models.PositiveIntegerField(default=0, verbose_name='attempts')),
                 ('total', models.PositiveBigIntegerField(default=0, verbose_name='messages')),
                 ('dealt_with', models.PositiveBigIntegerField(default=0, verbose_name='dealt with')),
                 ('stored', models.PositiveBigIntegerField(default=0, verbose_name='stored')),
@@ -170,7 +170,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='job',
             name='user',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL),
+            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='by'),
         ),
         migrations.AddIndex(
             model_name='job',

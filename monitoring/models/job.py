@@ -35,14 +35,16 @@ class Job(models.Model):
     change = models.JSONField(_("change"), null=True)
     reason = models.CharField(_("reason"), max_length=200, blank=True)
     # Who asked stays known when the account goes.
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, verbose_name=_("by"), null=True, on_delete=models.SET_NULL, related_name="+"
+    )
     requested_by = models.CharField(_("requested by"), max_length=150)
     requested_at = models.DateTimeField(_("requested at"), auto_now_add=True)
     # The last message that it takes, and the last that it has dealt with; null before it has begun.
-    last_id = models.BigIntegerField(null=True)
-    position = models.BigIntegerField(default=0)
+    last_id = models.BigIntegerField(_("last message"), null=True)
+    position = models.BigIntegerField(_("place"), default=0)
     # Set before a piece, and back to zero after it: how often a worker has died at the piece that comes next.
-    attempts = models.PositiveIntegerField(default=0)
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
     total = models.PositiveBigIntegerField(_("messages"), default=0)
     dealt_with = models.PositiveBigIntegerField(_("dealt with"), default=0)
     stored = models.PositiveBigIntegerField(_("stored"), default=0)

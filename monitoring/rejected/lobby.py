@@ -134,7 +134,7 @@ def block(sensor_id: int, by: User | None) -> Job:
         BlockedSensor.objects.get_or_create(
             pk=sensor_id, defaults={"blocked_by": by.get_username() if by else ""}
         )
-        which = Selection(code=Code.UNKNOWN_SENSOR.value, only_sensor=sensor_id)
+        which = Selection(only_sensor=sensor_id)
         return jobs.request(Job.Kind.DISMISS, which, by, reason="blocked")
 
 

@@ -174,14 +174,15 @@ def _in_one_transaction(ids: Sequence[int], asked: _Asked) -> list[Verdict]:
         with transaction.atomic():
             # Whoever asks for one of them too waits here, and finds that it waits no more.
             list(RejectedMessage.objects.filter(pk__in=ids).order_by("pk").select_for_update().values("pk"))
-            rows = _waiting(ids)
-            failpoint("replay.locked")
-            verdicts = _replay(rows, asked) if rows else []
+            verdicts: list[Verdict] = []
+            if rows := _waiting(ids):
+                failpoint("replay.locked")
+                verdicts = _replay(rows, asked)
+                failpoint("replay.before_commit")
             if asked.trial is None:
                 asked.note(verdicts)
             else:
                 transaction.set_rollback(True)
-            failpoint("replay.before_commit")
             return verdicts
     finally:
         if asked.trial is not None:

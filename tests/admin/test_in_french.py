@@ -157,7 +157,7 @@ def test_every_page_is_in_french(french: Client, everything: None) -> None:
         ),
         (
             "/admin/monitoring/rejectedmessage/?state__exact=waiting",
-            ["état\xa0: en attente", "Essai à blanc"],
+            ["état\xa0: en attente", "Essai à blanc", "les messages cochés"],
         ),
         ("/admin/monitoring/rejectedmessage/lobby/", ["Capteurs que personne n’a déclarés", "Accepter…"]),
         ("/admin/monitoring/job/", ["Tâches", "Rejeu"]),

@@ -1,11 +1,13 @@
 """lobby/: sensors that nobody has registered, approved or blocked; and what the others are refused for."""
 
 import json
+import threading
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import connection
 from rest_framework.test import APIClient
 
 from batches.store import BatchStore
@@ -106,6 +108,31 @@ def test_what_waits_in_an_array_with_other_faults_is_replayed_too(
     assert Measurement.objects.get().sensor_id == 12
     row.refresh_from_db()
     assert (row.state, row.elements, row.code) == ("waiting", 60, "missing_field")
+    require_exact_books(store)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_asked_for_at_once_it_is_registered_once(
+    user: User, sender: APIClient, reject: Reject, store: BatchStore
+) -> None:
+    reject(reading(12))
+    clients = [APIClient() for _ in range(3)]
+    begin, statuses = threading.Barrier(len(clients)), list[int]()
+
+    def approve(client: APIClient) -> None:
+        client.force_authenticate(user)
+        begin.wait()
+        statuses.append(client.post(f"{LOBBY}12/approve/").status_code)
+        connection.close()
+
+    threads = [threading.Thread(target=approve, args=[client]) for client in clients]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(statuses) == [201, 409, 409]
+    work()
+    assert Measurement.objects.count() == 1
     require_exact_books(store)
 
 

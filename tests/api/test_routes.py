@@ -73,7 +73,7 @@ OPEN = {"", "healthz", "readyz", "favicon.ico", "api/"}
 # Pages of a library's.
 DOCUMENTS = {"api/schema/", "api/docs/"}
 # What strangers sent, and who did what with it: never for everybody.
-PRIVATE = tuple(API + part for part in ("rejected/", "jobs/", "lobby/"))
+PRIVATE = tuple(API + part for part in ("rejected/", "jobs/", "lobby/", "trace/"))
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from batches.batch import Batch, Message, time_ordered_id
 from monitoring.ingest import columns
 from monitoring.ingest.ways import at_once
-from monitoring.models import IngestBatch, Measurement, Sensor
+from monitoring.models import Measurement, Sensor
 from monitoring.models.measurement_queryset import Incoming, Outcome
 from monitoring.upkeep.partitions import ensure_partitions
 
@@ -153,13 +153,24 @@ def quickly(seconds: Sequence[int]) -> None:
     at_once(Batch(time_ordered_id(), "mqtt:test", messages))
 
 
+@pytest.fixture
+def partitions(transactional_db: None) -> Iterator[None]:
+    """What is committed stays for other tests."""
+    made = ensure_partitions(START, START + timedelta(days=1))
+    yield
+    with connection.cursor() as cursor:
+        for name in made:
+            cursor.execute(f"DROP TABLE {name}")
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("way", [surely, quickly], ids=["the sure way", "the fast way"])
-def test_the_same_keys_in_opposite_orders_do_not_deadlock(way: Callable[[Sequence[int]], None]) -> None:
+def test_the_same_keys_in_opposite_orders_do_not_deadlock(
+    partitions: None, way: Callable[[Sequence[int]], None]
+) -> None:
     """Somebody who takes his row back holds both up until each has what the other wants."""
     columns.forget_doubles()
     Sensor.objects.register([Sensor(id=1, name="one")])
-    ensure_partitions(START, START + timedelta(days=1))
     seconds = range(20)
     with transaction.atomic():
         Measurement.objects.create(
@@ -175,13 +186,11 @@ def test_the_same_keys_in_opposite_orders_do_not_deadlock(way: Callable[[Sequenc
     assert there.came_of_it == and_back.came_of_it == [None]
     assert Measurement.objects.count() == len(seconds)
     columns.forget_doubles()
-    IngestBatch.objects.all().delete()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_somebody_else_commits_meanwhile_is_found() -> None:
+def test_what_somebody_else_commits_meanwhile_is_found(partitions: None) -> None:
     """It was not there when the statement began that met it, and is not seen by that statement."""
-    ensure_partitions(START, START + timedelta(seconds=1))
     readings = [Incoming(sensor, START, START, 1.0, "V", True) for sensor in (1, 2, 3)]
     with transaction.atomic():
         for sensor, value in ((1, 1.0), (2, 9.0)):
