@@ -71,8 +71,14 @@ def _said(spec: Any) -> str:
     """What a filter is set to; empty where it lets everything through."""
     if isinstance(spec, TimeRange):
         start, last = ("" if end is None else ages.to_the_minute(end) for end in spec.bounds)
-        return f"{spec.title}: {start} – {last}" if start or last else ""
-    return f"{spec.title}: {as_text(str(spec.value()).encode())}" if spec.value() else ""
+        value = f"{start} – {last}" if start or last else ""
+    else:
+        value = str(spec.value() or "")
+        if isinstance(spec, rejected_filters.StateFilter):
+            value = str(dict(spec.lookup_choices).get(value, value))
+    if not value:
+        return ""
+    return gettext("%(filter)s: %(value)s") % {"filter": spec.title, "value": as_text(value.encode())}
 
 
 def _line(row: RejectedMessage, links: dict[int, SensorLink]) -> Line:

@@ -121,7 +121,7 @@ def pages(french: Client) -> Iterator[tuple[str, str]]:
             ]
     addresses += [
         reverse("admin:monitoring_sensor_changelist") + "import/",
-        reverse("admin:monitoring_rejectedmessage_changelist") + "?p=1",
+        reverse("admin:monitoring_rejectedmessage_changelist") + "?state__exact=waiting",
         reverse("admin:monitoring_rejectedmessage_lobby"),
         # Nothing links to it, but its address can be written.
         reverse("admin:monitoring_token_change", args=[Token.objects.get().pk]),
@@ -155,7 +155,10 @@ def test_every_page_is_in_french(french: Client, everything: None) -> None:
             "/admin/monitoring/rejectedmessage/",
             ["La charge utile n’est pas du JSON.", "Groupes", "aucun capteur nommé"],
         ),
-        ("/admin/monitoring/rejectedmessage/?p=1", ["en attente", "Essai à blanc", "les messages cochés"]),
+        (
+            "/admin/monitoring/rejectedmessage/?state__exact=waiting",
+            ["état\xa0: en attente", "Essai à blanc", "les messages cochés"],
+        ),
         ("/admin/monitoring/rejectedmessage/lobby/", ["Capteurs que personne n’a déclarés", "Accepter…"]),
         ("/admin/monitoring/job/", ["Tâches", "Rejeu"]),
         ("/admin/monitoring/rejectedtally/", ["Rejets par heure", "au-delà du plafond"]),
