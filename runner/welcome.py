@@ -60,7 +60,7 @@ def _from_elsewhere(env: RunSettings) -> list[tuple[str, str]]:
     listen, known = env["WEB_LISTEN"], [name.strip() for name in env["ALLOWED_HOSTS"].split(",")]
     if not machine.is_open(listen):
         return []
-    reading = "; reading the API takes no token" if env["API_PUBLIC_READ"] == "1" else ""
+    reading = "; reading measurements takes no token" if env["API_PUBLIC_READ"] == "1" else ""
     hosts = [machine.in_url(host) for host in (*machine.addresses(listen), *machine.names())]
     for host in hosts:
         if host in known or "*" in known:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
+from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -25,13 +26,19 @@ class Fact(NamedTuple):
 def facts(row: RejectedMessage) -> list[Fact]:
     return [
         Fact(_("Topic"), as_text(row.topic.encode()) or _("(no topic)")),
-        Fact(_("Received at"), f"{_moment(row.received_at)}, {ages.since(row.received_at)}"),
+        Fact(_("Received at"), f"{_moment(row.received_at)}, {ages.since(row.received_at)}", _trace(row)),
         Fact(_("Retained"), _("yes") if row.retained else _("no")),
         Fact(_("Size"), _size(row)),
         Fact(_("Ledger"), str(row.batch), reverse("admin:monitoring_ingestbatch_change", args=[row.batch])),
         Fact(_("Place"), _place(row)),
         *_decision(row),
     ]
+
+
+def _trace(row: RejectedMessage) -> str:
+    """The page that tells its way."""
+    asked = urlencode({"at": row.received_at.isoformat(), "topic": row.topic})
+    return f"{reverse('admin:monitoring_ingestbatch_trace')}?{asked}"
 
 
 def _size(row: RejectedMessage) -> str:

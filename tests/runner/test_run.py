@@ -337,7 +337,7 @@ def test_the_site_is_for_this_machine_alone_unless_told(start):
 def test_web_listen_lets_others_in_and_says_so(start):
     run = start(WEB_LISTEN="0.0.0.0", MQTT_LISTEN="0.0.0.0").ready()
     (row,) = [line for line in run.output.splitlines() if "From elsewhere" in line]
-    assert "(listens on 0.0.0.0: open to that network; reading the API takes no token)" in row
+    assert "(listens on 0.0.0.0: open to that network; reading measurements takes no token)" in row
     assert run.output.count("(listens on 0.0.0.0: open to that network") == 2
     assert f"Admin           http://127.0.0.1:{run.env['WEB_PORT']}/admin/" in run.output
     known = dotenv_values(run.data / "environment")["ALLOWED_HOSTS"].split(",")
