@@ -328,11 +328,12 @@ def _guest(sensor_id: int) -> lobby.Guest:
     """Raises ConflictError where there is a sensor, or it is blocked; NotFound where nothing of it waits."""
     if sensor_id > MAX_SENSOR_ID:
         raise NotFound(_NOTHING)
+    # First, so that whoever registers or blocks it meanwhile is found by the looks that follow.
+    guest = next(iter(lobby.guests(1, sensor_id)), None)
     if Sensor.objects.filter(pk=sensor_id).exists():
         raise ConflictError(_THERE)
     if BlockedSensor.objects.filter(pk=sensor_id).exists():
         raise ConflictError(_BLOCKED)
-    guest = next(iter(lobby.guests(1, sensor_id)), None)
     if guest is None:
         raise NotFound(_NOTHING)
     return guest
