@@ -42,16 +42,22 @@ def rows(batch: Batch, refused: Iterable[Refused]) -> list[RejectedMessage]:
         if len(refusals) > 1 and len(refusals) * ROW_BYTES > max(bound, few):
             kept.append(_whole(batch, position, refusals))
             continue
-        each = [_one(batch, position, refusal) for refusal in refusals]
-        cost = sum(row.cost for row in each)
-        if len(each) == 1 or cost <= bound:
-            kept += each
-        elif cost <= few:
-            few -= cost
-            kept += each
-        else:
+        # Worked out before there are rows: to make one costs ten times as much as this.
+        cost = sum(_cost(message.topic, refusal) for refusal in refusals)
+        if len(refusals) > 1 and cost > max(bound, few):
             kept.append(_whole(batch, position, refusals))
+            continue
+        if len(refusals) > 1 and cost > bound:
+            few -= cost
+        kept += [_one(batch, position, refusal) for refusal in refusals]
     return kept
+
+
+def _cost(topic: str, refusal: Refusal) -> int:
+    """RejectedMessage.cost of the row that `_one` would make."""
+    size = len(refusal.payload)
+    texts = len(topic.encode()) + len(refusal.detail.encode()) + 2 * len(refusal.code)
+    return ROW_BYTES + texts + 16 * (refusal.sensor_id is not None) + size + size // 32
 
 
 def counted(batch: Batch, refused: Sequence[Refused]) -> Counter[tuple[str, datetime]]:

@@ -10,11 +10,11 @@ from django.conf import LazySettings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from batches.batch import Batch, to_datetime
+from batches.batch import Batch, Message, time_ordered_id, to_datetime
 from batches.store import BatchStore
 from monitoring.checks import DAYS
-from monitoring.decoders import Refusal, decode
-from monitoring.ingest import ingest
+from monitoring.decoders import Code, Refusal, decode
+from monitoring.ingest import ingest, refused
 from monitoring.ingest.refused import FEW_BYTES, STORED_FOR_RECEIVED
 from monitoring.models import IngestBatch, Measurement, RejectedMessage, RejectedTally, RetentionRun, Sensor
 from monitoring.models.rejected import as_ranges, from_ranges
@@ -267,3 +267,13 @@ def test_arrays_without_times_take_moments_side_by_side_at_a_price_of_their_leng
     assert IngestBatch.objects.sums()["stored"] == Measurement.objects.count() == count
     moments = Measurement.objects.order_by("created_at").values_list("created_at", flat=True)
     assert list(moments) == [to_datetime(start + place) for place in range(count)]
+
+
+@pytest.mark.parametrize("sensor_id", [None, 12])
+@pytest.mark.parametrize("payload", [b"", b"x" * 1000])
+def test_what_a_row_will_cost_is_what_it_costs(sensor_id: int | None, payload: bytes) -> None:
+    """It is worked out before there is a row."""
+    refusal = Refusal(Code.UNIT_MISMATCH, "°C, for one", payload, 3, sensor_id)
+    batch = Batch(time_ordered_id(), "mqtt:test", [Message(1, "iot/é", b"[1]")])
+    (row,) = refused.rows(batch, [(0, refusal)])
+    assert refused._cost("iot/é", refusal) == row.cost
