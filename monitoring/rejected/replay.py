@@ -199,7 +199,10 @@ def _replay(rows: Sequence[RejectedMessage], asked: _Asked) -> list[Verdict]:
     refusals: defaultdict[int, list[Refusal]] = defaultdict(list)
     for fate in progress.fates or ():
         judged = fate if asked.trial is None else asked.trial.judge(fate)
-        (refusals if isinstance(judged, Refusal) else fates)[fate.position].append(judged)  # type: ignore
+        if isinstance(judged, Refusal):
+            refusals[fate.position].append(judged)
+        else:
+            fates[fate.position].append(judged)
     for position, refusal in progress.rejected:
         refusals[position].append(refusal)
     verdicts = [_verdict(row, fates[position], refusals[position]) for position, row in enumerate(rows)]
