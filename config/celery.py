@@ -8,7 +8,13 @@ from typing import Any
 
 from celery import Celery
 from celery.exceptions import SecurityWarning
-from celery.signals import setup_logging, task_prerun, worker_process_init, worker_ready
+from celery.signals import (
+    setup_logging,
+    task_prerun,
+    worker_process_init,
+    worker_process_shutdown,
+    worker_ready,
+)
 
 from batches.queues import RESEND_TASK
 from process import collecting
@@ -44,6 +50,21 @@ def log_as_django_does(**kwargs: Any) -> None:
 @worker_process_init.connect
 def collect_garbage_seldom(**kwargs: Any) -> None:
     collecting.seldom()
+
+
+@worker_process_init.connect
+def tell_viewers(**kwargs: Any) -> None:
+    """What this process stores is published to whoever watches."""
+    from monitoring.live import publish
+
+    publish.start()
+
+
+@worker_process_shutdown.connect
+def tell_viewers_the_last(**kwargs: Any) -> None:
+    from monitoring.live import publish
+
+    publish.flush()
 
 
 @task_prerun.connect
