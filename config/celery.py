@@ -46,6 +46,14 @@ def collect_garbage_seldom(**kwargs: Any) -> None:
     collecting.seldom()
 
 
+@worker_process_init.connect
+def see_sensors_come_back(**kwargs: Any) -> None:
+    """In a child of the pool, for that is where batches are stored."""
+    from monitoring.status import returning
+
+    returning.start()
+
+
 @task_prerun.connect
 def look_at_the_connection(task: Any, **kwargs: Any) -> None:
     """A connection outlives its tasks, so it may outlive the server's end of it: SELECT 1 tells.

@@ -196,6 +196,16 @@ class Sensor(models.Model):
             "Keeps this sensor's measurements for fewer days than the rest; empty keeps them as long."
         ),
     )
+    expected_interval_s = models.PositiveIntegerField(
+        _("expected interval (s)"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(31_536_000)],
+        help_text=_(
+            "How often a reading is expected: past 3 of these it is late, past 10 silent. Empty: learned from"
+            " its readings."
+        ),
+    )
     removal_requested_at = models.DateTimeField(
         _("removal requested"),
         null=True,
