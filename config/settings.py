@@ -43,6 +43,8 @@ THROTTLE_LOGIN = env.str("THROTTLE_LOGIN", "10/minute", validate=_rate)
 THROTTLE_TOKENS = env.str("THROTTLE_TOKENS", "60/hour", validate=_rate)
 THROTTLE_POST = env.str("THROTTLE_POST", "12000/minute", validate=_rate)
 WEB_MAX_CONNECTIONS = env.int("WEB_MAX_CONNECTIONS", 512, validate=Range(min=8))
+# Viewers who hold a stream open, beside those connections; each process.
+LIVE_MAX_STREAMS = env.int("LIVE_MAX_STREAMS", 1000, validate=Range(min=0))
 # Addresses and networks whose X-Forwarded-For is believed.
 TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", [])
 # Behind a proxy that ends TLS and sets X-Forwarded-Proto; https:// is then the only way in.
@@ -163,7 +165,7 @@ WHITENOISE_USE_FINDERS = not STATIC_ROOT.exists()
 
 LOGIN_URL = "dashboard:login"
 CSRF_FAILURE_VIEW = "config.pages.stale_form"
-CORS_URLS_REGEX = r"^/api/"
+CORS_URLS_REGEX = r"^/(api|live)/"
 CORS_ALLOW_HEADERS = [*default_headers, "idempotency-key"]
 CORS_EXPOSE_HEADERS = ["Link", "Retry-After"]
 
