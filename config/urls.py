@@ -4,6 +4,7 @@ from django.views.generic import RedirectView
 
 from config.pages import favicon
 from monitoring.api.health import healthz, readyz
+from monitoring.metrics.view import metrics
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/")),
@@ -11,6 +12,7 @@ urlpatterns = [
     path("api/", include("monitoring.api.urls")),
     path("healthz", healthz),
     path("readyz", readyz),
+    path("metrics", metrics),
     path("favicon.ico", favicon),
 ]
 

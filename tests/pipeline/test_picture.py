@@ -1,42 +1,23 @@
 """The picture of the pipeline, held against what was sent."""
 
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from batches.batch import Batch, Message, time_ordered_id
-from batches.store import BatchStore, Receipt
-from monitoring.ingest import ingest, work
-from monitoring.models import IngestBatch, IngestTotal, RejectedMinute, Sensor
+from batches.store import BatchStore
+from monitoring.ingest import work
+from monitoring.models import IngestBatch, IngestTotal, RejectedMinute
 from monitoring.pipeline import picture, state
 from monitoring.pipeline.picture import Picture, Step
 from monitoring.upkeep import expiring, folding
 from monitoring.upkeep.pieces import TimeShare
 from process import heartbeat
+from tests.pipeline.sending import GOOD, OTHER, SendAll
 
-SendAll = Callable[..., Batch]
-GOOD, OTHER = b'{"sensor_id": 3, "value": 1}', b'{"sensor_id": 77, "value": 1}'
 TIMED = b'{"sensor_id": 3, "value": 1, "ts": %d}'
-
-
-@pytest.fixture
-def send(store: BatchStore, sensors: dict[int, Sensor]) -> SendAll:
-    """Hands payloads over that were received `ago` seconds before; `stored`: and has them stored."""
-
-    def send(*payloads: bytes, ago: float = 0, stored: bool = True, source: str = "mqtt:test") -> Batch:
-        first = time.time_ns() // 1000 - int(ago * 1_000_000)
-        messages = [Message(first + place, "t", payload, False) for place, payload in enumerate(payloads)]
-        batch = Batch(time_ordered_id(), source, messages)
-        store.hand_over(batch, Receipt(f"test:{batch.id}", "", 60))
-        if stored:
-            ingest(store, batch.id)
-        return batch
-
-    return send
 
 
 def sums(found: Picture) -> tuple[int, int, int, dict[str, int]]:
