@@ -39,6 +39,7 @@ TIME_ZONE = env.time_zone()
 
 WEB_THREADS = env.int("WEB_THREADS", 8, validate=Range(1, 1000))
 _rate = Regexp(r"^(off|[1-9]\d{0,8}/(second|minute|hour|day))$", error="not a rate: 10/minute, or off")
+_token = Regexp(r"^[!-~]{16,200}$", error="must be 16 to 200 letters, digits or punctuation, without a blank")
 THROTTLE_LOGIN = env.str("THROTTLE_LOGIN", "10/minute", validate=_rate)
 THROTTLE_TOKENS = env.str("THROTTLE_TOKENS", "60/hour", validate=_rate)
 THROTTLE_POST = env.str("THROTTLE_POST", "12000/minute", validate=_rate)
@@ -49,6 +50,8 @@ LIVE_MAX_STREAMS = env.int("LIVE_MAX_STREAMS", 1000, validate=Range(min=0))
 TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", [])
 # Behind a proxy that ends TLS and sets X-Forwarded-Proto; https:// is then the only way in.
 HTTPS = env.bool("HTTPS", False)
+# Who shows it may read /metrics.
+METRICS_TOKEN = env.str("METRICS_TOKEN", None, validate=_token)
 
 # --- what the project is about -------------------------------------------------------------------
 API_PUBLIC_READ = env.bool("API_PUBLIC_READ", False)
@@ -175,7 +178,7 @@ if HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_HSTS_SECONDS = 365 * 24 * 3600
     SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
-    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
