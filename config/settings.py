@@ -8,6 +8,7 @@ from django.templatetags.static import static
 from marshmallow.validate import Range, Regexp
 
 from batches import queues, task_broker
+from bridge.address import MqttAddress
 from monitoring import __version__
 from process import address
 from process.environment import PROJECT, Environment, SettingsError, data_dir, forget_libpq, gather
@@ -69,6 +70,11 @@ ROLLUP_DAY_RETENTION_DAYS = env.int("ROLLUP_DAY_RETENTION_DAYS", 0, validate=Ran
 REJECTED_RETENTION_DAYS = env.int("REJECTED_RETENTION_DAYS", 90, validate=Range(1, 36_500))
 REJECTED_MAX_BYTES = env.int("REJECTED_MAX_BYTES", 2**30, validate=Range(min=2**20))
 REJECTED_MAX_BYTES_PER_HOUR = env.int("REJECTED_MAX_BYTES_PER_HOUR", 64 * 2**20, validate=Range(min=0))
+# For pages that say where a board sends to. The bridge reads them by itself.
+MQTT_URL: str | None = env.str("MQTT_URL", None, validate=MqttAddress.parse)
+MQTT_TOPICS: list[str] = env.list("MQTT_TOPICS", ["iot/measurements"])
+MQTT_PORT = env.int("MQTT_PORT", 1883)
+MQTT_LISTEN = env.str("MQTT_LISTEN", "127.0.0.1")
 # What carries Celery's tasks; the batches stay in Redis.
 _broker_url = env.str("CELERY_BROKER_URL", None, validate=task_broker.check) or REDIS_URL
 _sentinel_master = env.str("CELERY_SENTINEL_MASTER", "mymaster")

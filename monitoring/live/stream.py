@@ -17,7 +17,7 @@ OVERLAP_MS = 2000
 
 
 class Wish(NamedTuple):
-    """What a viewer asked for. `after`: the id that it saw last, or None. `once`: what is there, and no more."""
+    """What a viewer asked for. `after`: the id that it saw last, or None. `once`: what is there now."""
 
     sensors: frozenset[int] = frozenset()
     topics: frozenset[str] = frozenset()

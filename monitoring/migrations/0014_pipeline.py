@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('monitoring', '0011_replay'),
+        ('monitoring', '0012_sensor_status'),
     ]
 
     operations = [
