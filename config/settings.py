@@ -8,6 +8,7 @@ from django.templatetags.static import static
 from marshmallow.validate import Range, Regexp
 
 from batches import queues, task_broker
+from bridge.address import MqttAddress
 from monitoring import __version__
 from process import address
 from process.environment import PROJECT, Environment, SettingsError, data_dir, forget_libpq, gather
@@ -44,6 +45,8 @@ THROTTLE_LOGIN = env.str("THROTTLE_LOGIN", "10/minute", validate=_rate)
 THROTTLE_TOKENS = env.str("THROTTLE_TOKENS", "60/hour", validate=_rate)
 THROTTLE_POST = env.str("THROTTLE_POST", "12000/minute", validate=_rate)
 WEB_MAX_CONNECTIONS = env.int("WEB_MAX_CONNECTIONS", 512, validate=Range(min=8))
+# Viewers who hold a stream open, beside those connections; each process.
+LIVE_MAX_STREAMS = env.int("LIVE_MAX_STREAMS", 1000, validate=Range(min=0))
 # Addresses and networks whose X-Forwarded-For is believed.
 TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", [])
 # Behind a proxy that ends TLS and sets X-Forwarded-Proto; https:// is then the only way in.
@@ -67,6 +70,11 @@ ROLLUP_DAY_RETENTION_DAYS = env.int("ROLLUP_DAY_RETENTION_DAYS", 0, validate=Ran
 REJECTED_RETENTION_DAYS = env.int("REJECTED_RETENTION_DAYS", 90, validate=Range(1, 36_500))
 REJECTED_MAX_BYTES = env.int("REJECTED_MAX_BYTES", 2**30, validate=Range(min=2**20))
 REJECTED_MAX_BYTES_PER_HOUR = env.int("REJECTED_MAX_BYTES_PER_HOUR", 64 * 2**20, validate=Range(min=0))
+# For pages that say where a board sends to. The bridge reads them by itself.
+MQTT_URL: str | None = env.str("MQTT_URL", None, validate=MqttAddress.parse)
+MQTT_TOPICS: list[str] = env.list("MQTT_TOPICS", ["iot/measurements"])
+MQTT_PORT = env.int("MQTT_PORT", 1883)
+MQTT_LISTEN = env.str("MQTT_LISTEN", "127.0.0.1")
 # What carries Celery's tasks; the batches stay in Redis.
 _broker_url = env.str("CELERY_BROKER_URL", None, validate=task_broker.check) or REDIS_URL
 _sentinel_master = env.str("CELERY_SENTINEL_MASTER", "mymaster")
@@ -99,6 +107,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "django_celery_beat",
     "corsheaders",
+    "django_htmx",
     "monitoring",
 ]
 
@@ -110,11 +119,13 @@ MIDDLEWARE = [
     "config.compression.Compression",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
+    "monitoring.dashboard.viewer.InViewersZone",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
     "monitoring.throttle.Answers429",
 ]
 
@@ -151,6 +162,8 @@ USE_TZ = True
 
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
+# What npm brought (package-lock.json), under a folder of its own.
+STATICFILES_DIRS = [("uplot", BASE_DIR / "node_modules" / "uplot" / "dist")]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "config.static_files.HashedStorage"},
@@ -159,8 +172,9 @@ WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 # Where nobody ran collectstatic yet (a bare `manage.py runserver`, the tests) the apps' own files serve.
 WHITENOISE_USE_FINDERS = not STATIC_ROOT.exists()
 
+LOGIN_URL = "dashboard:login"
 CSRF_FAILURE_VIEW = "config.pages.stale_form"
-CORS_URLS_REGEX = r"^/api/"
+CORS_URLS_REGEX = r"^/(api|live)/"
 CORS_ALLOW_HEADERS = [*default_headers, "idempotency-key"]
 CORS_EXPOSE_HEADERS = ["Link", "Retry-After"]
 
@@ -211,7 +225,7 @@ UNFOLD = {
             "href": lambda request: static("monitoring/favicon.svg"),
         },
     ],
-    "SITE_URL": None,
+    "SITE_URL": "/",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "DASHBOARD_CALLBACK": "monitoring.admin.overview.tiles",

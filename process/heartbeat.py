@@ -31,6 +31,11 @@ def bridge_process(name: str) -> str:
     return "bridge" if name in ("", "default") else f"bridge@{name}"
 
 
+def bridge_name(process: str) -> str:
+    """The name of the bridge that `bridge_process` calls so."""
+    return process.partition("@")[2] or "default"
+
+
 def own_key(process: str, host: str | None = None) -> str:
     return f"iot:heartbeat:{process}:{host or socket.gethostname()}"
 
@@ -90,6 +95,12 @@ def signs(redis: "Redis") -> dict[str, Sign]:
 def at_work(redis: "Redis") -> dict[str, bool]:
     """Whether each of them is."""
     return {name: sign.works for name, sign in signs(redis).items()}
+
+
+def last_seen(redis: "Redis") -> dict[str, float]:
+    """When each process was at work last (Unix seconds), of those that were within REMEMBERED_SECONDS."""
+    found = redis.zrangebyscore(_SEEN, time.time() - REMEMBERED_SECONDS, "+inf", withscores=True)
+    return {name.decode(): score for name, score in cast(list[tuple[bytes, float]], found)}
 
 
 def trouble(redis: "Redis", process: str, host: str | None = None) -> str:

@@ -10,6 +10,7 @@ from monitoring.models.rejected_tally import RejectedMinute, RejectedTally, Reje
 from monitoring.models.retention import GoneSpan, RetentionRun
 from monitoring.models.rollup import DayRollup, HourRollup, MinuteRollup
 from monitoring.models.sensor import Sensor
+from monitoring.models.sensor_status import SensorStatus
 from monitoring.models.token import Token
 
 __all__ = [
@@ -30,5 +31,6 @@ __all__ = [
     "RejectedTotal",
     "RetentionRun",
     "Sensor",
+    "SensorStatus",
     "Token",
 ]
