@@ -96,6 +96,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "django_celery_beat",
     "corsheaders",
+    "django_htmx",
     "monitoring",
 ]
 
@@ -107,11 +108,13 @@ MIDDLEWARE = [
     "config.compression.Compression",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
+    "monitoring.dashboard.viewer.InViewersZone",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
     "monitoring.throttle.Answers429",
 ]
 
@@ -150,6 +153,8 @@ USE_TZ = True
 
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
+# What npm brought (package-lock.json), under a folder of its own.
+STATICFILES_DIRS = [("uplot", BASE_DIR / "node_modules" / "uplot" / "dist")]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "config.static_files.HashedStorage"},
@@ -158,6 +163,7 @@ WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 # Where nobody ran collectstatic yet (a bare `manage.py runserver`, the tests) the apps' own files serve.
 WHITENOISE_USE_FINDERS = not STATIC_ROOT.exists()
 
+LOGIN_URL = "dashboard:login"
 CSRF_FAILURE_VIEW = "config.pages.stale_form"
 CORS_URLS_REGEX = r"^/api/"
 CORS_ALLOW_HEADERS = [*default_headers, "idempotency-key"]
@@ -210,7 +216,7 @@ UNFOLD = {
             "href": lambda request: static("monitoring/favicon.svg"),
         },
     ],
-    "SITE_URL": None,
+    "SITE_URL": "/",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "DASHBOARD_CALLBACK": "monitoring.admin.overview.tiles",
