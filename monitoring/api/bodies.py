@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
-from django.utils.formats import number_format
 from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -16,6 +15,7 @@ from monitoring.api.query import MomentField, take_none
 from monitoring.api.serializers import refuse_unknown
 from monitoring.decoders import MAX_PAYLOAD_BYTES, Code
 from monitoring.decoders.limits import MAX_SENSOR_ID, MAX_UNIT_CHARS
+from monitoring.numbers import grouped
 from monitoring.rejected.replay import UnitChange
 from monitoring.rejected.selection import Selection
 
@@ -103,7 +103,7 @@ class ReplayBody(Body):
             if name in attrs:
                 attrs["bytes"] = read(attrs[name])
                 if len(attrs["bytes"]) > MAX_PAYLOAD_BYTES:
-                    most = number_format(MAX_PAYLOAD_BYTES, force_grouping=True)
+                    most = grouped(MAX_PAYLOAD_BYTES)
                     raise ValidationError({name: [gettext("At most %s bytes are taken.") % most]})
         return attrs
 

@@ -25,6 +25,7 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from batches.store import StoreFullError
+from monitoring.details import translated
 from monitoring.ingest.passing import is_passing
 from monitoring.throttle import TooOftenError
 
@@ -82,7 +83,9 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's handler, and the errors that it does not know. None for a bug: that is a 500."""
     known: Exception = error
     if isinstance(error, StoreFullError):
-        known = AwayError(gettext("Too much is pending already; send it again later (%s).") % error)
+        known = AwayError(
+            gettext("Too much is pending already; send it again later (%s).") % translated(str(error))
+        )
     elif isinstance(error, redis.RedisError):
         logger.warning("Redis is away: %s", error)
         known = AwayError(gettext("Redis does not answer; try again later."))

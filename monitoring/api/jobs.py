@@ -4,7 +4,6 @@ from datetime import UTC
 from typing import Any
 
 from django.urls import reverse
-from django.utils.formats import number_format
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema, extend_schema_field
@@ -23,6 +22,7 @@ from monitoring.api.rejected import CHANGE, VIEW
 from monitoring.api.serializers import DetailSerializer
 from monitoring.decoders.limits import MAX_SENSOR_ID
 from monitoring.models import Job
+from monitoring.numbers import grouped
 from monitoring.rejected import jobs
 from monitoring.rejected.replay import UnitChange
 from monitoring.rejected.selection import Selection
@@ -99,7 +99,7 @@ def tried(which: Selection, change: UnitChange | None) -> Response:
     is_complete = sums.messages >= sums.total
     detail = gettext("Nothing was changed: this is what would come of it.")
     if not is_complete:
-        looked_at = number_format(sums.messages, force_grouping=True)
+        looked_at = grouped(sums.messages)
         detail = gettext("Nothing was changed: this is what would come of the first %s.") % looked_at
     said = sums._asdict() | {"looked_at": sums.messages, "is_complete": is_complete, "detail": detail}
     return Response(SumsSerializer(said).data)

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
-from django.utils.formats import number_format
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import ValidationError
@@ -15,6 +14,7 @@ from monitoring.api.query import SensorFilter
 from monitoring.api.serializers import ListedChangeSerializer, SensorChangeSerializer, SensorSerializer
 from monitoring.models import Sensor
 from monitoring.models.sensor import SensorQuerySet
+from monitoring.numbers import grouped
 
 MOST = 1000
 _NAME_THEM = _(
@@ -42,7 +42,7 @@ def change_many(request: Request) -> Response:
 
 def _change_listed(data: list[Any]) -> list[Sensor]:
     if not 0 < len(data) <= MOST:
-        most = number_format(MOST, force_grouping=True)
+        most = grouped(MOST)
         raise ValidationError({"detail": gettext("1 to %s sensors can be changed at once.") % most})
     changes = _checked(data)
     ids = [change.pop("id", None) for change in changes]

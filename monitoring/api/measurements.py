@@ -28,6 +28,7 @@ from monitoring.api.serializers import (
     RefusedSerializer,
 )
 from monitoring.decoders import MAX_PAYLOAD_BYTES, Refusal, decode
+from monitoring.details import translated
 from monitoring.store import batch_store
 
 SOURCE = TOPIC = "http"
@@ -145,7 +146,9 @@ def _read_body(request: Request) -> bytes:
 
 
 def _refused(refusals: list[Refusal]) -> Response:
-    errors = [{"index": one.index, "code": str(one.code), "detail": one.detail} for one in refusals]
+    errors = [
+        {"index": one.index, "code": str(one.code), "detail": translated(one.detail)} for one in refusals
+    ]
     detail = gettext("Nothing was taken: what errors lists must be mended first.")
     return Response({"detail": detail, "errors": errors}, status=status.HTTP_400_BAD_REQUEST)
 

@@ -15,6 +15,7 @@ from rest_framework.request import Request
 from monitoring.api.pages import DEFAULT_LIMIT, MAX_LIMIT, Cursor
 from monitoring.decoders.limits import MAX_SENSOR_ID
 from monitoring.decoders.timestamp import moment
+from monitoring.details import translated
 
 _NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
 # In a query a "+" stands for a space, and hardly anybody writes %2B.
@@ -36,7 +37,8 @@ class MomentField(serializers.Field[datetime, str, str, Any]):
         try:
             return moment(ts)
         except ValueError as error:
-            raise ValidationError(f"{str(error).capitalize()[:1]}{str(error)[1:]}.") from None
+            text = translated(str(error))
+            raise ValidationError(f"{text[:1].upper()}{text[1:]}.") from None
 
     def to_representation(self, value: datetime) -> str:
         return value.isoformat()

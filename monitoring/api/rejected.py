@@ -31,6 +31,7 @@ from monitoring.api.permissions import user_of
 from monitoring.api.query import SpanQuery, take_none
 from monitoring.api.serializers import DetailSerializer
 from monitoring.decoders.limits import MAX_SENSOR_ID
+from monitoring.details import translated
 from monitoring.models import RejectedMessage
 from monitoring.models.rejected import RejectedMessageQuerySet
 from monitoring.rejected.dismissal import dismiss
@@ -332,7 +333,7 @@ def _require_waiting(message_id: int) -> None:
     message = _message(message_id)
     if message.state != RejectedMessage.State.WAITING:
         text = gettext("It does not wait: it was %(state)s (%(outcome)s).")
-        said = {"state": message.get_state_display(), "outcome": message.outcome}
+        said = {"state": message.get_state_display(), "outcome": translated(message.outcome)}
         if message.replayed_at:
             text = gettext("It does not wait: it was %(state)s at %(moment)s (%(outcome)s).")
             said["moment"] = f"{message.replayed_at:%Y-%m-%dT%H:%M:%SZ}"
