@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC
 from typing import Any
 
+from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
@@ -16,9 +17,8 @@ def refuse_unknown(fields: Iterable[str], data: Any) -> None:
     """Raises ValidationError for each name in `data` that is none of the fields'."""
     known = list(fields)
     if isinstance(data, Mapping) and (unknown := sorted(set(data) - set(known))):
-        raise serializers.ValidationError(
-            {name[:100]: [f"Not to be set here; known are {', '.join(known)}."] for name in unknown}
-        )
+        text = gettext("Not to be set here; known are %s.") % ", ".join(known)
+        raise serializers.ValidationError({name[:100]: [text] for name in unknown})
 
 
 @extend_schema_serializer(
