@@ -1,13 +1,17 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
+from monitoring.dashboard.compare import compare
 from monitoring.dashboard.login import Login
 from monitoring.dashboard.overview import overview
 from monitoring.dashboard.preferences import preferences
+from monitoring.dashboard.sensor import sensor
 
 app_name = "dashboard"
 urlpatterns = [
     path("", overview, name="overview"),
+    path("compare/", compare, name="compare"),
+    path("sensors/<int:sensor_id>/", sensor, name="sensor"),
     path("login/", Login.as_view(), name="login"),
     path("logout/", LogoutView.as_view(next_page="/"), name="logout"),
     path("preferences/", preferences, name="preferences"),
