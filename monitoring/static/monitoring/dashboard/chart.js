@@ -90,6 +90,7 @@ export class Chart {
       padding: [10, scales.length > 1 ? 0 : 14, 0, 0],
       cursor: {
         drag: { x: true, y: false, setScale: false, dist: 5 },
+        y: false,
         points: { size: 9, width: 2 },
         bind: { dblclick: () => () => { this.onWiden?.(); return null; } },
         ...(this.group && { sync: { key: this.group } }),
@@ -102,7 +103,7 @@ export class Chart {
         {
           ...axis, size: 44, gap: 6, lineGap: 1.25,
           splits: (plot) => {
-            const found = marks(plot.scales.x.min, plot.scales.x.max, Math.max(2, plot.bbox.width / uPlot.pxRatio / 84));
+            const found = marks(plot.scales.x.min, plot.scales.x.max, Math.max(2, plot.bbox.width / uPlot.pxRatio / 58));
             found.at.forEach((at, place) => label.set(at, found.label[place]));
             return found.at;
           },
@@ -128,8 +129,8 @@ export class Chart {
         })),
       ],
       hooks: {
-        drawAxes: [() => this.drawBands()],
-        draw: [() => this.drawDots(), () => this.drawn()],
+        drawAxes: [() => this.drawGaps(), () => this.drawBands()],
+        draw: [() => this.drawDots(), () => this.drawNewest(), () => this.drawn()],
         setSelect: [(plot) => this.selected(plot)],
         setCursor: [(plot) => this.pointed(plot)],
       },
@@ -158,6 +159,21 @@ export class Chart {
 
   x = (t) => this.plot.valToPos(t, "x", true);
   y = (value, scale) => this.plot.valToPos(value, scale, true);
+
+  // Of a chart's own curve: where several are drawn, a gap of one is no gap of the others.
+  drawGaps() {
+    const own = this.curves.filter(({ faded }) => !faded);
+    if (own.length !== 1) return;
+    const [{ columns }] = own;
+    this.clipped((ctx) => {
+      ctx.fillStyle = this.theme.soft;
+      columns.min.forEach((value, place) => {
+        if (value !== null) return;
+        const left = this.x(columns.start[place]);
+        ctx.fillRect(left, this.plot.bbox.top, this.x(columns.end[place]) - left, this.plot.bbox.height);
+      });
+    });
+  }
 
   drawBands() {
     this.clipped((ctx) => {
@@ -194,14 +210,20 @@ export class Chart {
           for (let place = first; place <= last; place++) this.dot(ctx, this.x(columns.t[place]), this.y(columns.avg[place], scale), 2.5 * ratio);
         }
       }
-      for (const { t, value, scale, colour } of this.newest) {
-        const [x, y] = [this.x(t), this.y(value, scale)];
-        ctx.fillStyle = see(this.theme[colour], 0.25);
-        this.dot(ctx, x, y, 7 * ratio);
-        ctx.fillStyle = this.theme[colour];
-        this.dot(ctx, x, y, 3.5 * ratio);
-      }
     });
+  }
+
+  // Not clipped: the newest value mostly lies at the edge.
+  drawNewest() {
+    const { ctx } = this.plot;
+    for (const { t, value, scale, colour } of this.newest) {
+      if (t < this.from || t > this.to) continue;
+      const [x, y] = [this.x(t), this.y(value, scale)];
+      ctx.fillStyle = see(this.theme[colour], 0.25);
+      this.dot(ctx, x, y, 7 * uPlot.pxRatio);
+      ctx.fillStyle = this.theme[colour];
+      this.dot(ctx, x, y, 3.5 * uPlot.pxRatio);
+    }
   }
 
   dot(ctx, x, y, radius) {

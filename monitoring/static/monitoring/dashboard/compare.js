@@ -118,7 +118,7 @@ const nameOf = (id) => first.sensors.find((one) => one.id === id).name;
 function readOut(t) {
   const out = by("readout");
   out.classList.toggle("subtle", t === null);
-  out.textContent = t === null ? say("hint") : `${moment(t, shown.to - shown.from < 7200e3)} ${nameOfZone(t)}`;
+  out.textContent = t === null ? say(matchMedia("(hover: none)").matches ? "hintTouch" : "hint") : `${moment(t, shown.to - shown.from < 7200e3)} ${nameOfZone(t)}`;
   by("here").textContent = t === null ? by("here").dataset.last : say("value");
   all.forEach((series, place) => {
     const cell = row(series.sensor).querySelector('[data-cell="here"]');

@@ -75,7 +75,7 @@ function readOut(t) {
   const out = by("readout");
   if (t === null) {
     out.classList.add("subtle");
-    out.replaceChildren(say("hint"));
+    out.replaceChildren(say(matchMedia("(hover: none)").matches ? "hintTouch" : "hint"));
     return;
   }
   out.classList.remove("subtle");
@@ -126,9 +126,9 @@ function writeAround() {
     const text = its[`${at.dataset.at}_at`];
     at.textContent = text ? moment(Date.parse(text), shown.to - shown.from <= 2 * 3600e3) : "";
   }
-  document.querySelector("[data-pace]").textContent = series.interval_s && its.count > 1 ? `≈ 1 / ${lasting(Math.max(1000, series.interval_s * 1000))}` : "";
+  document.querySelector("[data-pace]").textContent = series.interval_s && its.count > 1 ? say("pace", { interval: lasting(Math.max(1000, series.interval_s * 1000)) }) : "";
   const longest = Math.max(0, ...series.gaps.map((gap) => Date.parse(gap.end) - Date.parse(gap.start)));
-  document.querySelector("[data-gaps]").textContent = longest ? say("nothing", { long: lasting(longest) }) : "";
+  document.querySelector("[data-gaps]").textContent = longest ? say("longestGap", { long: lasting(longest) }) : "";
   for (const link of document.querySelectorAll("#files [data-format]")) {
     const said = new URLSearchParams({ format: link.dataset.format, from: iso(shown.from), to: iso(shown.to) });
     link.href = `${link.pathname}?${said}`;
