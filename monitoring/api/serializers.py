@@ -211,6 +211,11 @@ class BooksSerializer(serializers.Serializer[Any]):
     corrected = serializers.IntegerField(
         help_text="Messages that `manage.py correct_books` noted as missing in the ledger (in Redis: < 0)."
     )
+    missing = serializers.IntegerField(
+        allow_null=True,
+        help_text="Messages handed over that are neither pending, in the ledger nor corrected (unknown to"
+        " Redis: < 0). Exact while messages come; null where too much is pending to say.",
+    )
     balanced = serializers.BooleanField(
         help_text="handed_over = pending.messages + ledger.messages + corrected, and readings = stored"
         " + duplicates + rejected. Exact at rest; false for moments while batches are being ingested."

@@ -1,0 +1,4 @@
+export function openLive({ onState }) {
+  onState("ended");
+  return { close() {}, watch() {} };
+}
