@@ -212,7 +212,7 @@ class SeriesOfSensors(APIView):
 
 
 def _read(ids: Sequence[int], query: Mapping[str, Any]) -> list[dict[str, Any]]:
-    there = Sensor.objects.in_bulk([one for one in ids if one <= MAX_SENSOR_ID])
+    there = Sensor.objects.select_related("standing").in_bulk([one for one in ids if one <= MAX_SENSOR_ID])
     if missing := [str(one) for one in ids if one not in there]:
         raise NotFound(f"There is no sensor {', '.join(missing)}.")
     span, zone = Span(query["from"], query["to"]), query.get("tz", UTC)

@@ -15,7 +15,6 @@ from django.views.decorators.http import require_safe
 from monitoring.dashboard import span
 from monitoring.dashboard.access import readable
 from monitoring.dashboard.frame import show
-from monitoring.dashboard.sensor import live_script
 from monitoring.dashboard.words import chart_words
 from monitoring.decoders.limits import MAX_SENSOR_ID
 from monitoring.models import Sensor
@@ -45,6 +44,7 @@ class Offer(NamedTuple):
 @readable()
 def compare(request: HttpRequest) -> HttpResponseBase:
     """The page, or for htmx what its search finds."""
+    now = datetime.now(UTC)
     ids, errors = _ids(request.GET.getlist("sensor"))
     there = Sensor.objects.present().in_bulk(ids)
     if unknown := [str(one) for one in ids if one not in there]:
@@ -56,9 +56,13 @@ def compare(request: HttpRequest) -> HttpResponseBase:
     if getattr(request, "htmx", False):
         response = show(request, FOUND, context)
     else:
-        shown = span.read(request.GET.dict(), datetime.now(UTC))
+        shown = span.read(request.GET.dict(), now)
         errors += [shown.error] if shown.error else []
-        first = {"sensors": [{"id": one.pk, "name": one.name} for one in chosen], "preset": shown.preset}
+        first = {
+            "sensors": [{"id": one.pk, "name": one.name} for one in chosen],
+            "preset": shown.preset,
+            "now": int(now.timestamp() * 1000),
+        }
         context |= {
             "errors": errors,
             "chosen": [
@@ -68,7 +72,7 @@ def compare(request: HttpRequest) -> HttpResponseBase:
             "kept": [(name, request.GET[name]) for name in ("range", "from", "to") if name in request.GET],
             "shown": shown,
             "presets": span.LENGTHS,
-            "data": json_script({**first, "live": live_script()}, "first"),
+            "data": json_script(first, "first"),
             "words": json_script(chart_words(), "words"),
         }
         response = show(request, PAGE, context, status=400 if errors else 200)

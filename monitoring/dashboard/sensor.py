@@ -5,11 +5,9 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from django.contrib.staticfiles import finders
 from django.db.models import OuterRef, Subquery
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
-from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.html import json_script
 from django.utils.translation import gettext as _
@@ -23,7 +21,7 @@ from monitoring.dashboard.frame import INBOX, show
 from monitoring.dashboard.viewer import Viewer
 from monitoring.dashboard.words import chart_words
 from monitoring.decoders.limits import MAX_SENSOR_ID
-from monitoring.models import Measurement, RejectedMessage, Sensor
+from monitoring.models import Measurement, RejectedMessage, Sensor, SensorStatus
 from monitoring.models.measurement_queryset import Last
 from monitoring.transfer.formats import Format
 from monitoring.transfer.sheet import Sheet
@@ -33,7 +31,6 @@ POINTS = 500
 # Nobody reads a larger number of them, and counting them all takes long.
 REJECTED_AT_MOST = 1000
 CHANGE = "admin:monitoring_sensor_change"
-LIVE = "monitoring/dashboard/live.js"
 
 
 class File(NamedTuple):
@@ -70,10 +67,12 @@ def sensor(request: HttpRequest, sensor_id: int) -> HttpResponseBase:
         "to": shown.span.end,
         "last": found.last and {"at": found.last.created_at, "value": found.last.value},
         "series": series,
-        "live": live_script(),
+        "now": int(now.timestamp() * 1000),  # what is new since comes by the stream
     }
     context = {
         "sensor": found,
+        "state": getattr(found, "standing", None),  # it may have none
+        "state_names": SensorStatus.Status.values,
         "unit": unit,
         "shown": shown,
         "statistics": series["statistics"],
@@ -89,10 +88,11 @@ def sensor(request: HttpRequest, sensor_id: int) -> HttpResponseBase:
 
 
 def with_last(sensor_id: int) -> Sensor:
-    """The sensor with its `last`, in one statement: each part of it is a look-up in the index. Raises Http404."""
+    """The sensor with its `last`, and its `standing`, in one statement: a few look-ups. Raises Http404."""
     newest = Measurement.objects.filter(sensor=OuterRef("pk")).order_by("-created_at")
     found = (
-        Sensor.objects.filter(pk=min(sensor_id, MAX_SENSOR_ID))
+        Sensor.objects.select_related("standing")
+        .filter(pk=min(sensor_id, MAX_SENSOR_ID))
         .annotate(
             **{f"last_{name}": Subquery(newest.values(name)[:1]) for name in ("value", "unit", "created_at")}
         )
@@ -103,11 +103,6 @@ def with_last(sensor_id: int) -> Sensor:
     at = getattr(found, "last_created_at")  # noqa: B009 -- an annotation, which the type does not know
     found.last = at and Last(*(getattr(found, f"last_{name}") for name in ("value", "unit")), at)
     return found
-
-
-def live_script() -> str:
-    """Where the script is that opens the live stream; "" where there is none, and pages ask by themselves."""
-    return static(LIVE) if finders.find(LIVE) else ""
 
 
 def _files(sensor_id: int, shown: span.Shown) -> list[File]:

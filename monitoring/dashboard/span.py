@@ -27,8 +27,8 @@ _EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzin
 
 
 class Shown(NamedTuple):
-    """`preset`: one of LENGTHS, or "" where the ends were given. `error`: what of the address could not be read;
-    the usual span is shown then."""
+    """`preset`: one of LENGTHS, or "" where the ends were given. `error`: what of the address could not be
+    read; the usual span is shown then."""
 
     span: Span
     preset: str
@@ -42,7 +42,9 @@ def read(said: Mapping[str, str], now: datetime) -> Shown:
             return _ending_now(preset or USUAL, now)
         known = ", ".join(LENGTHS)
         return _ending_now(
-            USUAL, now, _("“%(range)s” is no range: there are %(known)s.") % {"range": preset[:40], "known": known}
+            USUAL,
+            now,
+            _("“%(range)s” is no range: there are %(known)s.") % {"range": preset[:40], "known": known},
         )
     try:
         first, last = moment(start or ""), moment(end or "")

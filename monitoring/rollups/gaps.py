@@ -35,15 +35,18 @@ class Pace:
     gaps: list[Span]
 
 
-def find(stretches: Sequence[Stretch], before: Sequence[datetime] = ()) -> Pace:
-    """`before`: moments of readings that the pace is learned from too, in the order of time."""
+def find(
+    stretches: Sequence[Stretch], interval_s: float | None = None, before: Sequence[datetime] = ()
+) -> Pace:
+    """`interval_s`: what is known, instead of what would be learned. `before`: moments of readings that the
+    pace is learned from too, in the order of time."""
     lengths = [
         (following.start - one.start).total_seconds() / one.count for one, following in pairwise(stretches)
     ]
     lengths += [(following - one).total_seconds() for one, following in pairwise(before)]
-    if not lengths:
+    if not lengths and interval_s is None:
         return Pace(None, [])
-    interval = median(lengths)
+    interval = median(lengths) if interval_s is None else interval_s
     longest = timedelta(seconds=INTERVALS * interval)
     gaps = [
         Span(one.end, following.start)

@@ -30,7 +30,8 @@ from monitoring.span import Span
 # How many ledger entries a series looks through for what the rollups have not taken yet: more than a
 # heavy load leaves between two refreshes. Where the refresh is further behind, the newest are shown.
 UNTAKEN = 2000
-# Of fewer readings no pace is learned: so many before the span's end are looked at besides.
+# Of fewer readings no pace is learned: it is what the sensor's status says, or what so many readings before
+# the span's end say.
 FEW = 20
 READINGS = 51
 
@@ -96,7 +97,8 @@ def read(sensor: Sensor, span: Span, points: int, zone: tzinfo = UTC, unit: str 
         for point in found
     ]
     is_few = 0 < sum(point.count for point in found) < FEW
-    pace = gaps.find(stretches, _before(sensor, span.end) if is_few else ())
+    known = interval_of(sensor) if is_few else None
+    pace = gaps.find(stretches, known, _before(sensor, span.end) if is_few and known is None else ())
     return Series(
         sensor=sensor.pk,
         resolution="raw" if is_raw else buckets.resolution,
@@ -108,6 +110,13 @@ def read(sensor: Sensor, span: Span, points: int, zone: tzinfo = UTC, unit: str 
         gaps=pace.gaps,
         covered=round(gaps.covered(span, stretches, pace, datetime.now(UTC)), 4),
     )
+
+
+def interval_of(sensor: Sensor) -> float | None:
+    """Seconds from one reading to the next, as its status has it: set, or learned; None: not known. A query,
+    unless the status came with the sensor."""
+    standing = getattr(sensor, "standing", None)  # it may have none
+    return standing.interval_s if standing else None
 
 
 def _before(sensor: Sensor, end: datetime) -> list[datetime]:

@@ -213,5 +213,5 @@ if (ids.length) {
     const lag = Math.max(5000, ...all.map(({ step_s: step }) => Math.min(300_000, (step ?? 0) * 100)));
     if (isLive(shown) && !document.hidden && Date.now() - fetchedAt >= lag) load({ quiet: true });
   };
-  follow(first.live, ids, { onValues: renew, onAsk: renew, onState: () => {} });
+  follow(ids, first.now, { onValues: renew, onAsk: renew, onState: () => {} });
 }

@@ -1,30 +1,22 @@
-// New values of sensors while a page is open: by the live stream where there is one, else by asking.
+// New values of sensors since `after` (ms, by the server's clock), while a page is open: by the live stream, and while there is none by asking.
+import { openLive } from "./live.js";
+
 const EVERY = 5000;
 
 // onValues([{sensor, t, v, n}]): new ones (t in microseconds). onAsk(from): fetch what lies after `from` (ms, or null:
-// what is newer than what is shown). onState("live" | "asking" | "stale"). Returns {close()}.
-export async function follow(script, ids, { onValues, onAsk, onState }) {
+// what is newer than what is shown). onState("live" | "asking" | "stale"); onStatus(status) of the
+// sensor that changed. Returns {close()}.
+export function follow(ids, after, { onValues, onAsk, onState, onStatus = () => {} }) {
   let timer = null;
   const ask = (isOn) => {
     if (isOn && timer === null) timer = setInterval(() => document.hidden || onAsk(null), EVERY);
     if (!isOn) timer = clearInterval(timer) ?? null;
   };
-  const withoutStream = () => {
-    onState("asking");
-    ask(true);
-    return { close: () => ask(false) };
-  };
-  if (!script) return withoutStream();
-  let openLive;
-  try {
-    ({ openLive } = await import(script));
-  } catch {
-    return withoutStream();
-  }
   const stream = openLive({
-    ids, topics: [],
+    ids, topics: ["counts"], after,
     onValues,
-    onStatus: () => {}, onPipeline: () => {}, onRejected: () => {},
+    onStatus: ({ changed = {} }) => ids.forEach((id) => id in changed && onStatus(id, changed[id])),
+    onPipeline: () => {}, onRejected: () => {},
     onResync: ({ from }) => onAsk(from),
     onState: (state) => {
       ask(state !== "live");

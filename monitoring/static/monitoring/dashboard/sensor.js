@@ -385,7 +385,8 @@ readOut(null);
 writeState();
 if (beforeBox.checked) load();
 
-follow(first.live, [first.sensor], {
+follow([first.sensor], first.now, {
+  onStatus: (_, status) => by("state").replaceChildren(by(`state-${status}`).content.cloneNode(true)),
   onValues: take,
   onAsk: askTail,
   onState: (state) => {
