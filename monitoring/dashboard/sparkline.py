@@ -27,7 +27,7 @@ def draw(hours: Sequence[Hour]) -> Sparkline | None:
     half = high / 2 - low / 2
 
     def x(hour: Hour) -> str:
-        return _short(MARGIN + hour.place / HOURS * (WIDTH - 2 * MARGIN))
+        return _ACROSS[hour.place]
 
     def y(value: float) -> str:
         share = (value / 2 - low / 2) / half if half else 0.5
@@ -59,3 +59,6 @@ def _runs(hours: Sequence[Hour]) -> list[list[Hour]]:
 
 def _short(number: float) -> str:
     return f"{number:.1f}".removesuffix(".0")
+
+
+_ACROSS = [_short(MARGIN + place / HOURS * (WIDTH - 2 * MARGIN)) for place in range(HOURS + 1)]

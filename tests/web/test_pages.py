@@ -16,6 +16,7 @@ def assert_ours(answer: Answer, status: int, *said: str) -> None:
     assert answer.status == status
     assert answer.headers["Content-Type"].startswith("text/html")
     assert f'<p class="status">{status}</p>' in page
+    assert 'href="/"' in page
     assert 'href="/admin/"' in page
     for words in said:
         assert words in page
