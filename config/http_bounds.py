@@ -5,7 +5,9 @@ the rest, and a request of which half has come for ever.
 """
 
 import json
+import socket
 from asyncio import BaseTransport, TimerHandle
+from collections.abc import Callable
 from typing import Any
 
 from django.utils.translation import gettext
@@ -18,6 +20,8 @@ PATIENCE_SECONDS = 10.0
 MIN_BODY_BYTES_PER_SECOND = 500
 # A response of which the client takes nothing for so long is given up.
 UNREAD_SECONDS = 60.0
+# What the kernel takes in beyond what it can send at once.
+UNSENT_BYTES = 64 * 1024
 MAX_PIPELINED = 16
 
 
@@ -30,6 +34,8 @@ class BoundedProtocol(HttpToolsProtocol):
     """
 
     max_connections = 512
+    #: How many answers are streams that stay open for ever. They have a bound of their own, and do not count.
+    streams: Callable[[], int] = staticmethod(lambda: 0)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -43,9 +49,14 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]
+        _bound_what_is_unread(transport)
         self._wait()
         self._watch = self.loop.call_later(PATIENCE_SECONDS, self._look)
-        if len(self.connections) > self.max_connections:
+        # Asked only where it may matter.
+        if (
+            len(self.connections) > self.max_connections
+            and len(self.connections) - self.streams() > self.max_connections
+        ):
             self._make_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -158,3 +169,15 @@ class BoundedProtocol(HttpToolsProtocol):
                 + b"content-length: %d\r\n\r\n%b" % (len(body), body)
             )
         self.transport.close()
+
+
+def _bound_what_is_unread(transport: BaseTransport) -> None:
+    """The kernel takes megabytes for a client that reads nothing, and they would be old when it does.
+
+    And where a client has gone without a word, nothing comes back for what was sent: the connection is over
+    then in a minute, not in a quarter of an hour.
+    """
+    connection: socket.socket | None = transport.get_extra_info("socket")
+    if connection is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * UNREAD_SECONDS))

@@ -3,12 +3,14 @@ from django.urls import include, path
 
 from config.pages import favicon
 from monitoring.api.health import healthz, readyz
+from monitoring.metrics.view import metrics
 
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/", include("monitoring.api.urls")),
     path("healthz", healthz),
     path("readyz", readyz),
+    path("metrics", metrics),
     path("favicon.ico", favicon),
     path("", include("monitoring.dashboard.urls")),
 ]

@@ -21,6 +21,7 @@ from monitoring.ingest.lines import line
 from monitoring.models import IngestBatch
 from monitoring.rejected import jobs
 from monitoring.rollups.refresh import Refreshed, refresh
+from monitoring.status import looking
 from monitoring.store import batch_store
 from monitoring.upkeep import deleting, dropping, expiring, folding, giving_way, removal, schedule
 from monitoring.upkeep.partitions import ensure_partitions
@@ -159,6 +160,12 @@ def fold_ledger() -> dict[str, int]:
 def work_jobs() -> dict[str, int]:
     """Goes on with jobs on rejected messages; returns how many messages were dealt with, and jobs ended."""
     return _told(gettext("rejected messages"), jobs.work(TimeShare(SHARE_SECONDS)))
+
+
+@shared_task(name=schedule.LOOK_AT_SENSORS)
+def look_at_sensors() -> int:
+    """Looks at the sensors whose status may have changed; returns of how many it has."""
+    return looking.job(batch_store(), TimeShare(SHARE_SECONDS)).changed
 
 
 def _told(what: str, counts: dict[str, int]) -> dict[str, int]:

@@ -50,7 +50,8 @@ def _change_listed(data: list[Any]) -> list[Sensor]:
     with transaction.atomic():
         Sensor.objects.present().change((Sensor(pk=number, **change), change) for number, change in named)
         # Whoever changes sensors waits for us by now, so that what is seen here stays so.
-        there = Sensor.objects.present().in_bulk([number for number in ids if number is not None])
+        present = Sensor.objects.present().select_related("standing")
+        there = present.in_bulk([number for number in ids if number is not None])
         _require_each_once(ids, there)
     return [there[number] for number in ids]
 

@@ -51,7 +51,7 @@ class Sensors(APIView):
     )
     def get(self, request: Request) -> Response:
         query = SensorsQuery.read(request)
-        rows = named_by(query).order_by("pk")
+        rows = named_by(query).select_related("standing").order_by("pk")
         if cursor := query.get("cursor"):
             rows = rows.filter(pk__gt=cursor.id)
         found = list(rows[: query["limit"] + 1])
@@ -125,7 +125,7 @@ class OneSensor(APIView):
     @extend_schema(summary="One sensor", responses={200: SensorSerializer, 404: DetailSerializer})
     def get(self, request: Request, sensor_id: int) -> Response:
         take_none(request)
-        sensor = _present(sensor_id).first()
+        sensor = _present(sensor_id).select_related("standing").first()
         if sensor is None:
             raise NotFound(_NONE)
         return Response(SensorSerializer(sensor).data)

@@ -7,19 +7,23 @@ from typing import NamedTuple
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from monitoring.decoders.limits import MAX_SENSOR_ID
 from monitoring.models import Sensor
 from monitoring.numbers import grouped
 from monitoring.transfer.lines_in import Fault, FileError
 
-COLUMNS = ("id", "name", "kind", "unit", "location", "is_active", "retention_days")
+COLUMNS = ("id", "name", "kind", "unit", "location", "is_active", "retention_days", "expected_interval_s")
 MAX_BYTES = 2**20
 MAX_LINES = 10_000
 _YES, _NO = ("true", "yes", "1"), ("false", "no", "0")
 # What an empty field says; elsewhere it is the empty text.
-_EMPTY = {"is_active": True, "retention_days": None}
+_EMPTY = {"is_active": True, "retention_days": None, "expected_interval_s": None}
+_NUMBERS = {
+    "retention_days": gettext_noop("must be a whole number of days"),
+    "expected_interval_s": gettext_noop("must be a whole number of seconds"),
+}
 
 
 class Change(NamedTuple):
@@ -181,8 +185,8 @@ def _value(name: str, text: str) -> object:
         if text.lower() not in _YES + _NO:
             raise ValidationError({name: gettext("must be one of %s") % ", ".join(_YES + _NO)})
         return text.lower() in _YES
-    if name == "retention_days":
+    if name in _NUMBERS:
         if not (text.isascii() and text.isdecimal() and len(text) < 9):
-            raise ValidationError({name: gettext("must be a whole number of days")})
+            raise ValidationError({name: gettext(_NUMBERS[name])})
         return int(text)
     return text

@@ -16,6 +16,7 @@ REMOVE_SENSORS = "monitoring.remove_sensors"
 DELETE_MEASUREMENTS = "monitoring.delete_measurements"
 FOLD_LEDGER = "monitoring.fold_ledger"
 WORK_JOBS = "monitoring.work_jobs"
+LOOK_AT_SENSORS = "monitoring.look_at_sensors"
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,12 @@ JOBS = (
         WORK_JOBS,
         *(1, "minutes", 50),
         "Goes on, in pieces, with the replays and dismissals that somebody asked for.",
+    ),
+    Job(
+        "look at sensors",
+        LOOK_AT_SENSORS,
+        *(5, "seconds", 4),
+        "Finds out which sensors have become late or silent.",
     ),
 )
 

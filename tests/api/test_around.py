@@ -30,6 +30,7 @@ def test_it_works(sender: APIClient, store: BatchStore) -> None:
         "pending": {"messages": 1, "batches": 1},
         "ledger": dict.fromkeys(("batches", "messages", "readings", "stored", "duplicates", "rejected"), 0),
         "corrected": 0,
+        "missing": 0,
         "balanced": True,
         "rejected": dict.fromkeys(("waiting", "replayed", "dismissed", "gone"), 0),
         "rejected_by_code": {},

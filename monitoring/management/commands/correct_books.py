@@ -12,9 +12,9 @@ from monitoring.models import Correction
 from monitoring.numbers import grouped
 from monitoring.store import batch_store
 
-# Under a steady stream there is a moment of rest between two batches.
+# A flood, and what it left pending, may pass.
 PATIENCE_SECONDS = 10
-PAUSE_SECONDS = 0.01
+PAUSE_SECONDS = 0.2
 
 
 class Command(BaseCommand):
@@ -35,9 +35,9 @@ class Command(BaseCommand):
             raise CommandError(gettext("the reason is a line of 1 to %d characters") % length)
         try:
             made = _correct(reason)
-        except books.NotAtRest:
+        except books.NotKnown:
             raise CommandError(
-                gettext("messages are on their way: stop the bridge, and try again once nothing is pending")
+                gettext("too much is pending to say what is missing: try again once it is less")
             ) from None
         except RedisError as error:
             text = gettext("Redis does not say what was handed over (REDIS_URL: %s)") % error
@@ -59,7 +59,7 @@ def _correct(reason: str) -> Correction | None:
     while True:
         try:
             return books.correct(batch_store(), reason)
-        except books.NotAtRest:
+        except books.NotKnown:
             if time.monotonic() > end:
                 raise
             time.sleep(PAUSE_SECONDS)

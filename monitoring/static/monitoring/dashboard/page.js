@@ -39,7 +39,7 @@ async function copy(text) {
 }
 
 // <time data-age datetime="…">: how long ago, in the page's language, kept up while the page is open.
-const words = new Intl.RelativeTimeFormat(document.documentElement.lang, { numeric: "always", style: "narrow" });
+const words = new Intl.RelativeTimeFormat(document.documentElement.lang, { numeric: "always", style: "short" });
 const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
 
 export function age(moment, now = Date.now()) {
@@ -49,11 +49,16 @@ export function age(moment, now = Date.now()) {
 }
 
 export function showAges(within = document) {
-  for (const time of within.querySelectorAll("time[data-age]")) {
+  for (const time of within.querySelectorAll("time[data-age][datetime]")) {
     const text = age(Date.parse(time.dateTime));
     if (time.textContent !== text) time.textContent = text;
   }
 }
+
+// What asks again and again rests while nobody looks.
+document.addEventListener("htmx:beforeRequest", (event) => {
+  if (document.hidden && event.target.matches("[hx-trigger^=every]")) event.preventDefault();
+});
 
 setInterval(() => document.hidden || showAges(), 1000);
 document.addEventListener("visibilitychange", () => showAges());
