@@ -22,7 +22,7 @@ from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from monitoring import throttle
+from monitoring import status, throttle
 from monitoring.dashboard.access import BOOKS, MEASUREMENTS, REJECTED, may_see
 from monitoring.decoders.limits import MAX_SENSOR_ID
 from monitoring.live import topics
@@ -30,6 +30,7 @@ from monitoring.live.hub import MOST_OF_ONE, FullError, Hub, TooManyOfOneError
 from monitoring.live.stream import Wish
 
 MOST_SENSORS = 100
+COUNTS = "counts"
 PARAMETERS = ("ids", "topics", "after", "once")
 # What a topic needs; the others are for whoever sees measurements.
 NEEDS = {"pipeline": BOOKS}
@@ -41,6 +42,9 @@ _HEADERS = {
     "Cache-Control": "no-store, no-transform",
     "X-Accel-Buffering": "no",  # nginx would keep an event until its buffer is full
 }
+
+
+topics.register(COUNTS, lambda: {"counts": status.counts()}, event="status", every=2.0)
 
 
 class BadWishError(ValueError):
