@@ -20,6 +20,7 @@ from django.utils.functional import Promise
 from django.utils.translation import trans_real
 
 from monitoring import details
+from monitoring.upkeep.schedule import JOBS
 from translations import catalogue
 from translations.marked import OURS, PROJECT, Text, in_file, marked
 
@@ -111,6 +112,7 @@ def test_what_is_marked_is_found(tmp_path: Path) -> None:
         "def f(n):\n"
         "    a = _('one')\n"
         "    b = gettext_lazy('two' ' words'), ngettext('%d row', '%d rows', n) % n\n"
+        "    logger.warning('logged: %s', 'no')\n"
         "    return pgettext('a door', 'open'), unmarked('no')\n"
     )
     template.write_text(
@@ -122,6 +124,7 @@ def test_what_is_marked_is_found(tmp_path: Path) -> None:
         Text("two words"),
         Text("%d row", "%d rows"),
         Text("open", context="a door"),
+        Text("logged: %s"),
     ]
     assert list(in_file(template)) == [Text("three"), Text("%(n)s door", "%(n)s doors")]
     assert list(in_file(tmp_path)) == []
@@ -194,6 +197,10 @@ def test_names_of_models_and_fields_are_marked(model: type[models.Model]) -> Non
     assert unmarked(model._meta.verbose_name, model._meta.verbose_name_plural) == []
     shown = [field for field in model._meta.get_fields() if isinstance(field, models.Field)]
     assert unmarked(*(field.help_text for field in shown)) == []
+
+
+def test_names_of_scheduled_jobs_are_marked() -> None:
+    assert [job.name for job in JOBS if Text(job.name) not in SAID] == []
 
 
 TEMPLATES = [file for name in OURS for file in sorted((PROJECT / name).rglob("*.html"))]

@@ -97,6 +97,8 @@ def _in_python(source: bytes) -> Iterator[Text]:
 
 def _logged(source: bytes) -> Iterator[Text]:
     """Lines of the log, which process/log.py translates as they are written."""
+    if b"logger." not in source:
+        return
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
             logger, text = node.func.value, node.args[0]

@@ -101,7 +101,7 @@ JOBS = (
         "Goes on, in pieces, with the replays and dismissals that somebody asked for.",
     ),
     Job(
-        "look at sensors",
+        _("look at sensors"),
         LOOK_AT_SENSORS,
         *(5, "seconds", 4),
         "Finds out which sensors have become late or silent.",
