@@ -241,7 +241,7 @@ UNFOLD = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"()": "process.log.Formatter", "zone": TIME_ZONE}},
+    "formatters": {"line": {"()": "process.log.Formatter", "zone": TIME_ZONE, "language": LANGUAGE_CODE}},
     "handlers": {
         "console": {"class": "logging.StreamHandler", "formatter": "line"},
         "nowhere": {"class": "logging.NullHandler"},
