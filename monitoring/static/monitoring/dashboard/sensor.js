@@ -113,7 +113,7 @@ function nearest(sorted, t) {
 
 function writeAround() {
   const { statistics: its } = series;
-  digits = digitsOf(series.points.slice(-200).flatMap(({ min, max }) => [min, max]));
+  digits = digitsOf([...series.points.slice(-200).flatMap(({ min, max }) => [min, max]), newest?.value ?? 0]);
   by("resolution").textContent = series.points.length === 0 ? "" : isRaw() ? say("raw") : say("step", { step: lasting(series.step_s * 1000) });
   by("span").textContent = `${between(shown.from, shown.to)} ${nameOfZone(shown.to)}`;
   for (const cell of document.querySelectorAll("[data-stat]")) {
