@@ -10,6 +10,7 @@ from asyncio import BaseTransport, TimerHandle
 from collections.abc import Callable
 from typing import Any
 
+from django.utils.translation import gettext
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 MAX_HEAD_BYTES = 64 * 1024
@@ -68,7 +69,8 @@ class BoundedProtocol(HttpToolsProtocol):
             allowed = MAX_HEAD_BYTES - self._bytes_in_a_row
             if not allowed:
                 self._refuse(
-                    431, f"The request's head is too large: at most {MAX_HEAD_BYTES} bytes are taken."
+                    431,
+                    gettext("The request's head is too large: at most %d bytes are taken.") % MAX_HEAD_BYTES,
                 )
                 return
             piece, data = data[:allowed], data[allowed:]
@@ -128,7 +130,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._deadline is not None and now >= self._deadline and not self.flow.read_paused:
             if self._begun:
                 self._refuse(
-                    408, f"The request did not come in time: it stalled for {PATIENCE_SECONDS:.0f} s."
+                    408,
+                    gettext("The request did not come in time: it stalled for %.0f s.") % PATIENCE_SECONDS,
                 )
             else:
                 self.transport.close()
@@ -150,7 +153,7 @@ class BoundedProtocol(HttpToolsProtocol):
             default=None,
         )
         if longest is None:
-            self._refuse(503, "Too many connections are open; try again later.")
+            self._refuse(503, gettext("Too many connections are open; try again later."))
         else:
             self.connections.discard(longest)
             longest.transport.abort()

@@ -158,6 +158,8 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 LANGUAGES = [("en", "English"), ("fr", "Français")]
+# Before the catalogues of all apps: what is ours is said as we say it.
+LOCALE_PATHS = [BASE_DIR / "monitoring" / "locale"]
 USE_TZ = True
 
 STATIC_URL = "static/"

@@ -7,7 +7,6 @@ import socket
 import sys
 
 import uvicorn
-from uvicorn.main import STARTUP_FAILURE
 
 from config.http_bounds import BoundedProtocol
 
@@ -61,7 +60,7 @@ def main() -> None:
     )
     server.run()
     if not server.started:
-        sys.exit(STARTUP_FAILURE)
+        sys.exit(3)  # as uvicorn's own command does
 
 
 def _streams() -> int:

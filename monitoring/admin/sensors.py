@@ -22,13 +22,14 @@ from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
 from monitoring.admin import ages, exports, sensors_file
-from monitoring.admin.column import column, grouped
+from monitoring.admin.column import column, grouped, unbroken
 from monitoring.decoders.limits import MAX_SENSOR_ID
-from monitoring.models import Measurement, Sensor
+from monitoring.models import Measurement, Sensor, SensorStatus
 from monitoring.models.sensor import SensorQuerySet
 from monitoring.upkeep.removal import Belongings, belongings, request_removal
 
 _TAKEN = _("There is a sensor with this id, or one is being removed.")
+STATUS_LOOKS = {"ok": "success", "late": "warning", "silent": "danger", "never": "info", "off": "info"}
 # Sensors that a confirmation says in detail what goes with.
 MOST_SHOWN = 50
 
@@ -57,6 +58,22 @@ class KindFilter(DropdownFilter):  # type: ignore[misc]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Sensor]) -> QuerySet[Sensor]:
         return queryset.filter(kind=self.value()) if self.value() else queryset
+
+
+class StatusFilter(DropdownFilter):  # type: ignore[misc]
+    title = _("status")
+    parameter_name = "status"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, Any]]:
+        return SensorStatus.Status.choices
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Sensor]) -> QuerySet[Sensor]:
+        return queryset.filter(standing__status=self.value()) if self.value() else queryset
+
+
+def _standing(sensor: Sensor) -> SensorStatus | None:
+    row: SensorStatus | None = getattr(sensor, "standing", None)
+    return row
 
 
 class WithLatest(ChangeList):  # type: ignore[misc]
@@ -95,14 +112,24 @@ class NewSensorForm(forms.ModelForm):  # type: ignore[type-arg]
 class SensorAdmin(ModelAdmin):  # type: ignore[misc]
     """Deleting one says what goes with it, and leaves the work to a job (monitoring.upkeep.removal)."""
 
-    list_display = ("id", "name", "kind", "unit", "location", "is_active", "last_value", "last_seen")
+    list_display = (
+        "id",
+        "name",
+        "kind",
+        "unit",
+        "location",
+        "status",
+        "last_value",
+        "last_seen",
+        "is_active",
+    )
     list_display_links = ("id", "name")
-    list_filter = (KindFilter, "is_active")
+    list_filter = (StatusFilter, KindFilter, "is_active")
     list_per_page = 50
     list_fullwidth = True
     search_fields = ("name", "location", "=id")
     search_help_text = _("Name, location or id")
-    sortable_by = ("id", "name", "kind", "unit", "location", "is_active")
+    sortable_by = ("id", "name", "kind", "unit", "location", "status", "is_active")
     actions = ("activate", "deactivate")
     actions_list = ("import_file",)
 
@@ -110,7 +137,7 @@ class SensorAdmin(ModelAdmin):  # type: ignore[misc]
         return WithLatest
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Sensor]:
-        return Sensor.objects.present()
+        return Sensor.objects.present().select_related("standing")
 
     def get_form(self, request: HttpRequest, obj: Sensor | None = None, **more: Any) -> Any:
         return super().get_form(request, obj, **({"form": NewSensorForm} if obj is None else {}) | more)
@@ -164,18 +191,18 @@ class SensorAdmin(ModelAdmin):  # type: ignore[misc]
 
     def get_fieldsets(self, request: HttpRequest, obj: Sensor | None = None) -> Any:
         what: dict[str, Any] = {"fields": ("name", ("kind", "unit"), "location")}
-        how = {"fields": ("is_active", "retention_days")}
+        how = {"fields": ("is_active", "retention_days", "expected_interval_s")}
         if obj is None:
             what["fields"] = ("id", *what["fields"])
             return [(None, what), (_("Keeping"), how)]
         return [
             (None, what),
             (_("Keeping"), how),
-            (_("Seen"), {"fields": (("id", "added_at"), "last", "export")}),
+            (_("Seen"), {"fields": (("id", "added_at"), "status_since", "last", "export")}),
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Sensor | None = None) -> tuple[str, ...]:
-        return ("id", "added_at", "last", "export") if obj else ()
+        return ("id", "added_at", "status_since", "last", "export") if obj else ()
 
     def has_import_permission(self, request: HttpRequest) -> bool:
         return bool(self.has_add_permission(request) and self.has_change_permission(request))
@@ -196,9 +223,28 @@ class SensorAdmin(ModelAdmin):  # type: ignore[misc]
             value,
         )
 
-    @column(_("last seen"), label=ages.LOOKS)
-    def last_seen(self, sensor: Sensor) -> tuple[str, str]:
-        return ages.badge(sensor.last and sensor.last.created_at)
+    @column(_("last seen"))
+    def last_seen(self, sensor: Sensor) -> str | None:
+        return unbroken(ages.since(sensor.last.created_at)) if sensor.last else None
+
+    @column(_("status"), label=STATUS_LOOKS, order="standing__rank")
+    def status(self, sensor: Sensor) -> tuple[str, str] | None:
+        row = _standing(sensor)
+        return None if row is None else (row.status, row.get_status_display())
+
+    @column(_("status"))
+    def status_since(self, sensor: Sensor) -> str:
+        if (row := _standing(sensor)) is None:
+            return "-"
+        since = gettext("%(status)s since %(moment)s (%(zone)s)") % {
+            "status": row.get_status_display(),
+            "moment": ages.to_the_minute(row.changed_at),
+            "zone": ages.zone(),
+        }
+        if row.interval_s is None:
+            return since
+        every = gettext("a reading is expected every %(seconds)s s") % {"seconds": f"{row.interval_s:g}"}
+        return f"{since}; {every}"
 
     @column(_("last measurement"))
     def last(self, sensor: Sensor) -> str:

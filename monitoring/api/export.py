@@ -10,6 +10,7 @@ from weakref import WeakSet
 from django.core.handlers.asgi import ASGIRequest
 from django.db import connection
 from django.http import HttpResponseBase, StreamingHttpResponse
+from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
@@ -63,7 +64,7 @@ class Export(APIView):
     def get(self, request: Request, sensor_id: int) -> HttpResponseBase:
         query = ExportQuery.read(request)
         if sensor_id > MAX_SENSOR_ID or not Sensor.objects.filter(pk=sensor_id).exists():
-            raise NotFound("There is no sensor with this id.")
+            raise NotFound(gettext("There is no sensor with this id."))
         form = _form(query["format"])
         headers = {
             "Content-Type": form.content_type,
@@ -76,7 +77,7 @@ class Export(APIView):
         if not isinstance(request._request, ASGIRequest):
             return StreamingHttpResponse(text, headers=headers)
         if len(_under_way) >= MOST_AT_ONCE:
-            raise AwayError(f"{MOST_AT_ONCE} exports are under way already; try again later.")
+            raise AwayError(gettext("%d exports are under way already; try again later.") % MOST_AT_ONCE)
         return StreamingHttpResponse(_Stream(text), headers=headers)
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:

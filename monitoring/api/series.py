@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound, ValidationError
@@ -37,7 +38,8 @@ class ZoneField(serializers.Field[ZoneInfo, str, str, Any]):
             return ZoneInfo(data)
         # A name such as ".." or "Europe" is refused as a path, in one of several ways.
         except (KeyError, ValueError, OSError):
-            raise ValidationError("Not a time zone: send an IANA name such as Europe/Paris.") from None
+            text = gettext("Not a time zone: send an IANA name such as Europe/Paris.")
+            raise ValidationError(text) from None
 
     def to_representation(self, value: ZoneInfo) -> str:
         return value.key
@@ -64,7 +66,7 @@ class SeriesQuery(SpanQuery):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         for name in ("from", "to"):
             if name in attrs and not _EARLIEST <= attrs[name] <= _LATEST:
-                raise ValidationError({name: ["Must lie between 1970 and 2200."]})
+                raise ValidationError({name: [gettext("Must lie between 1970 and 2200.")]})
         end = attrs.setdefault("to", datetime.now(UTC))
         attrs.setdefault("from", max(end - DEFAULT_SPAN, _EARLIEST))
         return super().validate(attrs)
@@ -214,7 +216,7 @@ class SeriesOfSensors(APIView):
 def _read(ids: Sequence[int], query: Mapping[str, Any]) -> list[dict[str, Any]]:
     there = Sensor.objects.select_related("standing").in_bulk([one for one in ids if one <= MAX_SENSOR_ID])
     if missing := [str(one) for one in ids if one not in there]:
-        raise NotFound(f"There is no sensor {', '.join(missing)}.")
+        raise NotFound(gettext("There is no sensor %s.") % ", ".join(missing))
     span, zone = Span(query["from"], query["to"]), query.get("tz", UTC)
     return [
         answer(there[one], span, query["points"], zone, with_statistics=query["statistics"])

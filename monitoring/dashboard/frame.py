@@ -42,6 +42,7 @@ def show(
 def _navigation(request: HttpRequest) -> list[Link]:
     links = [
         ("dashboard:overview", _("Sensors"), "sensors", True),
+        ("dashboard:map", _("Map"), "map", True),
         # The inbox is the admin's, and asks for a login by itself.
         (INBOX, _("Rejected"), "rejected", _of_staff(request, REJECTED)),
         ("admin:index", _("Admin"), "admin", True),

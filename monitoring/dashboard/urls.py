@@ -1,6 +1,7 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
+from monitoring.dashboard.cells import cells, map_of_cells, wall
 from monitoring.dashboard.compare import compare
 from monitoring.dashboard.live import live
 from monitoring.dashboard.login import Login
@@ -15,6 +16,9 @@ urlpatterns = [
     path("compare/", compare, name="compare"),
     path("start/", start, name="start"),
     path("start/news/", news, name="news"),
+    path("map/", map_of_cells, name="map"),
+    path("map/cells/", cells, name="cells"),
+    path("wall/", wall, name="wall"),
     path("live/", live, name="live"),
     path("login/", Login.as_view(), name="login"),
     path("logout/", LogoutView.as_view(next_page="/"), name="logout"),

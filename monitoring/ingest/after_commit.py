@@ -71,14 +71,17 @@ def newest_of(rows: Iterable[tuple[int, int, float, str]]) -> dict[int, Newest]:
     """Of rows (sensor, created_us, value, unit), in any order."""
     found: dict[int, Newest] = {}
     for sensor_id, created_us, value, unit in rows:
-        before = found.get(sensor_id)
-        if before is None:
-            found[sensor_id] = Newest(1, created_us, value, unit)
-        elif created_us >= before.created_us:
-            found[sensor_id] = Newest(before.rows + 1, created_us, value, unit)
-        else:
-            found[sensor_id] = before._replace(rows=before.rows + 1)
+        add(found, sensor_id, Newest(1, created_us, value, unit))
     return found
+
+
+def add(found: dict[int, Newest], sensor_id: int, more: Newest) -> None:
+    """Of two rows with one time, the one that came later is the newest."""
+    before = found.get(sensor_id)
+    if before is not None:
+        newest = more if more.created_us >= before.created_us else before
+        more = newest._replace(rows=before.rows + more.rows)
+    found[sensor_id] = more
 
 
 def tell(committed: Committed) -> None:

@@ -46,8 +46,8 @@ class Progress:
     touched_minutes: list[int] = field(default_factory=list)
     #: Sensors of which something stood there already, under a key of the batch's.
     repeated: set[int] = field(default_factory=set)
-    #: Rows stored (sensor, created_us, value, unit), where somebody wants to know (after_commit).
-    rows: list[tuple[int, int, float, str]] = field(default_factory=list)
+    #: What is stored of each sensor, where somebody wants to know (after_commit).
+    newest: dict[int, after_commit.Newest] = field(default_factory=dict)
     #: Of each reading that is stored or a duplicate, where somebody asks (monitoring.rejected.replay).
     fates: list[Fate] | None = None
     #: Sensors that are blocked, and were named: their messages are counted, and not kept.
@@ -71,7 +71,7 @@ class Progress:
         self.readings = len(self.rejected)
         self.stored = self.duplicates = 0
         self.touched.clear()
-        self.rows.clear()
+        self.newest.clear()
         self.fates = None if self.fates is None else []
 
     def kept(self) -> list[Refused]:
@@ -88,8 +88,7 @@ class Progress:
         """Those who want to know learn of it once the transaction has committed."""
         if after_commit.is_wanted():
             rejected = Counter(refusal.code.value for _, refusal in self.rejected)
-            stored = after_commit.newest_of(self.rows)
-            after_commit.tell(after_commit.Committed(self.batch.id, stored, rejected))
+            after_commit.tell(after_commit.Committed(self.batch.id, self.newest, rejected))
 
     def entry(self) -> IngestBatch:
         """The ledger's row, as it is entered before anything else."""

@@ -1,12 +1,15 @@
 """What a worker publishes and a web process takes in: the newest of each sensor, and what was refused."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgpack
 
-CHANNEL = "iot:live"
+
+def channel(client: Any) -> str:
+    """`client`: a redis.Redis, or an asyncio one. Publishing knows no databases: what is sent in one is heard
+    in all, and another installation may have another database of the same Redis."""
+    return f"iot:live:{client.connection_pool.connection_kwargs.get('db') or 0}"
 
 
 class Newest(NamedTuple):
@@ -53,7 +56,7 @@ class News:
         try:
             sensors, t, v, n, rejected, changed = msgpack.unpackb(data, strict_map_key=False)
             stored = dict(zip(sensors, map(Newest, t, v, n), strict=True))
-            return cls(stored, _checked(rejected), _checked(changed))
+            return cls(stored, dict(rejected), dict(changed))
         except (TypeError, ValueError, msgpack.UnpackException) as error:
             raise ValueError(f"not news: {error}") from None
 
@@ -62,9 +65,3 @@ def _newer(before: Newest, after: Newest) -> Newest:
     """Of both the newer, with the rows of both."""
     newest = after if after.t >= before.t else before
     return Newest(newest.t, newest.v, before.n + after.n)
-
-
-def _checked(found: Mapping[int, str]) -> dict[int, str]:
-    if not isinstance(found, dict):
-        raise TypeError("a mapping is wanted")
-    return found

@@ -14,9 +14,10 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Any
 from weakref import WeakSet
 
@@ -27,7 +28,7 @@ from redis.exceptions import RedisError
 
 from monitoring import __version__
 from monitoring.live import events, topics
-from monitoring.live.channel import CHANNEL, News
+from monitoring.live.channel import News, channel
 from monitoring.live.publish import LISTENED_AFTER_SECONDS
 from monitoring.live.ring import Frame, Ring
 from monitoring.live.stream import OVERLAP_MS, Stream, Wish
@@ -73,7 +74,7 @@ class _Told:
 
     def __init__(self) -> None:
         self.text, self.due, self.is_new, self.watched_at = b"", 0.0, False, 0.0
-        self.read: asyncio.Future[Any] | None = None
+        self.read: asyncio.Future[tuple[bytes, float]] | None = None
 
 
 class Hub:
@@ -128,7 +129,8 @@ class Hub:
         with self._lock:
             self._open.discard(stream)
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self.leave, stream)
+            with suppress(RuntimeError):  # closed meanwhile
+                self._loop.call_soon_threadsafe(self.leave, stream)
 
     def end(self, why: str) -> None:
         """The process ends: so do all streams, and new ones as soon as they begin. On the loop."""
@@ -142,20 +144,24 @@ class Hub:
     def join(self, stream: Stream) -> None:
         """Its first words, and what it missed; from now on it gets what comes."""
         self._listen()
+        self._quiet_since = asyncio.get_running_loop().time()
         now, wish = _now_ms(), stream.wish
         after = min(now if wish.after is None else wish.after, now)
-        hello = events.event(
-            "hello", {"v": FORMAT, "now": now, "build": __version__, "hz": HZ, "topics": sorted(wish.topics)}
-        )
+        hello = {
+            "v": FORMAT,
+            "now": now,
+            "build": __version__,
+            "hz": HZ,
+            "topics": sorted(wish.topics),
+            "stale": "redis" if self._is_away else None,
+        }
         self._watch(wish.topics)
-        text = hello + self.latest(wish.topics)
+        text = events.event("hello", hello) + self.latest(wish.topics)
         if self._ring.covers(after - OVERLAP_MS if wish.after is not None else now):
             assert self._heard_at is not None
             id = max(self._last_id, self._heard_at)
             stream.begin(events.identity(id) + text + self._missed(wish, after - OVERLAP_MS), id)
         else:
-            if self._is_away:
-                text += self._away(after)
             stream.lack(after - OVERLAP_MS)
             stream.begin(text, 0)
             self._catch_up([stream])
@@ -188,7 +194,8 @@ class Hub:
         """Frame by frame, since a chart wants each value."""
         if wish.after is None:
             return b""
-        found, changed = [], {}
+        found: list[bytes] = []
+        changed: dict[int, str] = {}
         for frame in self._ring.since(after):
             pieces = [events.piece(sensor_id, newest) for sensor_id, newest in frame.of(wish.sensors)]
             if pieces:
@@ -208,7 +215,10 @@ class Hub:
                     await self._fresh.wait()
             if self._fresh.is_set():
                 await asyncio.sleep(max(GATHER_SECONDS, self._framed_at + 1 / HZ - loop.time()))
-            await self._send(loop.time())
+            try:
+                await self._send(loop.time())
+            except Exception:
+                logger.exception("a frame failed; viewers get the next")
             if self._streams:
                 self._quiet_since = loop.time()
             elif loop.time() - self._quiet_since > LINGER_SECONDS:
@@ -278,7 +288,12 @@ class Hub:
         for stream in due:
             stream.checked_at = now
             asked = asyncio.get_running_loop().run_in_executor(self._thread, _may_watch, stream)
-            asked.add_done_callback(lambda found, stream=stream: found.result() or stream.end("not_allowed"))
+            asked.add_done_callback(partial(self._checked, stream))
+
+    @staticmethod
+    def _checked(stream: Stream, asked: "asyncio.Future[bool]") -> None:
+        if not asked.cancelled() and not asked.result():
+            stream.end("not_allowed")
 
     # --- topics ----------------------------------------------------------------------------------
 
@@ -298,9 +313,10 @@ class Hub:
             topic = known[name]
             if told.read is None and now >= told.due and now - told.watched_at <= 3 * topic.every:
                 told.read = asyncio.get_running_loop().run_in_executor(self._thread, _read, topic)
-                told.read.add_done_callback(lambda read, told=told, topic=topic: self._got(read, told, topic))
+                told.read.add_done_callback(partial(self._got, told, topic))
 
-    def _got(self, read: "asyncio.Future[Any]", told: _Told, topic: topics.Topic) -> None:
+    @staticmethod
+    def _got(told: _Told, topic: topics.Topic, read: "asyncio.Future[tuple[bytes, float]]") -> None:
         told.read = None
         if read.cancelled():
             return
@@ -317,7 +333,6 @@ class Hub:
         if self._loop is not loop or not self._tasks:
             self._loop = loop
             self._begin_anew()
-            self._quiet_since = loop.time()
             self._tasks = [loop.create_task(self._hear_for_ever()), loop.create_task(self._send_for_ever())]
 
     def _stop(self) -> None:
@@ -334,7 +349,7 @@ class Hub:
             while True:
                 try:
                     async with client.pubsub() as subscription:
-                        await subscription.subscribe(CHANNEL)
+                        await subscription.subscribe(channel(client))
                         await self._hear(subscription)
                 except (RedisError, OSError) as error:
                     if str(error) != said:
@@ -380,20 +395,17 @@ class Hub:
         since = (_now_ms() if self._heard_at is None else self._heard_at) - OVERLAP_MS
         self._heard_at, self._is_away = None, True
         self._ring.forget()
+        word = events.event("stale", {"why": "redis", "since": since})
         for stream in self._streams:
             stream.lack(since)
-            stream.offer(self._away(since), 0)
-
-    @staticmethod
-    def _away(since: int) -> bytes:
-        return events.event("stale", {"why": "redis", "since": since})
+            stream.offer(word, 0)
 
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _of(sensors: frozenset[int], changed: dict[int, str]) -> dict[int, str]:
+def _of(sensors: frozenset[int], changed: Mapping[int, str]) -> dict[int, str]:
     return {sensor_id: changed[sensor_id] for sensor_id in sensors & changed.keys()}
 
 

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 import redis
 
 from monitoring.ingest import after_commit
-from monitoring.live.channel import CHANNEL, Newest, News
+from monitoring.live.channel import Newest, News, channel
 from monitoring.store import glance
 
 logger = logging.getLogger(__name__)
@@ -75,7 +75,8 @@ class Publisher:
         if not news:
             return
         try:
-            listeners = glance().redis.publish(CHANNEL, news.pack())
+            client = glance().redis
+            listeners = client.publish(channel(client), news.pack())
         except BaseException:
             with self._lock:
                 news.add(self._gathered)

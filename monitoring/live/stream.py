@@ -17,7 +17,7 @@ OVERLAP_MS = 2000
 
 
 class Wish(NamedTuple):
-    """What a viewer asked for. `after`: the id that it saw last, or None. `once`: what is there now."""
+    """What a viewer asked for. `after`: the id that it saw last, or None. `once`: what is there, no more."""
 
     sensors: frozenset[int] = frozenset()
     topics: frozenset[str] = frozenset()

@@ -1,9 +1,9 @@
 // The list of sensors, kept up: values and ages change where they stand, and no row moves until somebody asks.
 import { openLive } from "./live.js";
 import { figure, whole } from "./figure.js";
+import { showLamp } from "./lamp.js";
 import { showAges } from "./page.js";
 
-const lamp = document.getElementById("live");
 let live = null;
 let moved = new Set();
 
@@ -49,13 +49,6 @@ function onStatus({ counts = {}, changed = {} }) {
   note.hidden = false;
 }
 
-function onState(state) {
-  lamp.hidden = state === "ended";
-  lamp.classList.toggle("stale", state !== "live");
-  lamp.textContent = state === "live" ? lamp.dataset.live : lamp.dataset.stale;
-  document.getElementById("content").classList.toggle("stale-data", state === "stale");
-}
-
 // What was missed meanwhile: the list as it is now, in the same order of rows as far as they are the same.
 const again = () => htmx.ajax("GET", location.href, { target: "#content" });
 
@@ -65,8 +58,7 @@ function watch() {
   if (!document.getElementById("sensors")) {
     live?.close();
     live = null;
-    lamp.hidden = true;
-    return;
+    return showLamp("ended");
   }
   if (live) return live.watch(ids);
   live = openLive({
@@ -78,7 +70,7 @@ function watch() {
     },
     onStatus,
     onResync: again,
-    onState,
+    onState: showLamp,
   });
 }
 
@@ -100,5 +92,5 @@ document.addEventListener("htmx:afterSwap", (event) => {
   }
   watch();
 });
-document.addEventListener("htmx:responseError", () => onState("stale"));
+document.addEventListener("htmx:responseError", () => showLamp("stale"));
 watch();
