@@ -119,7 +119,8 @@ export class Chart {
             const plain = new Intl.NumberFormat(lang, { minimumFractionDigits: digits, maximumFractionDigits: digits, notation: Math.abs(splits.at(-1)) >= 1e7 ? "scientific" : "standard" });
             return splits.map((value) => plain.format(value));
           },
-          size: (_, values) => 18 + 7 * Math.max(3, ...(values ?? []).map((text) => text.length)),
+          // Charts above one another begin at the same place.
+          size: (_, values) => 18 + 7 * Math.max(this.group ? 6 : 3, ...(values ?? []).map((text) => text.length)),
         })),
       ],
       series: [

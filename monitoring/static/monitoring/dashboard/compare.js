@@ -79,7 +79,7 @@ function draw() {
   const wanted = layout();
   if (JSON.stringify(wanted) !== JSON.stringify(charts.map(({ units }) => units))) makeCharts(wanted);
   const curves = all.map((series, place) => ({
-    columns: columns(series, shown.to), scale: series.unit || "–", isRaw: series.resolution === "raw", ...style(place), place,
+    columns: columns(series, shown.from, shown.to), scale: series.unit || "–", isRaw: series.resolution === "raw", ...style(place), place,
   }));
   for (const { units, chart } of charts) chart.show(shown.from, shown.to, curves.filter((_, place) => units.includes(all[place].unit)));
 }
@@ -126,7 +126,7 @@ function readOut(t) {
       cell.textContent = withUnit(series, series.statistics.last);
       return;
     }
-    const its = (series.columns ??= columns(series, shown.to));
+    const its = (series.columns ??= columns(series, shown.from, shown.to));
     let best = null;
     its.t.forEach((one, at) => {
       if (best === null || Math.abs(one - t) < Math.abs(its.t[best] - t)) best = at;
