@@ -1,4 +1,4 @@
-"""The admin's first page: how the sensors are, what waits for a person, how the pipeline does; then all lists.
+"""The admin's first page: how sensors are, what waits for a person, how the pipeline does; then all lists.
 
 Each tile is of something that its reader may see, and so is each list.
 """
