@@ -229,8 +229,11 @@ UNFOLD = {
     ],
     "SITE_URL": "/",
     "SHOW_HISTORY": True,
-    "SHOW_VIEW_ON_SITE": False,
-    "DASHBOARD_CALLBACK": "monitoring.admin.overview.tiles",
+    "STYLES": [lambda request: static("monitoring/admin.css")],
+    "SCRIPTS": [lambda request: static("monitoring/admin.js")],
+    # A sensor's page on the dashboard; nothing else has one.
+    "SHOW_VIEW_ON_SITE": True,
+    "DASHBOARD_CALLBACK": "monitoring.admin.overview.first_page",
     "SIDEBAR": {
         "show_search": False,
         "show_all_applications": False,
