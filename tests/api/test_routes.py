@@ -36,6 +36,7 @@ API, AUTH = "api/monitoring/", "api/auth/"
 TABLE: dict[str, dict[str, set[str]]] = {
     API + "sensors/": {"GET": READ, "POST": MANAGE, "PATCH": MANAGE},
     API + "sensors/<int:sensor_id>/": {"GET": READ, "PATCH": MANAGE, "DELETE": MANAGE},
+    API + "boards/": {"GET": READ},
     API + "measurements/": {"GET": READ, "POST": SEND},
     API + "sensors/<int:sensor_id>/measurements/": {"GET": READ, "DELETE": MANAGE},
     API + "sensors/<int:sensor_id>/deletions/": {"GET": READ},
