@@ -30,9 +30,9 @@ help:
 	@echo "make bench-hostile   what arrays of nonsense cost: seconds of a batch, bytes stored for each received"
 	@echo "make bench-replay    what a replay of ten thousand messages takes, and whether it holds ingest up"
 	@echo "make bench-firmware  the MicroPython firmware for a minute, the broker killed twice: missing, doubled"
-	@echo "make locks   requirements/*.txt anew from requirements/*.in"
+	@echo "make locks   requirements/*.txt anew from requirements/*.in (package-lock.json: npm install)"
 	@echo "make translations  the French catalogue anew from what is marked; says what has no translation yet"
-	@echo "make clean   remove .venv (data in .data stays)"
+	@echo "make clean   remove .venv and node_modules (data in .data stays)"
 
 # One command and no shell: make's child is then the process that stops everything when make ends.
 run:
@@ -116,6 +116,7 @@ LOCK = ../.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 locks: dev
 	cd requirements && $(LOCK) $(UPGRADE) base.in -o base.txt
 	cd requirements && $(LOCK) $(UPGRADE) build.in -o build.txt
+	cd requirements && $(LOCK) $(UPGRADE) node.in -o node.txt
 	cd requirements && $(LOCK) $(UPGRADE) -c base.txt -c build.txt run.in -o run.txt
 	cd requirements && $(LOCK) $(UPGRADE) -c base.txt -c build.txt dev.in -o dev.txt
 
@@ -126,4 +127,4 @@ translations: dev
 	@$(MAKE) --no-print-directory dev
 
 clean:
-	rm -rf .venv
+	rm -rf .venv node_modules

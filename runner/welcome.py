@@ -23,6 +23,7 @@ def welcome(env: RunSettings, values: Mapping[str, str]) -> str:
     data = env.shown(env.data_dir)
     reach = "" if env["MQTT_URL"] else _spoken() + _reach(env["MQTT_LISTEN"])
     rows = [
+        ("Dashboard", f"{web}/"),
         ("Admin", f"{web}/admin/"),
         ("Login", login),
         ("API", f"{web}/api/monitoring/sensors/"),
@@ -40,7 +41,7 @@ def welcome(env: RunSettings, values: Mapping[str, str]) -> str:
     table = "\n".join(f"  {name:<16}{value}" for name, value in rows)
     return (
         f"\n{table}\n\n"
-        "  Send a measurement, and read it back:\n"
+        "  Send a measurement, see it on the dashboard, and read it back:\n"
         f"  mosquitto_pub -h {broker.host} -p {broker.port}{account}{secure} -q 1 -t {topic} -m '{EXAMPLE}'\n"
         f"  curl {web}/api/monitoring/sensors/3/last/\n"
     )

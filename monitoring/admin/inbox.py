@@ -21,6 +21,7 @@ from monitoring.admin.codes import meaning
 from monitoring.admin.payload import as_text, preview
 from monitoring.admin.read_only import FixedChangeList, ReadOnlyAdmin, TimeRange
 from monitoring.admin.sensor_links import SensorLink, sensor_links
+from monitoring.details import translated
 from monitoring.models import RejectedMessage
 
 # Characters of a payload that a list shows: on the line, and once the line is opened.
@@ -86,7 +87,7 @@ def _line(row: RejectedMessage, links: dict[int, SensorLink]) -> Line:
     return Line(
         row,
         meaning(row.code),
-        as_text(row.detail.encode()) or "",
+        as_text(translated(row.detail).encode()) or "",
         as_text(row.topic.encode()) or gettext("(no topic)"),
         [links[pk] for pk in row.sensors[:SENSORS_SHOWN]],
         max(0, len(row.sensors) - SENSORS_SHOWN),

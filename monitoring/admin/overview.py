@@ -114,7 +114,7 @@ def _from_redis() -> list[Tile]:
 def _missing(messages: int | None) -> Tile:
     corrections = reverse("admin:monitoring_correction_changelist")
     if messages is None:
-        return Tile(_("Missing"), "…", _("messages are on their way"), corrections)
+        return Tile(_("Missing"), "…", _("too much is pending to say"), corrections)
     note = _("every message is accounted for")
     if messages:
         note = (

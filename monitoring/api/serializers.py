@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC
 from typing import Any
 
+from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
@@ -16,9 +17,8 @@ def refuse_unknown(fields: Iterable[str], data: Any) -> None:
     """Raises ValidationError for each name in `data` that is none of the fields'."""
     known = list(fields)
     if isinstance(data, Mapping) and (unknown := sorted(set(data) - set(known))):
-        raise serializers.ValidationError(
-            {name[:100]: [f"Not to be set here; known are {', '.join(known)}."] for name in unknown}
-        )
+        text = gettext("Not to be set here; known are %s.") % ", ".join(known)
+        raise serializers.ValidationError({name[:100]: [text] for name in unknown})
 
 
 @extend_schema_serializer(
@@ -241,6 +241,11 @@ class BooksSerializer(serializers.Serializer[Any]):
     ledger = LedgerSumsSerializer()
     corrected = serializers.IntegerField(
         help_text="Messages that `manage.py correct_books` noted as missing in the ledger (in Redis: < 0)."
+    )
+    missing = serializers.IntegerField(
+        allow_null=True,
+        help_text="Messages handed over that are neither pending, in the ledger nor corrected (unknown to"
+        " Redis: < 0). Exact while messages come; null where too much is pending to say.",
     )
     balanced = serializers.BooleanField(
         help_text="handed_over = pending.messages + ledger.messages + corrected, and readings = stored"

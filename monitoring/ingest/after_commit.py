@@ -1,6 +1,6 @@
 """What others want to know of stored rows: the one hook after a batch's commit.
 
-    subscribe(on_stored)          at start, in AppConfig.ready() or beside it
+    subscribe(on_stored)          at start, in each process that stores
 
 A subscriber is called with a `Committed`, in a thread of its own, after the transaction: it can neither fail
 the batch nor hold it up. What it raises is logged. Where subscribers fall behind, the oldest of what waits is
@@ -46,22 +46,28 @@ class Committed(NamedTuple):
 
 
 Subscriber = Callable[[Committed], None]
+Wanted = Callable[[], bool]
 
-_subscribers: list[Subscriber] = []
+_subscribers: list[tuple[Subscriber, Wanted]] = []
 _waiting: "queue.Queue[Committed]" = queue.Queue(WAITING)
 _teller: threading.Thread | None = None
 _left_out = 0
 
 
-def subscribe(subscriber: Subscriber) -> Callable[[], None]:
-    """From now on it is told of each batch that this process stores. Returns what ends that."""
-    _subscribers.append(subscriber)
-    return lambda: _subscribers.remove(subscriber)
+def subscribe(subscriber: Subscriber, is_wanted: Wanted = lambda: True) -> Callable[[], None]:
+    """From now on it is told of each batch that this process stores. Returns what ends that.
+
+    `is_wanted`: asked a few times a batch, so it must be quick. Where it says no, and nobody else says yes,
+    the batch is not gathered.
+    """
+    entry = (subscriber, is_wanted)
+    _subscribers.append(entry)
+    return lambda: _subscribers.remove(entry)
 
 
 def is_wanted() -> bool:
     """Whether anybody listens; else there is nothing to gather."""
-    return bool(_subscribers)
+    return any(is_wanted() for _, is_wanted in _subscribers)
 
 
 def newest_of(rows: Iterable[tuple[int, int, float, str]]) -> dict[int, Newest]:
@@ -111,7 +117,7 @@ def _tell_for_ever() -> None:
         if _left_out:
             logger.warning("subscribers are behind: %d batches were not told", _left_out)
             _left_out = 0
-        for subscriber in tuple(_subscribers):
+        for subscriber, _ in tuple(_subscribers):
             try:
                 subscriber(committed)
             except Exception:

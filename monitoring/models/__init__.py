@@ -7,7 +7,7 @@ from monitoring.models.job import Job
 from monitoring.models.ledger import Correction, IngestBatch, IngestTotal
 from monitoring.models.measurement import Measurement
 from monitoring.models.rejected import RejectedMessage
-from monitoring.models.rejected_tally import RejectedTally, RejectedTotal
+from monitoring.models.rejected_tally import RejectedMinute, RejectedTally, RejectedTotal
 from monitoring.models.retention import GoneSpan, RetentionRun
 from monitoring.models.rollup import DayRollup, HourRollup, MinuteRollup
 from monitoring.models.sensor import Sensor
@@ -28,6 +28,7 @@ __all__ = [
     "Measurement",
     "MinuteRollup",
     "RejectedMessage",
+    "RejectedMinute",
     "RejectedTally",
     "RejectedTotal",
     "RetentionRun",

@@ -69,8 +69,8 @@ TABLE: dict[str, dict[str, set[str]]] = {
     "api/schema/": {"GET": DOCUMENTED},
     "api/docs/": {"GET": DOCUMENTED},
 }
-# Open to everybody, or with rules of their own (the admin's are Django's).
-OPEN = {"", "healthz", "readyz", "favicon.ico", "api/"}
+# Open to everybody, or with rules of their own (the admin's are Django's; tests/pipeline/test_metrics.py).
+OPEN = {"", "healthz", "readyz", "metrics", "favicon.ico", "api/"}
 # Pages of a library's.
 DOCUMENTS = {"api/schema/", "api/docs/"}
 # What strangers sent, and who did what with it: never for everybody.
