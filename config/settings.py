@@ -233,8 +233,11 @@ UNFOLD = {
     ],
     "SITE_URL": "/",
     "SHOW_HISTORY": True,
-    "SHOW_VIEW_ON_SITE": False,
-    "DASHBOARD_CALLBACK": "monitoring.admin.overview.tiles",
+    "STYLES": [lambda request: static("monitoring/admin.css")],
+    "SCRIPTS": [lambda request: static("monitoring/admin.js")],
+    # A sensor's page on the dashboard; nothing else has one.
+    "SHOW_VIEW_ON_SITE": True,
+    "DASHBOARD_CALLBACK": "monitoring.admin.overview.first_page",
     "SIDEBAR": {
         "show_search": False,
         "show_all_applications": False,
@@ -245,7 +248,7 @@ UNFOLD = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"()": "process.log.Formatter", "zone": TIME_ZONE}},
+    "formatters": {"line": {"()": "process.log.Formatter", "zone": TIME_ZONE, "language": LANGUAGE_CODE}},
     "handlers": {
         "console": {"class": "logging.StreamHandler", "formatter": "line"},
         "nowhere": {"class": "logging.NullHandler"},

@@ -289,6 +289,7 @@ def meet(plain: Sequence[Plain], messages: Sequence[Message], decoded: Iterable[
     taken: set[tuple[int, int]] | None = None
     for position, items in decoded:
         untimed: Counter[int] = Counter()
+        received_us = messages[position].received_us
         for item in items:
             if isinstance(item, Refusal):
                 continue
@@ -296,7 +297,7 @@ def meet(plain: Sequence[Plain], messages: Sequence[Message], decoded: Iterable[
                 taken = {(row[0], row[1]) for row in plain}
             if item.ts is None:
                 # Those of one sensor stand side by side from the message's own time on.
-                wanted = messages[position].received_us + untimed[item.sensor_id]
+                wanted = received_us + untimed[item.sensor_id]
                 untimed[item.sensor_id] += 1
             else:
                 wanted = _us(item.ts)

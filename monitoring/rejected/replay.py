@@ -205,8 +205,8 @@ def _replay(rows: Sequence[RejectedMessage], asked: _Asked) -> list[Verdict]:
             refusals[fate.position].append(judged)
         else:
             fates[fate.position].append(judged)
-    for position, refusal in progress.rejected:
-        refusals[position].append(refusal)
+    for position, of_message in progress.refused.items():
+        refusals[position] += of_message
     verdicts = [_verdict(row, fates[position], refusals[position]) for position, row in enumerate(rows)]
     if asked.trial is not None:
         asked.trial.note(fate for of_row in fates.values() for fate in of_row)
@@ -218,7 +218,7 @@ def _replay(rows: Sequence[RejectedMessage], asked: _Asked) -> list[Verdict]:
         _write_down(row, verdict, refusals[position], asked)
         settled.append((before, row))
     RejectedMessage.objects.settle(settled)
-    progress.rejected.clear()  # of them nothing is new
+    progress.refused.clear()  # of them nothing is new
     progress.tell()
     return verdicts
 
@@ -276,7 +276,7 @@ def _settle(progress: Progress, decoded: list[Decoded], held: sensors.Sensors, a
     try:
         with transaction.atomic():
             settle(progress, decoded, held)
-            if asked.payload is None or not progress.rejected:
+            if asked.payload is None or not progress.refused:
                 return
             transaction.set_rollback(True)
     except Exception as error:
@@ -291,7 +291,7 @@ def _settle(progress: Progress, decoded: list[Decoded], held: sensors.Sensors, a
         failures = _settle_each(progress, decoded, held, asked)
     for position, failure in failures.items():
         detail = storable(f"{type(failure).__name__}: {failure}".strip())
-        progress.reject(position, Refusal(Code.FAILED, detail, b"", None))
+        progress.reject(position, [Refusal(Code.FAILED, detail, b"", None)])
 
 
 def _settle_each(
