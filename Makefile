@@ -8,7 +8,7 @@ PYTHON ?= $(shell $(FIND_PYTHON))
 # A Python that somebody named is the one that .venv must have; one that was found is not worth making it anew.
 NAMED = $(if $(filter file,$(origin PYTHON)),,--this-python)
 
-.PHONY: help run test docker-test check bench bench-latency bench-growth bench-duplicates bench-drain bench-trickle bench-queries bench-sensors bench-rollups bench-drop bench-hostile bench-replay bench-pages bench-firmware screenshots locks translations dev prove remedies clean
+.PHONY: help run test docker-test check bench bench-latency bench-growth bench-duplicates bench-drain bench-trickle bench-queries bench-sensors bench-rollups bench-drop bench-hostile bench-replay bench-live bench-pages bench-firmware screenshots locks translations dev prove remedies clean
 
 help:
 	@echo "make run     everything: PostgreSQL, Redis, an MQTT broker, the processes, one simulated board"
@@ -29,6 +29,7 @@ help:
 	@echo "make bench-drop      what is held up while a full partition is dropped"
 	@echo "make bench-hostile   what arrays of nonsense cost: seconds of a batch, bytes stored for each received"
 	@echo "make bench-replay    what a replay of ten thousand messages takes, and whether it holds ingest up"
+	@echo "make bench-live      what a thousand live viewers cost, and whether they slow ingest down (8 minutes)"
 	@echo "make bench-pages    what the dashboard's pages weigh and how soon they are there, with 10,000 sensors"
 	@echo "make screenshots    the README's pictures; ARGS=--all: every page, theme, language and width"
 	@echo "make bench-firmware  the MicroPython firmware for a minute, the broker killed twice: missing, doubled"
@@ -107,6 +108,9 @@ bench-hostile: dev
 
 bench-replay: dev
 	.venv/bin/python -m bench.replay $(ARGS)
+
+bench-live: dev
+	@.venv/bin/python -m bench.live $(ARGS)
 
 bench-pages: dev
 	@.venv/bin/python -m bench.pages $(ARGS)
