@@ -6,7 +6,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from monitoring.admin import ages
-from monitoring.models import Sensor
+from monitoring.models import Sensor, SensorStatus
 from monitoring.rollups import sparklines
 from monitoring.rollups.drawing import Sparkline, draw
 from monitoring.templatetags.dashboard import figure
@@ -25,12 +25,14 @@ class Day(NamedTuple):
     first: str
     last: str
     zone: str
-    status: str
+    status: str | None
     url: str
 
 
 def of(sensor: Sensor) -> Day:
     now = timezone.now()
+    # It may have none.
+    row: SensorStatus | None = getattr(sensor, "standing", None)
     hours = sparklines.of([sensor.pk], now).get(sensor.pk, [])
     return Day(
         drawn=draw(hours, WIDTH, HEIGHT),
@@ -40,7 +42,7 @@ def of(sensor: Sensor) -> Day:
         first=ages.to_the_minute(sparklines.first_hour(now)),
         last=ages.to_the_minute(now),
         zone=ages.zone(),
-        status=sensor.standing.status,
+        status=row and row.status,
         url=page_of(sensor),
     )
 

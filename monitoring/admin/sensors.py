@@ -217,8 +217,9 @@ class SensorAdmin(ModelAdmin):  # type: ignore[misc]
         return sensors_file.page(self.admin_site, request)
 
     @column(_("status"), order="standing__rank")
-    def state(self, sensor: Sensor) -> SafeString:
-        return render_to_string(STATE, {"name": sensor.standing.status})
+    def state(self, sensor: Sensor) -> SafeString | None:
+        row = _standing(sensor)
+        return None if row is None else render_to_string(STATE, {"name": row.status})
 
     @column(_("last value"))
     def last_value(self, sensor: Sensor) -> str | None:

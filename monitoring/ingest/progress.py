@@ -63,9 +63,10 @@ class Progress:
         """`again`: its messages came before, and are replayed; what boards said of themselves is not."""
         progress = cls(batch, oldest_taken(settings.RETENTION_DAYS, datetime.now(UTC)))
         if not again:
-            progress.heard, refused = boards.read(batch)
-            progress.rejected += refused
-            progress.readings += len(refused)
+            progress.heard, unread = boards.read(batch)
+            for position, refusal in unread:
+                progress.reject(position, [refusal])
+            progress.readings += len(unread)
         return progress
 
     def oldest_of(self, days: int | None) -> datetime:

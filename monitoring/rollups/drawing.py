@@ -1,6 +1,7 @@
 """A sparkline as SVG paths, drawn by the server: a line of averages, with the band that the values lay in."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -28,8 +29,10 @@ def draw(hours: Sequence[Hour], width: int = WIDTH, height: int = HEIGHT) -> Spa
     # By halves: the difference of two floats may be beyond what a float holds.
     half = high / 2 - low / 2
 
+    across = _across(width)
+
     def x(hour: Hour) -> str:
-        return _short(MARGIN + hour.place / HOURS * (width - 2 * MARGIN))
+        return across[hour.place]
 
     def y(value: float) -> str:
         share = (value / 2 - low / 2) / half if half else 0.5
@@ -61,3 +64,9 @@ def _runs(hours: Sequence[Hour]) -> list[list[Hour]]:
 
 def _short(number: float) -> str:
     return f"{number:.1f}".removesuffix(".0")
+
+
+@lru_cache(maxsize=8)
+def _across(width: int) -> list[str]:
+    """Where each hour lies: the same in each of a list's drawings."""
+    return [_short(MARGIN + place / HOURS * (width - 2 * MARGIN)) for place in range(HOURS + 1)]
