@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, User
 from django.db import connection
+from django.db.models import F
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
@@ -65,7 +66,7 @@ def test_it_says_what_came_and_what_became_of_it(client: Client, store: BatchSto
     store.redis.zadd("iot:heartbeats", {"beat": time.time() - 300})
     page = look(client)
     assert tile(page, "Received").startswith("6 messages")
-    assert tile(page, "Pending").startswith("1 the oldest came 0 s ago")
+    assert re.match(r"1 the oldest came \d+ s ago", tile(page, "Pending"))
     assert tile(page, "Missing") == "0 every message is accounted for"
     assert tile(page, "Rejected") == "3 readings in the last 3 hours"
     assert "6 messages received; readings: 2 stored, 0 duplicates, 3 rejected" in page
@@ -106,11 +107,9 @@ def test_what_was_refused_is_private(client: Client, sent: None, django_user_mod
     (link,) = re.findall(rf'href="({inbox}\?code=not_json[^"]*)"', look(client))
     listed = client.get(html.unescape(link))
     assert listed.status_code == 200
-    assert listed.context["cl"].result_count == 2
-    RejectedMessage.objects.update(
-        received_at=RejectedMessage.objects.first().received_at - timedelta(hours=5)
-    )  # type: ignore[union-attr]
-    assert client.get(html.unescape(link)).context["cl"].result_count == 0
+    assert len(listed.context["cl"].result_list) == 2
+    RejectedMessage.objects.update(received_at=F("received_at") - timedelta(hours=5))
+    assert len(client.get(html.unescape(link)).context["cl"].result_list) == 0
 
 
 def test_it_is_the_ledgers(client: Client, settings: Any, db: None, django_user_model: Any) -> None:
@@ -128,7 +127,8 @@ def test_htmx_gets_what_changes(client: Client, sent: None) -> None:
     assert tile(part, "Received").startswith("6")
     page = look(client)
     assert 'hx-get="/pipeline/?hours=3" hx-trigger="every 5s"' in page
-    assert part.strip() in page
+    assert 'id="pipeline"' in page
+    assert 'id="pipeline"' not in part
 
 
 def test_redis_is_away(client: Client, sent: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,19 +150,8 @@ def test_it_is_light(client: Client, settings: Any, sent: None, now: Any) -> Non
     client.force_login(vera)
     codes = ["not_json", "bad_type", "clock_ahead", "too_old", "conflict", "unit_mismatch"]
     minutes = [now.replace(second=0, microsecond=0) - timedelta(minutes=minute) for minute in range(5, 1440)]
-    IngestTotal.objects.bulk_create(
-        IngestTotal(
-            start=at,
-            source="http",
-            batches=9,
-            messages=90 + at.minute,
-            readings=100,
-            stored=81,
-            duplicates=3,
-            rejected=7,
-        )
-        for at in minutes
-    )
+    counts = {"batches": 9, "messages": 90, "readings": 100, "stored": 81, "duplicates": 3, "rejected": 16}
+    IngestTotal.objects.bulk_create(IngestTotal(start=at, source="http", **counts) for at in minutes)
     RejectedMinute.objects.bulk_create(
         RejectedMinute(start=at, code=code, seen=at.minute + 1) for at in minutes for code in codes
     )
