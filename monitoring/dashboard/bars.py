@@ -11,7 +11,7 @@ from typing import NamedTuple
 HEIGHT = 100
 _GAP = 0.16
 # So high at least is whatever is not nought: one message of ten thousand is to be seen.
-_LEAST = 1.6
+_LEAST = 0.9
 
 
 class Bars(NamedTuple):
