@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
+from django.http import HttpRequest
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django_celery_beat import admin as beat
@@ -71,16 +72,23 @@ class IntervalScheduleAdmin(ModelAdmin):  # type: ignore[misc]
     inlines = (TasksOfSchedule,)
 
 
+class Unlisted:
+    """None of our tasks goes by it: it is reached from a task's form, and stands in no list."""
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return False
+
+
 @admin.register(CrontabSchedule)
-class CrontabScheduleAdmin(beat.CrontabScheduleAdmin, ModelAdmin):  # type: ignore[misc]
+class CrontabScheduleAdmin(Unlisted, beat.CrontabScheduleAdmin, ModelAdmin):  # type: ignore[misc]
     inlines = (TasksOfSchedule,)
 
 
 @admin.register(SolarSchedule)
-class SolarScheduleAdmin(ModelAdmin):  # type: ignore[misc]
+class SolarScheduleAdmin(Unlisted, ModelAdmin):  # type: ignore[misc]
     inlines = (TasksOfSchedule,)
 
 
 @admin.register(ClockedSchedule)
-class ClockedScheduleAdmin(ModelAdmin):  # type: ignore[misc]
+class ClockedScheduleAdmin(Unlisted, ModelAdmin):  # type: ignore[misc]
     inlines = (TasksOfSchedule,)

@@ -3,6 +3,8 @@
 import { marks } from "./moments.js";
 
 const lang = document.documentElement.lang;
+// Of uPlot.join: a null ends a line though other curves have moments beside it.
+const EXPAND = 2;
 
 // A custom property may be light-dark(…): only a computed colour is one that a canvas takes.
 function colours(names) {
@@ -54,7 +56,7 @@ export class Chart {
 
   joined() {
     const tables = this.curves.map(({ columns }) => [columns.t, columns.avg]);
-    return tables.length === 1 ? tables[0] : tables.length ? uPlot.join(tables) : [[]];
+    return tables.length === 1 ? tables[0] : tables.length ? uPlot.join(tables, tables.map(() => [EXPAND, EXPAND])) : [[]];
   }
 
   // From the lowest to the highest that any curve of the scale has in sight, and some room.
@@ -87,7 +89,7 @@ export class Chart {
     const options = {
       ...this.size,
       legend: { show: false },
-      padding: [10, scales.length > 1 ? 0 : 14, 0, 0],
+      padding: [10, scales.length > 1 ? 0 : 26, 0, 0],
       cursor: {
         drag: { x: true, y: false, setScale: false, dist: 5 },
         y: false,
@@ -117,7 +119,8 @@ export class Chart {
             const plain = new Intl.NumberFormat(lang, { minimumFractionDigits: digits, maximumFractionDigits: digits, notation: Math.abs(splits.at(-1)) >= 1e7 ? "scientific" : "standard" });
             return splits.map((value) => plain.format(value));
           },
-          size: (_, values) => 18 + 7 * Math.max(3, ...(values ?? []).map((text) => text.length)),
+          // Charts above one another begin at the same place.
+          size: (_, values) => 18 + 7 * Math.max(this.group ? 6 : 3, ...(values ?? []).map((text) => text.length)),
         })),
       ],
       series: [

@@ -2,7 +2,7 @@
 import { Chart } from "./chart.js";
 import { columns, digitsOf, fetchSeries, Refused } from "./series.js";
 import { address, exactly, isLive, narrower, preset, push, read, wider } from "./span.js";
-import { between, moment, nameOfZone, zone } from "./moments.js";
+import { between, lasting, moment, nameOfZone, zone } from "./moments.js";
 import { follow } from "./follow.js";
 import { wireRanges } from "./ranges.js";
 import { whole } from "./figure.js";
@@ -79,7 +79,7 @@ function draw() {
   const wanted = layout();
   if (JSON.stringify(wanted) !== JSON.stringify(charts.map(({ units }) => units))) makeCharts(wanted);
   const curves = all.map((series, place) => ({
-    columns: columns(series, shown.to), scale: series.unit || "–", isRaw: series.resolution === "raw", ...style(place), place,
+    columns: columns(series, shown.from, shown.to), scale: series.unit || "–", isRaw: series.resolution === "raw", ...style(place), place,
   }));
   for (const { units, chart } of charts) chart.show(shown.from, shown.to, curves.filter((_, place) => units.includes(all[place].unit)));
 }
@@ -93,7 +93,7 @@ function makeCharts(wanted) {
     const figure = document.createElement("figure");
     const title = document.createElement("figcaption");
     title.className = "subtle small";
-    title.textContent = units.map((unit) => unit || "–").join("  ·  ");
+    for (const unit of units) title.append(Object.assign(document.createElement("span"), { textContent: unit || "–" }));
     const box = document.createElement("div");
     box.className = wanted.length > 1 ? "canvas low" : "canvas";
     box.tabIndex = 0;
@@ -126,7 +126,7 @@ function readOut(t) {
       cell.textContent = withUnit(series, series.statistics.last);
       return;
     }
-    const its = (series.columns ??= columns(series, shown.to));
+    const its = (series.columns ??= columns(series, shown.from, shown.to));
     let best = null;
     its.t.forEach((one, at) => {
       if (best === null || Math.abs(one - t) < Math.abs(its.t[best] - t)) best = at;
@@ -161,9 +161,9 @@ function writeAround() {
     for (const [name, text] of Object.entries(texts)) row(series.sensor).querySelector(`[data-cell="${name}"]`).textContent = text;
   }
   by("span").textContent = `${between(shown.from, shown.to)} ${nameOfZone(shown.to)}`;
-  const steps = new Set(all.filter(({ points }) => points.length).map(({ resolution }) => resolution));
-  const [one] = all.filter(({ points }) => points.length);
-  by("resolution").textContent = !one ? say("empty") : steps.size > 1 ? [...steps].join(", ") : one.resolution === "raw" ? say("raw") : say("step", { step: one.resolution.replace("m", " min").replace("d", " d").replace("h", " h") });
+  // Sensors that measure seldom come as readings, though others come as averages.
+  const steps = [...new Set(all.filter(({ points }) => points.length).map(({ step_s: step }) => step))];
+  by("resolution").textContent = steps.map((step) => (step === null ? say("raw") : say("step", { step: lasting(step * 1000) }))).join(" ") || say("empty");
   for (const link of document.querySelectorAll("[data-remove]")) {
     const said = new URL(address(shown), location.href);
     const left = said.searchParams.getAll("sensor").filter((id) => id !== link.dataset.remove);

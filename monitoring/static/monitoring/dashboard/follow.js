@@ -1,4 +1,5 @@
-// New values of sensors since `after` (ms, by the server's clock), while a page is open: by the live stream, and while there is none by asking.
+// New values of sensors since `after` (ms, by the server's clock), while a page is open: by the live stream, and
+// while there is none by asking.
 import { openLive } from "./live.js";
 
 const EVERY = 5000;
@@ -13,7 +14,7 @@ export function follow(ids, after, { onValues, onAsk, onState, onStatus = () => 
     if (!isOn) timer = clearInterval(timer) ?? null;
   };
   const stream = openLive({
-    ids, topics: ["counts"], after,
+    ids, topics: [], after,
     onValues,
     onStatus: ({ changed = {} }) => ids.forEach((id) => id in changed && onStatus(id, changed[id])),
     onPipeline: () => {}, onRejected: () => {},

@@ -1,5 +1,5 @@
 // The chart as a table: a row a point, the newest first, and a row for each gap.
-import { between, lasting, moment } from "./moments.js";
+import { between, lasting, moment, nameOfZone } from "./moments.js";
 import { say } from "./words.js";
 
 export function pointsTable(columns, isRaw, write, unit) {
@@ -23,10 +23,10 @@ export function pointsTable(columns, isRaw, write, unit) {
       cell(between(start, end));
       cell(say("nothing", { long: lasting(end - start) })).colSpan = head.length - 1;
     } else if (isRaw) {
-      cell(moment(start, true));
+      cell(`${moment(start, true)} ${nameOfZone(start)}`);
       cell(write(columns.avg[place]), true);
     } else {
-      cell(between(start, end));
+      cell(`${between(start, end)} ${nameOfZone(start)}`);
       for (const name of ["avg", "min", "max"]) cell(write(columns[name][place], name === "avg"), true);
       cell(String(columns.count[place]), true);
     }

@@ -57,11 +57,11 @@ function curves() {
   const found = [];
   if (earlier) {
     const length = shown.to - shown.from;
-    const its = columns(earlier, shown.from);
+    const its = columns(earlier, 2 * shown.from - shown.to, shown.from);
     const shifted = { ...its, t: its.t.map((t) => t + length), start: its.start.map((t) => t + length), end: its.end.map((t) => t + length) };
     found.push({ columns: shifted, shift: length, scale: "y", colour: "series-2", dash: [6, 4], faded: true, isRaw: earlier.resolution === "raw" });
   }
-  found.push({ columns: columns(series, shown.to), shift: 0, scale: "y", colour: "series-1", isRaw: isRaw() });
+  found.push({ columns: columns(series, shown.from, shown.to), shift: 0, scale: "y", colour: "series-1", isRaw: isRaw() });
   return found;
 }
 
@@ -113,7 +113,7 @@ function nearest(sorted, t) {
 
 function writeAround() {
   const { statistics: its } = series;
-  digits = digitsOf(series.points.slice(-200).flatMap(({ min, max }) => [min, max]));
+  digits = digitsOf([...series.points.slice(-200).flatMap(({ min, max }) => [min, max]), newest?.value ?? 0]);
   by("resolution").textContent = series.points.length === 0 ? "" : isRaw() ? say("raw") : say("step", { step: lasting(series.step_s * 1000) });
   by("span").textContent = `${between(shown.from, shown.to)} ${nameOfZone(shown.to)}`;
   for (const cell of document.querySelectorAll("[data-stat]")) {
@@ -146,7 +146,7 @@ const share = (value) => new Intl.NumberFormat(lang, { style: "percent", maximum
 function writeTable() {
   const details = by("table");
   if (!details.open) return;
-  details.querySelector(".scrolls").replaceChildren(pointsTable(columns(series, shown.to), isRaw(), write, first.unit));
+  details.querySelector(".scrolls").replaceChildren(pointsTable(columns(series, shown.from, shown.to), isRaw(), write, first.unit));
 }
 
 function writeMessage() {

@@ -20,20 +20,24 @@ export async function fetchSeries(ids, from, to, points, zone, signal, more = {}
 
 const written = (at) => (typeof at === "string" ? at : new Date(at).toISOString());
 
-// {t, avg, min, max, first, last, count, start, end}: columns, a null in each where a gap is. `t` is the middle of a
-// bucket, in ms: so a line does not move sideways as buckets grow.
-export function columns(series, to = Infinity) {
+// {t, avg, min, max, count, start, end}: columns; a null in the values where a gap is, before the first point and after
+// the last one too. `t` is the middle of a bucket, in ms: so a line does not move sideways as buckets grow.
+export function columns(series, from, to) {
   const isRaw = series.resolution === "raw";
   const length = (series.step_s ?? 0) * 1000;
   const found = { t: [], avg: [], min: [], max: [], count: [], start: [], end: [] };
   const gaps = new Map(series.gaps.map((gap) => [Date.parse(gap.end), Date.parse(gap.start)]));
   const starts = series.points.map((point) => Date.parse(point.start));
+  const longest = 3000 * (series.interval_s ?? Infinity);
+  if (starts.length && starts[0] - from > longest) nothing(found, from, starts[0]);
   series.points.forEach((point, place) => {
     const start = starts[place];
     const end = isRaw ? start : Math.min(start + length, starts[place + 1] ?? Infinity, Math.max(to, start + 1));
     if (gaps.has(start) && place) nothing(found, gaps.get(start), start);
     add(found, { ...point, start, end, t: (start + end) / 2 });
   });
+  const end = Math.min(to, Date.now());
+  if (starts.length && end - found.end.at(-1) > longest) nothing(found, found.end.at(-1), end);
   return found;
 }
 

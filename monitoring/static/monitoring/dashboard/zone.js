@@ -3,7 +3,7 @@
 (() => {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   if (!zone || zone === document.documentElement.dataset.zone) return;
-  const said = `zone=${encodeURIComponent("auto:" + zone)}`;
+  const said = `zone=auto:${zone}`;
   if (document.cookie.split("; ").includes(said)) return; // the server does not know it
   document.cookie = `${said}; Max-Age=31536000; Path=/; SameSite=Lax${location.protocol === "https:" ? "; Secure" : ""}`;
   if (document.cookie.split("; ").includes(said)) location.reload();
