@@ -20,7 +20,7 @@ from django.apps import apps
 from django.utils.translation import templatize
 
 PROJECT = Path(__file__).parent.parent
-OURS = ("monitoring", "config", "batches", "bridge", "process")
+OURS = ("monitoring", "config", "batches", "bridge", "process", "runner")
 # Whose pages we show, with what of them: unfold comes without a catalogue.
 OTHERS = {
     "unfold": ("*.py", "mixins/*.py", "contrib/filters/**/*", "templates/**/*"),
