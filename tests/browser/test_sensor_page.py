@@ -22,6 +22,8 @@ SHOWN = "document.getElementById('resolution').textContent"
 # Sensor 1: a reading a minute over two days, none from 8 to 10 on the first. 2: from 0 to 6 and from 10 on,
 # and one alone at 8. 3: a month of tens, each five minutes, and one fifty.
 ROWS = """
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
 from datetime import UTC, datetime, timedelta
 from math import sin
 from monitoring.models import Sensor
@@ -30,7 +32,8 @@ from monitoring.upkeep.partitions import ensure_partitions
 from tests.rollups.rows import store
 start, minute = datetime(2026, 10, 24, tzinfo=UTC), timedelta(minutes=1)
 ensure_partitions(datetime(2026, 9, 1, tzinfo=UTC), datetime.now(UTC) + timedelta(days=1))
-Sensor.objects.all().update(unit="°C", location="Salon")
+names = {1: "Capteur Temp Salon", 2: "Capteur Humidité Salon", 3: "Serre"}
+Sensor.objects.register([Sensor(id=n, name=name, unit="°C", location="Salon") for n, name in names.items()])
 minutes = [n for n in range(2880) if not 480 <= n < 600]
 store([(1, start + n * minute, round(20 + 2 * sin(n / 200), 1)) for n in minutes], "°C")
 store([(2, start + n * minute, 50 + n % 3) for n in range(1440) if n < 360 or n == 480 or n >= 600], "°C")
@@ -47,8 +50,6 @@ def site(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sit
     folder.chmod(0o755)
     site = Site(folder, RETENTION_DAYS="3270", ROLLUP_MINUTE_RETENTION_DAYS="3270")
     try:
-        site.manage("migrate", "-v0")
-        site.manage("first_run")
         site.manage("shell", "-v0", "-c", ROWS)
         site.start()
         yield site
