@@ -22,7 +22,7 @@ FROM python:3.11-slim
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 DATA_DIR=/app/data
 # The folders' owner becomes the owner of the named volumes that are mounted there first.
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin iot \
- && install -d -o iot -g iot /run/iot /run/iot/ours /run/iot/db /run/iot/redis /run/iot/mosquitto
+ && install -d -o iot -g iot /run/iot /run/iot/ours /run/iot/db /run/iot/redis /run/iot/mosquitto /run/iot/grafana
 COPY --from=packages /venv /venv
 WORKDIR /app
 COPY manage.py ./

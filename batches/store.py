@@ -31,6 +31,7 @@ from batches.batch import Batch
 from batches.connect import connect
 from batches.names import SEEN_BYTES, Bridge, NotOwnerError
 from batches.scripts import run
+from process.said import _
 
 # A batch that was taken up and is not done by then may be taken up by another (BATCH_LEASE_SECONDS).
 LEASE_SECONDS = 30.0
@@ -361,11 +362,11 @@ class BatchStore:
         except ResponseError:
             return None
         if settings.get("appendonly") != "yes":
-            return "Redis keeps no append-only file: kill -9 loses batches; set appendonly yes"
+            return _("Redis keeps no append-only file: kill -9 loses batches; set appendonly yes")
         if settings.get("appendfsync") != "always":
-            return "Redis answers before it has written: set appendfsync always"
+            return _("Redis answers before it has written: set appendfsync always")
         if settings.get("maxmemory-policy") != "noeviction":
-            return "Redis may evict batches: set maxmemory-policy noeviction"
+            return _("Redis may evict batches: set maxmemory-policy noeviction")
         return None
 
     def _room(self) -> str | None:

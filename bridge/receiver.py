@@ -30,6 +30,7 @@ from process.backoff import HELD_SECONDS, Backoff
 from process.failpoints import failpoint
 from process.heartbeat import bridge_process
 from process.report import Report, readable
+from process.said import _
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +128,7 @@ class Receiver:
 
     def _fail(self) -> None:
         self._exit_code = 1
-        self._stopping = "an error; start it again"
+        self._stopping = _("an error; start it again")
         self._waking.wake()
 
     def _stop_by_signal(self, number: int, _frame: FrameType | None) -> None:
@@ -209,7 +210,7 @@ class Receiver:
         if more or sock in readable_:
             self._receive()
         if self.connection.accepted and not self.connection.leaving and (topics := self.subscription.due()):
-            client.ask_for(topics)
+            client.ask_for(topics, self.settings.status_topics)
         self._flush_when_due()
         self._report.tick()
         client.loop_misc()

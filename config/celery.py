@@ -57,10 +57,11 @@ def begin_to_listen(**kwargs: Any) -> None:
     """In a child of the pool, for that is where batches are stored: sensors that come back are seen, and
     whoever watches is told."""
     from monitoring.live import publish
-    from monitoring.status import returning
+    from monitoring.status import changes, returning
 
     returning.start()
     publish.start()
+    changes.listen(publish.status_changed)
 
 
 @worker_process_shutdown.connect

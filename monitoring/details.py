@@ -140,6 +140,13 @@ _FORMS = (
     # --- batches/store.py
     _("BATCHES_MAX_BYTES ({most}) of batches are pending"),
     _("Redis has reached its maxmemory ({most})"),
+    _("Redis keeps no append-only file: kill -9 loses batches; set appendonly yes"),
+    _("Redis answers before it has written: set appendfsync always"),
+    _("Redis may evict batches: set maxmemory-policy noeviction"),
+    _(
+        "Redis may be full before BATCHES_MAX_BYTES ({size} MiB) of batches wait: its maxmemory is {count}"
+        " MiB; set it to {most} MiB or more, or BATCHES_MAX_BYTES to less"
+    ),
     _("receipts of Idempotency-Keys fill 1/{part} of BATCHES_MAX_BYTES"),
 )
 # Of one reading, which "stored" elsewhere is not.

@@ -9,6 +9,7 @@ from django.contrib.admin.views.main import ChangeList as DjangoChangeList
 from django.db import IntegrityError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -21,15 +22,16 @@ from unfold.decorators import action
 from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
-from monitoring.admin import ages, exports, sensors_file
-from monitoring.admin.column import column, grouped, unbroken
+from monitoring.admin import ages, exports, sensor_day, sensors_file
+from monitoring.admin.column import column, grouped
 from monitoring.decoders.limits import MAX_SENSOR_ID
 from monitoring.models import Measurement, Sensor, SensorStatus
 from monitoring.models.sensor import SensorQuerySet
 from monitoring.upkeep.removal import Belongings, belongings, request_removal
 
 _TAKEN = _("There is a sensor with this id, or one is being removed.")
-STATUS_LOOKS = {"ok": "success", "late": "warning", "silent": "danger", "never": "info", "off": "info"}
+# The sign that the dashboard has too.
+STATE = "monitoring/dashboard/state.html"
 # Sensors that a confirmation says in detail what goes with.
 MOST_SHOWN = 50
 
@@ -65,7 +67,7 @@ class StatusFilter(DropdownFilter):  # type: ignore[misc]
     parameter_name = "status"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, Any]]:
-        return SensorStatus.Status.choices
+        return [(status.value, status.label) for status in SensorStatus.Status]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Sensor]) -> QuerySet[Sensor]:
         return queryset.filter(standing__status=self.value()) if self.value() else queryset
@@ -112,24 +114,16 @@ class NewSensorForm(forms.ModelForm):  # type: ignore[type-arg]
 class SensorAdmin(ModelAdmin):  # type: ignore[misc]
     """Deleting one says what goes with it, and leaves the work to a job (monitoring.upkeep.removal)."""
 
-    list_display = (
-        "id",
-        "name",
-        "kind",
-        "unit",
-        "location",
-        "status",
-        "last_value",
-        "last_seen",
-        "is_active",
-    )
-    list_display_links = ("id", "name")
+    list_display = ("name", "id", "state", "last_value", "last_seen", "kind", "unit", "location")
+    list_display_links = ("name",)
+    list_select_related = ("standing",)
     list_filter = (StatusFilter, KindFilter, "is_active")
     list_per_page = 50
     list_fullwidth = True
     search_fields = ("name", "location", "=id")
     search_help_text = _("Name, location or id")
-    sortable_by = ("id", "name", "kind", "unit", "location", "status", "is_active")
+    sortable_by = ("name", "id", "state", "kind", "unit", "location")
+    change_form_outer_before_template = "monitoring/admin/sensor_day.html"
     actions = ("activate", "deactivate")
     actions_list = ("import_file",)
 
@@ -150,6 +144,17 @@ class SensorAdmin(ModelAdmin):  # type: ignore[misc]
             self.message_user(request, _TAKEN, messages.ERROR)
             answer = HttpResponseRedirect(request.get_full_path())
         return answer
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        sensor = self.get_object(request, object_id)
+        context = {"day": sensor and sensor_day.of(sensor)} | (extra_context or {})
+        answer: HttpResponse = super().change_view(request, object_id, form_url, context)
+        return answer
+
+    def view_on_site(self, sensor: Sensor) -> str:
+        return sensor_day.page_of(sensor)
 
     def save_model(self, request: HttpRequest, obj: Sensor, form: Any, change: bool) -> None:
         """What was changed and no more: a removal that somebody asks for meanwhile stands."""
@@ -211,6 +216,11 @@ class SensorAdmin(ModelAdmin):  # type: ignore[misc]
     def import_file(self, request: HttpRequest) -> HttpResponse:
         return sensors_file.page(self.admin_site, request)
 
+    @column(_("status"), order="standing__rank")
+    def state(self, sensor: Sensor) -> SafeString | None:
+        row = _standing(sensor)
+        return None if row is None else render_to_string(STATE, {"name": row.status})
+
     @column(_("last value"))
     def last_value(self, sensor: Sensor) -> str | None:
         if (last := sensor.last) is None:
@@ -224,13 +234,8 @@ class SensorAdmin(ModelAdmin):  # type: ignore[misc]
         )
 
     @column(_("last seen"))
-    def last_seen(self, sensor: Sensor) -> str | None:
-        return unbroken(ages.since(sensor.last.created_at)) if sensor.last else None
-
-    @column(_("status"), label=STATUS_LOOKS, order="standing__rank")
-    def status(self, sensor: Sensor) -> tuple[str, str] | None:
-        row = _standing(sensor)
-        return None if row is None else (row.status, row.get_status_display())
+    def last_seen(self, sensor: Sensor) -> str:
+        return ages.seen(sensor.last and sensor.last.created_at)
 
     @column(_("status"))
     def status_since(self, sensor: Sensor) -> str:
@@ -251,7 +256,7 @@ class SensorAdmin(ModelAdmin):  # type: ignore[misc]
         measurement = sensor.latest()
         if measurement is None:
             return "-"
-        return f"{measurement}, {ages.badge(measurement.created_at)[1]}"
+        return f"{measurement}, {ages.since(measurement.created_at)}"
 
     @column(_("measurements as a file"))
     def export(self, sensor: Sensor) -> SafeString:

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from monitoring import __version__
-from monitoring.dashboard.access import REJECTED
+from monitoring.dashboard.access import BOOKS, REJECTED, may_see
 from monitoring.dashboard.viewer import Viewer
 
 INBOX = "admin:monitoring_rejectedmessage_changelist"
@@ -43,6 +43,7 @@ def _navigation(request: HttpRequest) -> list[Link]:
     links = [
         ("dashboard:overview", _("Sensors"), "sensors", True),
         ("dashboard:map", _("Map"), "map", True),
+        ("dashboard:pipeline", _("Pipeline"), "pipeline", may_see(request, BOOKS)),
         # The inbox is the admin's, and asks for a login by itself.
         (INBOX, _("Rejected"), "rejected", _of_staff(request, REJECTED)),
         ("admin:index", _("Admin"), "admin", True),

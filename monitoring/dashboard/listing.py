@@ -12,10 +12,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from monitoring.dashboard.sparkline import Sparkline, draw
 from monitoring.models import Measurement, Sensor
 from monitoring.models.measurement_queryset import Last
 from monitoring.rollups import sparklines
+from monitoring.rollups.drawing import Sparkline, draw
 from monitoring.templatetags.dashboard import figure
 
 PAGE = 50

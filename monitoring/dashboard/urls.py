@@ -6,6 +6,7 @@ from monitoring.dashboard.compare import compare
 from monitoring.dashboard.live import live
 from monitoring.dashboard.login import Login
 from monitoring.dashboard.overview import news, overview, start
+from monitoring.dashboard.pipeline import pipeline
 from monitoring.dashboard.preferences import preferences
 from monitoring.dashboard.sensor import sensor
 
@@ -19,6 +20,7 @@ urlpatterns = [
     path("map/", map_of_cells, name="map"),
     path("map/cells/", cells, name="cells"),
     path("wall/", wall, name="wall"),
+    path("pipeline/", pipeline, name="pipeline"),
     path("live/", live, name="live"),
     path("login/", Login.as_view(), name="login"),
     path("logout/", LogoutView.as_view(next_page="/"), name="logout"),

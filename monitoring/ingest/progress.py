@@ -10,9 +10,10 @@ from django.conf import settings
 
 from batches.batch import Batch, to_datetime
 from monitoring.decoders import Code, Refusal
-from monitoring.ingest import after_commit, refused
-from monitoring.ingest.refused import Refused
-from monitoring.models import IngestBatch, RejectedMessage
+from monitoring.ingest import after_commit, boards, refused
+from monitoring.ingest.refused import Refused, in_order
+from monitoring.models import Board, IngestBatch, RejectedMessage
+from monitoring.models.board import Heard
 from monitoring.models.retention import oldest_taken
 
 
@@ -39,7 +40,7 @@ class Progress:
     readings: int = 0
     stored: int = 0
     duplicates: int = 0
-    rejected: list[Refused] = field(default_factory=list)
+    refused: dict[int, Sequence[Refusal]] = field(default_factory=dict)
     #: The (sensor, minute) pairs that rows were stored for; of the fast way apart, side by side and in order.
     touched: set[tuple[int, int]] = field(default_factory=set)
     touched_sensors: list[int] = field(default_factory=list)
@@ -48,14 +49,25 @@ class Progress:
     repeated: set[int] = field(default_factory=set)
     #: What is stored of each sensor, where somebody wants to know (after_commit).
     newest: dict[int, after_commit.Newest] = field(default_factory=dict)
+    #: The board on whose topic a sensor's reading came, likewise.
+    boards: dict[int, str] = field(default_factory=dict)
+    #: What boards say of themselves, in messages that hold no reading.
+    heard: list[Heard] = field(default_factory=list)
     #: Of each reading that is stored or a duplicate, where somebody asks (monitoring.rejected.replay).
     fates: list[Fate] | None = None
     #: Sensors that are blocked, and were named: their messages are counted, and not kept.
     blocked: set[int] = field(default_factory=set)
 
     @classmethod
-    def begin(cls, batch: Batch) -> "Progress":
-        return cls(batch, oldest_taken(settings.RETENTION_DAYS, datetime.now(UTC)))
+    def begin(cls, batch: Batch, *, again: bool = False) -> "Progress":
+        """`again`: its messages came before, and are replayed; what boards said of themselves is not."""
+        progress = cls(batch, oldest_taken(settings.RETENTION_DAYS, datetime.now(UTC)))
+        if not again:
+            progress.heard, unread = boards.read(batch)
+            for position, refusal in unread:
+                progress.reject(position, [refusal])
+            progress.readings += len(unread)
+        return progress
 
     def oldest_of(self, days: int | None) -> datetime:
         """A sensor that is kept for less time than the rest refuses earlier, for the same reason."""
@@ -63,32 +75,45 @@ class Progress:
             return self.oldest
         return oldest_taken(days, datetime.now(UTC))
 
-    def reject(self, position: int, refusal: Refusal) -> None:
-        self.rejected.append((position, refusal))
+    @property
+    def rejected(self) -> int:
+        """How many readings."""
+        return sum(map(len, self.refused.values()))
+
+    def reject(self, position: int, refusals: Sequence[Refusal]) -> None:
+        """What is refused of the message at a position, in the order of its elements."""
+        before = self.refused.get(position)
+        self.refused[position] = in_order([*before, *refusals]) if before else refusals
 
     def forget_stored(self) -> None:
         """After a rollback of all that was stored: what was refused is left."""
-        self.readings = len(self.rejected)
+        self.readings = self.rejected
         self.stored = self.duplicates = 0
         self.touched.clear()
         self.newest.clear()
         self.fates = None if self.fates is None else []
 
-    def kept(self) -> list[Refused]:
+    def kept(self) -> Refused:
         """What was refused, without what nobody wants to see."""
         if not self.blocked:
-            return self.rejected
-        return [
-            (position, refusal)
-            for position, refusal in self.rejected
-            if refusal.code is not Code.UNKNOWN_SENSOR or refusal.sensor_id not in self.blocked
-        ]
+            return self.refused
+        wanted = {
+            position: [
+                refusal
+                for refusal in refusals
+                if refusal.code is not Code.UNKNOWN_SENSOR or refusal.sensor_id not in self.blocked
+            ]
+            for position, refusals in self.refused.items()
+        }
+        return {position: refusals for position, refusals in wanted.items() if refusals}
 
     def tell(self) -> None:
         """Those who want to know learn of it once the transaction has committed."""
         if after_commit.is_wanted():
-            rejected = Counter(refusal.code.value for _, refusal in self.rejected)
-            after_commit.tell(after_commit.Committed(self.batch.id, self.newest, rejected))
+            rejected: Counter[str] = Counter()
+            for (code, _), count in refused.counted(self.batch, self.refused).items():
+                rejected[code] += count
+            after_commit.tell(after_commit.Committed(self.batch.id, self.newest, rejected, self.boards))
 
     def entry(self) -> IngestBatch:
         """The ledger's row, as it is entered before anything else."""
@@ -106,6 +131,7 @@ class Progress:
         """Keeps what was rejected and completes the row. Holds the tallies' rows until the transaction
         ends: call it last."""
         keep_rejected([self])
+        Board.objects.hear(self.heard)
         entry = self.whole_entry()
         IngestBatch.objects.complete(entry)
         self.tell()
@@ -117,7 +143,7 @@ class Progress:
         entry.readings = self.readings
         entry.stored = self.stored
         entry.duplicates = self.duplicates
-        entry.rejected = len(self.rejected)
+        entry.rejected = self.rejected
         if self.touched:
             entry.touch(self.touched.union(zip(self.touched_sensors, self.touched_minutes, strict=True)))
         elif self.touched_sensors:
@@ -132,6 +158,8 @@ def enter_whole(several: Sequence[Progress]) -> list[IngestBatch] | None:
     Holds the tallies' rows until the transaction ends: call it last, once, in the order of the batches' ids.
     """
     keep_rejected(several)
+    if heard := [one for progress in several for one in progress.heard]:
+        Board.objects.hear(heard)
     entries = [progress.whole_entry() for progress in several]
     if not IngestBatch.objects.enter_whole(*entries):
         return None
@@ -144,8 +172,8 @@ def keep_rejected(several: Iterable[Progress]) -> None:
     seen: Counter[tuple[str, datetime]] = Counter()
     rows: list[RejectedMessage] = []
     for progress in several:
-        if progress.rejected:
-            seen += refused.counted(progress.batch, progress.rejected)
+        if progress.refused:
+            seen += refused.counted(progress.batch, progress.refused)
             rows += refused.rows(progress.batch, progress.kept())
     if seen:
         RejectedMessage.objects.keep(seen, rows, settings.REJECTED_MAX_BYTES_PER_HOUR)

@@ -12,13 +12,12 @@ Every refused reading is counted under its own code, however it is kept.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter
 
 from batches.batch import Batch, to_datetime
-from monitoring.decoders import Refusal
+from monitoring.decoders import Code, Refusal
 from monitoring.decoders.reading import storable
 from monitoring.models import RejectedMessage
 from monitoring.models.rejected import ROW_BYTES, as_ranges
@@ -27,16 +26,18 @@ from monitoring.models.rejected_tally import hour_of
 STORED_FOR_RECEIVED = 4
 FEW_BYTES = 8 * 1024
 
-# A message's place in its batch, and one refusal of it.
-Refused = tuple[int, Refusal]
+# What was refused of each message, in the order of its elements, by its place in its batch.
+Refused = Mapping[int, Sequence[Refusal]]
+
+_code = attrgetter("code")
 
 
-def rows(batch: Batch, refused: Iterable[Refused]) -> list[RejectedMessage]:
+def rows(batch: Batch, refused: Refused) -> list[RejectedMessage]:
     """The rows that keep what was refused, in the order of the messages."""
     few = FEW_BYTES
     kept: list[RejectedMessage] = []
-    for position, of_message in groupby(sorted(refused, key=_place), key=itemgetter(0)):
-        refusals = [refusal for _, refusal in of_message]
+    for position in sorted(refused):
+        refusals = refused[position]
         message = batch.messages[position]
         bound = STORED_FOR_RECEIVED * (len(message.payload) + len(message.topic))
         if len(refusals) > 1 and len(refusals) * ROW_BYTES > max(bound, few):
@@ -60,24 +61,28 @@ def _cost(topic: str, refusal: Refusal) -> int:
     return ROW_BYTES + texts + 16 * (refusal.sensor_id is not None) + size + size // 32
 
 
-def counted(batch: Batch, refused: Sequence[Refused]) -> Counter[tuple[str, datetime]]:
+def counted(batch: Batch, refused: Refused) -> Counter[tuple[str, datetime]]:
     """How many readings were refused with a code, in an hour."""
-    positions = {position for position, _ in refused}
-    hours = {place: hour_of(to_datetime(batch.messages[place].received_us)) for place in positions}
-    return Counter((refusal.code.value, hours[position]) for position, refusal in refused)
+    counts: Counter[tuple[str, datetime]] = Counter()
+    for position, refusals in refused.items():
+        hour = hour_of(to_datetime(batch.messages[position].received_us))
+        for code, count in Counter(map(_code, refusals)).items():
+            counts[code.value, hour] += count
+    return counts
 
 
-def _place(one: Refused) -> tuple[int, int]:
-    position, refusal = one
-    return position, -1 if refusal.index is None else refusal.index
+def in_order(refusals: Iterable[Refusal]) -> list[Refusal]:
+    """A message's refusals in the order of its elements."""
+    return sorted(refusals, key=lambda refusal: -1 if refusal.index is None else refusal.index)
 
 
 def summary(refusals: Sequence[Refusal]) -> tuple[dict[str, list[int]], str]:
     """The indexes of a message's refused elements by code, the most frequent first, and that in words."""
-    indexes: dict[str, list[int]] = defaultdict(list)
+    indexes: dict[Code, list[int]] = defaultdict(list)
     for refusal in refusals:
-        indexes[refusal.code.value].append(refusal.index or 0)
-    by_code = dict(sorted(indexes.items(), key=lambda item: -len(item[1])))
+        indexes[refusal.code].append(refusal.index or 0)
+    by_frequency = sorted(indexes.items(), key=lambda item: -len(item[1]))
+    by_code = {code.value: which for code, which in by_frequency}
     sums = ", ".join(f"{len(which)} {code}" for code, which in by_code.items())
     first = refusals[0]
     detail = f"elements refused: {sums}; the first of them is element {first.index}: {first.detail}"

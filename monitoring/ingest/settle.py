@@ -1,5 +1,6 @@
 """Readings held against their sensors and stored, and what was refused on the way."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
@@ -7,6 +8,7 @@ import msgspec
 from django.conf import settings
 
 from batches.batch import Message, to_datetime
+from batches.topics import board_of
 from monitoring.decoders import Code, Reading, Refusal, check
 from monitoring.decoders.reading import storable
 from monitoring.ingest import after_commit
@@ -40,14 +42,15 @@ def settle(progress: Progress, decoded: list[Decoded], sensors: Sensors) -> None
     sensors.learn(named_by(decoded))
     incoming: list[Incoming] = []
     origins: list[tuple[int, Reading]] = []
-    refused: list[tuple[int, Refusal]] = []
+    refused: dict[int, list[Refusal]] = {}
     for position, items in decoded:
         message = batch.messages[position]
         received_at = to_datetime(message.received_us)
         untimed: dict[int, int] = {}
+        refusals: list[Refusal] = []
         for item in items:
             if isinstance(item, Refusal):
-                refused.append((position, item))
+                refusals.append(item)
                 continue
             sensor = sensors.expected.get(item.sensor_id)
             oldest = progress.oldest_of(None if sensor is None else sensor.retention_days)
@@ -59,7 +62,7 @@ def settle(progress: Progress, decoded: list[Decoded], sensors: Sensors) -> None
                 if code is Code.UNKNOWN_SENSOR and settings.AUTO_REGISTER_SENSORS:
                     detail += _NO_MORE % settings.AUTO_REGISTER_MAX_SENSORS
                 payload = _payload(message, item)
-                refused.append((position, Refusal(code, detail, payload, item.index, item.sensor_id)))
+                refusals.append(Refusal(code, detail, payload, item.index, item.sensor_id))
                 continue
             created_at = item.ts
             if created_at is None:
@@ -78,7 +81,10 @@ def settle(progress: Progress, decoded: list[Decoded], sensors: Sensors) -> None
                 )
             )
             origins.append((position, item))
+        if refusals:
+            refused[position] = refusals
     outcome = Measurement.objects.ingest(incoming)
+    conflicts: defaultdict[int, list[Refusal]] = defaultdict(list)
     for place, (value, unit) in outcome.conflicts.items():
         position, reading = origins[place]
         detail = storable(
@@ -86,9 +92,10 @@ def settle(progress: Progress, decoded: list[Decoded], sensors: Sensors) -> None
             + f" at {incoming[place].created_at.isoformat()} already"
         )
         payload = _payload(batch.messages[position], reading)
-        refused.append((position, Refusal(Code.CONFLICT, detail, payload, reading.index, reading.sensor_id)))
-    for position, refusal in refused:
-        progress.reject(position, refusal)
+        conflicts[position].append(Refusal(Code.CONFLICT, detail, payload, reading.index, reading.sensor_id))
+    for of_messages in (refused, conflicts):
+        for position, refusals in of_messages.items():
+            progress.reject(position, refusals)
     progress.readings += sum(len(items) for _, items in decoded)
     for place in (*outcome.duplicates, *outcome.conflicts, *outcome.moved):
         progress.repeated.add(incoming[place].sensor_id)
@@ -107,6 +114,8 @@ def settle(progress: Progress, decoded: list[Decoded], sensors: Sensors) -> None
             sensor_id, _, _, value, unit, _ = incoming[place]
             newest = after_commit.Newest(1, (created_at - _EPOCH) // _MICROSECOND, value, unit)
             after_commit.add(progress.newest, sensor_id, newest)
+            if board := board_of(batch.messages[origins[place][0]].topic):
+                progress.boards[sensor_id] = board
 
 
 def _fate(

@@ -16,7 +16,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 _HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _END = (-1).to_bytes(2, signed=True)
-_NULL = (-1).to_bytes(4, signed=True)
+NULL = (-1).to_bytes(4, signed=True)
 _INT8, _INT4 = 20, 23  # their oids, which an array names
 _pack_int8 = struct.Struct(">iq").pack
 _pack_int4 = struct.Struct(">ii").pack
@@ -52,14 +52,14 @@ def timestamp(moment: datetime) -> int:
 def bigints(numbers: Sequence[int] | None) -> bytes:
     """A column of type bigint[]."""
     if numbers is None:
-        return _NULL
+        return NULL
     return _array(_INT8, 12, [_pack_int8(8, number) for number in numbers])
 
 
 def integers(numbers: Sequence[int] | None) -> bytes:
     """A column of type integer[]."""
     if numbers is None:
-        return _NULL
+        return NULL
     return _array(_INT4, 8, [_pack_int4(4, number) for number in numbers])
 
 

@@ -1,12 +1,14 @@
 """Storing many measurements at once, and classifying those that do not go in."""
 
-import io
+import struct
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from django.db import connection, models, transaction
+from django.db.backends.utils import CursorWrapper
 
+from monitoring.models import binary_copy
 from monitoring.models.arrays import as_literal
 
 if TYPE_CHECKING:
@@ -261,22 +263,20 @@ ORDER BY incoming.place
 """
 
 
-def _copy(cursor: "object", readings: Sequence[Incoming]) -> None:
-    raw = cursor.cursor  # type: ignore[attr-defined]  # psycopg2's own, which knows COPY
-    raw.execute(_TEMPORARY)
-    raw.execute("DELETE FROM incoming")  # ingest may be called twice in one transaction
-    text = io.StringIO(
-        "".join(
-            f"{place}\t{sensor_id}\t{created_at.isoformat()}\t{received_at.isoformat()}\t{value!r}\t"
-            f"{_escaped(unit)}\n"
+# How many columns, then for each its length and what is in it; the unit, which varies, is behind it.
+_pack = struct.Struct(">hiiiqiqiqid").pack
+_INTO = "incoming (place, sensor_id, created_at, received_at, value, unit)"
+
+
+def _copy(cursor: CursorWrapper, readings: Sequence[Incoming]) -> None:
+    cursor.execute(_TEMPORARY)
+    cursor.execute("DELETE FROM incoming")  # ingest may be called twice in one transaction
+    when = binary_copy.timestamp
+    binary_copy.copy(
+        _INTO,
+        [
+            _pack(6, 4, place, 8, sensor_id, 8, when(created_at), 8, when(received_at), 8, value)
+            + binary_copy.field(unit.encode())
             for place, (sensor_id, created_at, received_at, value, unit, _timed) in enumerate(readings)
-        )
+        ],
     )
-    raw.copy_expert("COPY incoming (place, sensor_id, created_at, received_at, value, unit) FROM STDIN", text)
-
-
-def _escaped(unit: str) -> str:
-    """`unit` in COPY's text format."""
-    if unit.isalnum():
-        return unit
-    return unit.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")

@@ -12,6 +12,7 @@ from django.db import connection, models
 from django.utils.translation import gettext_lazy as _
 from psycopg2.extras import execute_values
 
+from monitoring.models import rejected_copy
 from monitoring.models.rejected_tally import RejectedTally, hour_of
 
 # What a row costs beside its texts: the tuple's and the pages' overhead, and its entries in four indexes.
@@ -95,7 +96,8 @@ class RejectedMessageQuerySet(models.QuerySet["RejectedMessage"]):
                 of_codes[code] += count
             codes = sorted(of_codes)
             cursor.execute(_ADD_TO_THE_MINUTE, [codes, [of_codes[code] for code in codes]])
-        self.bulk_create(kept, batch_size=500)
+        if kept:
+            rejected_copy.insert(kept)
         return len(kept)
 
     def delete_oldest(

@@ -24,13 +24,18 @@ class Hour(NamedTuple):
 
 def of(sensor_ids: Sequence[int], now: datetime) -> dict[int, list[Hour]]:
     """By sensor, in the order of time; an hour without measurements is left out, and so is a sensor."""
-    first = floor(now, HOUR) - HOURS * HOUR
+    first = first_hour(now)
     found: dict[int, list[Hour]] = {}
     with connection.cursor() as cursor:
         cursor.execute(_HOURS, [(first - EPOCH) // HOUR, as_literal(sensor_ids), first, now])
         for sensor_id, *hour in cursor.fetchall():
             found.setdefault(sensor_id, []).append(Hour(*hour))
     return found
+
+
+def first_hour(now: datetime) -> datetime:
+    """When the hour begins whose place is 0."""
+    return floor(now, HOUR) - HOURS * HOUR
 
 
 _HOURS = """

@@ -59,3 +59,24 @@ def ago(seconds: float) -> str:
         if seconds >= length:
             return text % (seconds // length)
     return _("%d s ago") % seconds
+
+
+@register.filter
+def of(counts: dict[str, int], name: str) -> int:
+    return counts.get(name, 0)
+
+
+@register.filter
+def rate(value: float) -> str:
+    """How often in a second: 0.25, 3.4, 360."""
+    return figure(round(value, 2 if value < 1 else 1)) if value < 10 else figure(round(value))
+
+
+@register.filter
+def seconds(value: float) -> str:
+    """A length of time for people: 240 ms, 3.2 s, 12 min."""
+    if value < 1:
+        return _("%s ms") % figure(round(value * 1000))
+    if value < 120:
+        return _("%s s") % figure(round(value, 1) if value < 10 else round(value))
+    return _("%s min") % figure(round(value / 60))

@@ -402,8 +402,8 @@ def test_a_viewer_sees_jobs_and_stops_none(viewer: Client, reject: Reject) -> No
 def test_the_tile_counts_what_waits(admin: Client, reject: Reject) -> None:
     from tests.admin.test_pages import tile
 
-    assert tile(admin, "Rejected") == ("0", "nothing in the last 24 hours", False)
+    assert tile(admin, "Rejected") == ("0", "readings wait; 0 rejected in the last 24 hours", False)
     (row,) = reject(TEXT)
-    assert tile(admin, "Rejected") == ("1", "wait, of 1 rejected in the last 24 hours", True)
+    assert tile(admin, "Rejected") == ("1", "reading waits; 1 rejected in the last 24 hours", True)
     posted(admin, address(row), do="dismiss")
-    assert tile(admin, "Rejected") == ("0", "wait, of 1 rejected in the last 24 hours", False)
+    assert tile(admin, "Rejected") == ("0", "readings wait; 1 rejected in the last 24 hours", False)

@@ -81,7 +81,7 @@ def tile(admin: Client, title: str) -> tuple[str, str, bool]:
     html = admin.get(reverse("admin:index")).content.decode()
     found = re.search(rf">{title}</div>\s*<div([^>]*)>(.*?)</div>\s*<div[^>]*>(.*?)</div>", html)
     assert found
-    return found[2], found[3], "text-red-600" in found[1]
+    return found[2], found[3], "ours-alarm" in found[1]
 
 
 def test_the_overview_says_what_is_missing(

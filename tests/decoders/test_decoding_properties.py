@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from monitoring.decoders import Code, Reading, Refusal, decode
 from monitoring.decoders.json.careful import decode_carefully
 from monitoring.decoders.json.examples import load
+from monitoring.decoders.json.syntax import nesting
+from monitoring.decoders.limits import MAX_NESTING
 
 EXAMPLES = [e.payload for e in load() if len(e.payload) < 1_000]
 TOKENS = [
@@ -161,6 +163,57 @@ def test_a_rejected_element_says_the_same_when_it_is_replayed_alone(elements: li
             [alone] = decode(item.payload)
             assert isinstance(alone, Refusal)
             assert alone == msgspec.structs.replace(item, index=None)
+
+
+elements = st.lists(
+    st.sampled_from(
+        [
+            *(b"1", b"12", b"-0", b"{}", b"[]", b"null", b"NaN", b'"1,"', '"é"'.encode(), b"1e999"),
+            *(b'{"sensor_id":3,"value":%b}' % value for value in (b"1", b"-0.0", b"nan", b'"1"')),
+        ]
+    ),
+    min_size=1,
+    max_size=3,
+).flatmap(lambda few: st.lists(st.sampled_from(few), min_size=1, max_size=12))
+
+
+@settings(max_examples=150, deadline=None)
+@given(elements, st.sampled_from([b",", b" ,", b",\n", b" , "]))
+@example([b"1", b"1", b"12"], b",")
+def test_elements_that_are_alike_are_judged_like_any_other(each: list[bytes], comma: bytes) -> None:
+    """Of a run of them one is read, and of all of them one is judged."""
+    items = decode_carefully(b"[" + comma.join(each) + b"]")
+
+    alone = [decode_carefully(element) for element in each]
+    assert [item.index for item in items] == list(range(len(each)))
+    for item, element, found in zip(items, each, alone, strict=True):
+        if element != b"[]":  # alone it is a message without a reading
+            assert [msgspec.structs.replace(item, index=None)] == found
+            assert bits([item]) == bits(found)
+
+
+def counted(text: str) -> int:
+    """How deep the brackets are nested, one character after the other."""
+    deepest = depth = 0
+    in_string = escaped = False
+    for character in text:
+        if in_string:
+            in_string = escaped or character != '"'
+            escaped = character == "\\" and not escaped
+        elif character == '"':
+            in_string = True
+        else:
+            depth += (character in "[{") - (character in "]}")
+            deepest = max(deepest, depth)
+    return deepest
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.sampled_from(["[", "]", "{", "}", '"', "\\", '\\"', "é", "1,", "[" * 150]), max_size=30))
+@example(["[" * 150, '"', "[" * 150, "\\", '"', "[" * 51])
+def test_brackets_are_counted_where_they_stand_in_no_string(pieces: list[str]) -> None:
+    text = "".join(pieces) + "[" * 100 + "]" * 300
+    assert (nesting(text) > MAX_NESTING) == (counted(text) > MAX_NESTING)
 
 
 @settings(max_examples=150, deadline=None)

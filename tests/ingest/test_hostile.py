@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from django.conf import LazySettings
@@ -159,7 +160,7 @@ def reject(code: str, topic: str, at: datetime, count: int, size: int = 10_000) 
             payload=bytes(size),
             length=size,
             code=code,
-            batch=f"{1:032}",
+            batch=UUID(int=1),
             position=place,
         )
         for place in range(count)
@@ -275,5 +276,5 @@ def test_what_a_row_will_cost_is_what_it_costs(sensor_id: int | None, payload: b
     """It is worked out before there is a row."""
     refusal = Refusal(Code.UNIT_MISMATCH, "°C, for one", payload, 3, sensor_id)
     batch = Batch(time_ordered_id(), "mqtt:test", [Message(1, "iot/é", b"[1]")])
-    (row,) = refused.rows(batch, [(0, refusal)])
+    (row,) = refused.rows(batch, {0: [refusal]})
     assert refused._cost("iot/é", refusal) == row.cost

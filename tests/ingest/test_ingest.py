@@ -200,7 +200,11 @@ def test_whatever_a_reading_is_refused_for_its_sensor_is_known(
 
     settle(progress, decoded, held())
 
-    assert [(refusal.code, refusal.sensor_id) for _, refusal in progress.rejected] == [
+    assert [
+        (refusal.code, refusal.sensor_id)
+        for of_message in progress.refused.values()
+        for refusal in of_message
+    ] == [
         (Code.UNKNOWN_SENSOR, 77),
         (Code.TYPE_MISMATCH, 1),
         (Code.UNIT_MISMATCH, 2),
