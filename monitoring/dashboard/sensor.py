@@ -111,9 +111,9 @@ def _files(sensor_id: int, shown: span.Shown) -> list[File]:
     return [
         File(title, str(form), f"{address}?{urlencode({'format': str(form), **said})}")
         for title, form in (
-            (_("CSV"), Format.CSV),
+            ("CSV", Format.CSV),
             (_("CSV for French Excel"), Sheet.CSV_FR),
-            (_("NDJSON"), Format.NDJSON),
+            ("NDJSON", Format.NDJSON),
         )
     ]
 
