@@ -42,9 +42,9 @@ class File(NamedTuple):
 
 
 class Rejected(NamedTuple):
-    """Messages that wait and name the sensor; of more than `count` where `is_more`."""
+    """How many messages wait that name the sensor; where `is_more`, more than that."""
 
-    count: int
+    waiting: int
     is_more: bool
     url: str
 
@@ -101,7 +101,8 @@ def with_last(sensor_id: int) -> Sensor:
     if found is None or found.pk != sensor_id:
         raise Http404(_("There is no sensor with the number %(id)s.") % {"id": sensor_id})
     at = getattr(found, "last_created_at")  # noqa: B009 -- an annotation, which the type does not know
-    found.last = at and Last(*(getattr(found, f"last_{name}") for name in ("value", "unit")), at)
+    value, unit = (getattr(found, f"last_{name}") for name in ("value", "unit"))
+    found.last = Last(value, unit, at) if at else None
     return found
 
 
@@ -111,9 +112,9 @@ def _files(sensor_id: int, shown: span.Shown) -> list[File]:
     return [
         File(title, str(form), f"{address}?{urlencode({'format': str(form), **said})}")
         for title, form in (
-            (_("CSV"), Format.CSV),
+            ("CSV", Format.CSV),
             (_("CSV for French Excel"), Sheet.CSV_FR),
-            (_("NDJSON"), Format.NDJSON),
+            ("NDJSON", Format.NDJSON),
         )
     ]
 
