@@ -21,7 +21,8 @@ LISTS = (SENSORS, MEASUREMENTS, INBOX, f"{INBOX}?state__exact=waiting", LEDGER)
 def focused(page: Any) -> str:
     """The name of what has the focus, as it is read out."""
     text: str = page.evaluate(
-        "(document.activeElement.ariaLabel || document.activeElement.innerText || '').trim().replace(/\\s+/g, ' ')"
+        "(({ariaLabel, innerText}) => (ariaLabel || innerText || '').trim().replace(/\\s+/g, ' '))"
+        "(document.activeElement)"
     )
     return text
 
@@ -137,7 +138,8 @@ def test_a_list_is_read_on_a_phone_without_scrolling_sideways(rows: None, tab: O
     for card in cards[:5]:
         assert card.bounding_box()["height"] < 340
         clipped = card.evaluate(
-            "card => [...card.children].filter(one => one.scrollHeight > one.clientHeight + 2).map(one => one.outerHTML)"
+            "card => [...card.children].filter(one => one.scrollHeight > one.clientHeight + 2)"
+            ".map(one => one.outerHTML)"
         )
         assert clipped == []
 
