@@ -210,7 +210,7 @@ class Receiver:
         if more or sock in readable_:
             self._receive()
         if self.connection.accepted and not self.connection.leaving and (topics := self.subscription.due()):
-            client.ask_for(topics)
+            client.ask_for(topics, self.settings.status_topics)
         self._flush_when_due()
         self._report.tick()
         client.loop_misc()

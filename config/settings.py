@@ -8,6 +8,7 @@ from django.templatetags.static import static
 from marshmallow.validate import Range, Regexp
 
 from batches import queues, task_broker
+from batches.topics import check_status, status_filters
 from bridge.address import MqttAddress
 from monitoring import __version__
 from process import address
@@ -56,6 +57,11 @@ METRICS_TOKEN = env.str("METRICS_TOKEN", None, validate=_token)
 
 # --- what the project is about -------------------------------------------------------------------
 API_PUBLIC_READ = env.bool("API_PUBLIC_READ", False)
+# Where boards say that they are online, as the bridge reads it: what comes on these topics is no reading.
+MQTT_STATUS_TOPICS = status_filters(
+    env.list("MQTT_STATUS_TOPICS", [], validate=check_status) or (),
+    env.list("MQTT_TOPICS", ["iot/measurements"]) or (),
+)
 AUTO_REGISTER_SENSORS = env.bool("AUTO_REGISTER_SENSORS", False)
 AUTO_REGISTER_MAX_SENSORS = env.int("AUTO_REGISTER_MAX_SENSORS", 10_000, validate=Range(min=0))
 BATCHES_MAX_BYTES = env.int("BATCHES_MAX_BYTES", 256 * 2**20, validate=Range(min=2**20))

@@ -16,6 +16,10 @@ def _is_of_inbox(request: HttpRequest) -> bool:
     return request.path.startswith(reverse(frame.INBOX)) and request.path != reverse(frame.LOBBY)
 
 
+def _sees_sensors(request: HttpRequest) -> bool:
+    return request.user.has_perm("monitoring.view_sensor")
+
+
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     def to(model: str, title: str, icon: str) -> dict[str, Any]:
         app, name = model.split(".")
@@ -47,6 +51,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 },
                 to("monitoring.sensor", _("Sensors"), "sensors"),
                 to("monitoring.measurement", _("Measurements"), "monitoring"),
+                to("monitoring.board", _("Boards"), "developer_board") | {"permission": _sees_sensors},
             ]
         },
         {

@@ -3,6 +3,7 @@
 from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularSwaggerView
 
+from monitoring.api.boards import Boards
 from monitoring.api.deletions import DeletionsOfSensor
 from monitoring.api.errors import unknown_path
 from monitoring.api.export import Export
@@ -20,6 +21,7 @@ from monitoring.api.trace import TraceView
 monitoring = [
     path("sensors/", Sensors.as_view()),
     path("sensors/<int:sensor_id>/", OneSensor.as_view(), name="sensor"),
+    path("boards/", Boards.as_view()),
     path("measurements/", Measurements.as_view()),
     path("sensors/<int:sensor_id>/measurements/", MeasurementsOfSensor.as_view()),
     path("sensors/<int:sensor_id>/measurements/export/", Export.as_view(), name="export"),

@@ -22,12 +22,13 @@ from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from monitoring import status, throttle
+from monitoring import books, status, throttle
 from monitoring.dashboard.access import BOOKS, MEASUREMENTS, REJECTED, may_see
 from monitoring.decoders.limits import MAX_SENSOR_ID
 from monitoring.live import topics
 from monitoring.live.hub import MOST_OF_ONE, FullError, Hub, TooManyOfOneError
 from monitoring.live.stream import Wish
+from monitoring.store import glance
 
 MOST_SENSORS = 100
 COUNTS = "counts"
@@ -37,6 +38,8 @@ NEEDS = {"pipeline": BOOKS}
 # Never for everybody: what strangers sent.
 PRIVATE = {topics.REJECTED: REJECTED}
 RETRY_SECONDS = 15
+topics.register("counts", lambda: {"counts": status.counts()}, event="status")
+topics.register("pipeline", lambda: books.read(glance()), every=2)
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _HEADERS = {
     "Cache-Control": "no-store, no-transform",

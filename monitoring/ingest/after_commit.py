@@ -14,6 +14,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 from uuid import UUID
 
@@ -35,11 +36,13 @@ class Newest(NamedTuple):
 
 
 class Committed(NamedTuple):
-    """`stored` by sensor, `rejected` by reason code."""
+    """`stored` by sensor, `rejected` by reason code; `boards`: whose topic a sensor's reading came on, where
+    the topic says so."""
 
     batch: UUID
     stored: Mapping[int, Newest]
     rejected: Mapping[str, int]
+    boards: Mapping[int, str] = MappingProxyType({})
 
 
 Subscriber = Callable[[Committed], None]

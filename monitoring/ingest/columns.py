@@ -29,7 +29,7 @@ from batches.batch import Batch, Message
 from monitoring.decoders import MAX_CLOCK_AHEAD, Reading, Refusal, check
 from monitoring.decoders.json import fast
 from monitoring.decoders.timestamp import moment
-from monitoring.ingest import after_commit
+from monitoring.ingest import after_commit, boards
 from monitoring.ingest.after_commit import Newest
 from monitoring.ingest.progress import Progress
 from monitoring.ingest.sensors import Accepted, Key, Sensors
@@ -66,10 +66,14 @@ def read(batch: Batch) -> tuple[list[Plain], list[int]]:
     others: list[int] = []
     take, leave = plain.append, others.append
     short, decode_short, decode = fast.SHORT, fast.decode_one, fast.one
+    statuses = boards.status_keys(batch)
     for position, row in enumerate(batch.rows()):
         received_us, payload = row[0], row[2]
         if is_armed:
             failpoint("ingest.message", payload)
+        if statuses and row[1] in statuses:
+            leave(position)
+            continue
         if len(row) > 3 and (row[3] or row[4] is not None):  # retained, or cut
             leave(position)
             continue
@@ -147,6 +151,9 @@ def note(progress: Progress, plain: Sequence[Plain], packed: Packed, sensors: Se
         refused = set(packed.left)
         taken = [row for row in plain if row[2] not in refused] if refused else plain
         progress.newest.update(_newest(taken, sensors.accepted))
+        if keys := boards.board_keys(progress.batch):
+            rows = progress.batch.rows()
+            progress.boards |= {row[0]: keys[key] for row in taken if (key := rows[row[2]][1]) in keys}
 
 
 def _newest(taken: Sequence[Plain], accepted: Mapping[Key, Accepted]) -> dict[int, Newest]:

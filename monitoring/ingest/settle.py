@@ -8,6 +8,7 @@ import msgspec
 from django.conf import settings
 
 from batches.batch import Message, to_datetime
+from batches.topics import board_of
 from monitoring.decoders import Code, Reading, Refusal, check
 from monitoring.decoders.reading import storable
 from monitoring.ingest import after_commit
@@ -113,6 +114,8 @@ def settle(progress: Progress, decoded: list[Decoded], sensors: Sensors) -> None
             sensor_id, _, _, value, unit, _ = incoming[place]
             newest = after_commit.Newest(1, (created_at - _EPOCH) // _MICROSECOND, value, unit)
             after_commit.add(progress.newest, sensor_id, newest)
+            if board := board_of(batch.messages[origins[place][0]].topic):
+                progress.boards[sensor_id] = board
 
 
 def _fate(

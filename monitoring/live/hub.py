@@ -200,7 +200,7 @@ class Hub:
             pieces = [events.piece(sensor_id, newest) for sensor_id, newest in frame.of(wish.sensors)]
             if pieces:
                 found.append(events.identity(frame.id) + events.values(pieces))
-            changed |= _of(wish.sensors, frame.changed)
+            changed |= frame.changed if topics.CHANGES in wish.topics else _of(wish.sensors, frame.changed)
         if changed:
             found.append(events.event("status", {"changed": changed}))
         return b"".join(found)
@@ -241,6 +241,8 @@ class Hub:
             told[topics.REJECTED] = events.event("rejected", refused)
         if news.stored:
             told[topics.STORED] = events.event("stored", _stored(news))
+        if news.changed:
+            told[topics.CHANGES] = events.event("status", {"changed": news.changed})
         pieces: dict[int, events.Piece] = {}
         turn = 0
         for audience in tuple(self._audiences.values()):
@@ -272,7 +274,7 @@ class Hub:
                 piece = pieces[sensor_id] = events.piece(sensor_id, newest)
             found.append(piece)
         text = events.values(found)
-        if news.changed and (changed := _of(audience.sensors, news.changed)):
+        if topics.CHANGES not in audience.topics and (changed := _of(audience.sensors, news.changed)):
             text += events.event("status", {"changed": changed})
         return text
 

@@ -1,16 +1,13 @@
 """Figures that are worked out once for all who watch them.
 
-    register("counts", status.counts, event="status", wrap=lambda counts: {"counts": counts})
+    register("counts", lambda: {"counts": status.counts()}, event="status")
 
 A topic's function is called in a thread, while somebody watches it and never more often than it says. What it
-returns is written as JSON, and sent where it has changed.
+returns is written as JSON, and sent where it has changed. monitoring/dashboard/live.py registers ours.
 """
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
-
-from monitoring import books
-from monitoring.store import glance
 
 
 class Topic(NamedTuple):
@@ -21,8 +18,8 @@ class Topic(NamedTuple):
     every: float
 
 
-# Made by the hub itself, of what workers publish.
-REJECTED, STORED = "rejected", "stored"
+# Made by the hub itself, of what workers publish: what was refused, what was stored, all changes of a status.
+REJECTED, STORED, CHANGES = "rejected", "stored", "changes"
 
 _topics: dict[str, Topic] = {}
 
@@ -37,7 +34,4 @@ def registered() -> dict[str, Topic]:
 
 
 def known() -> list[str]:
-    return sorted({*_topics, REJECTED, STORED})
-
-
-register("pipeline", lambda: books.read(glance()), every=2.0)
+    return sorted({*_topics, REJECTED, STORED, CHANGES})

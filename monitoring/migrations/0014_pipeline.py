@@ -177,7 +177,7 @@ NO_SERIES = "DROP FUNCTION iot_series(bigint, timestamptz, timestamptz, integer)
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('monitoring', '0012_sensor_status'),
+        ('monitoring', '0013_boards'),
     ]
 
     operations = [

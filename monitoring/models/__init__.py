@@ -1,6 +1,7 @@
 """What the database holds: sensors, their measurements, what was refused, the ledger, the rollups."""
 
 from monitoring.models.blocked import BlockedSensor
+from monitoring.models.board import Board
 from monitoring.models.deletion import Deletion
 from monitoring.models.job import Job
 from monitoring.models.ledger import Correction, IngestBatch, IngestTotal
@@ -15,6 +16,7 @@ from monitoring.models.token import Token
 
 __all__ = [
     "BlockedSensor",
+    "Board",
     "Correction",
     "DayRollup",
     "Deletion",

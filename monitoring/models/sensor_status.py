@@ -1,6 +1,6 @@
 """How a sensor is doing: one row a sensor, which says until when it holds."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -82,6 +82,16 @@ class SensorStatusQuerySet(models.QuerySet["SensorStatus"]):
             cursor.execute(_INTERVALS, [as_literal(sensor_ids), gaps + 1, shortest_s])
             return {number: (count, median) for number, count, median in cursor.fetchall()}
 
+    def claim(self, boards: Mapping[int, str]) -> int:
+        """Sensor id → the board on whose topic a reading of it came; returns how many it changed.
+
+        The first one has it; another one gets it once that is offline. Boards that are not known claim
+        nothing, and rows that somebody holds are left for the next reading.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute(_CLAIM, [as_literal(boards), list(boards.values())])
+            return int(cursor.rowcount)
+
     def write(self, found: Sequence[Found], now: datetime) -> None:
         """One statement for them all. The rows are held by this transaction."""
         columns = [list(column) for column in zip(*found, strict=True)]
@@ -135,6 +145,14 @@ class SensorStatus(models.Model):
     )
     learn_at = models.DateTimeField(db_default=AT_ONCE)
     due_at = models.DateTimeField(_("due"), null=True, db_default=AT_ONCE)
+    board = models.ForeignKey(
+        "monitoring.Board",
+        verbose_name=_("board"),
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="standings",
+        help_text=_("On whose topic its readings come."),
+    )
     changed_at = models.DateTimeField(_("since"), db_default=Now())
 
     objects = SensorStatusQuerySet.as_manager()
@@ -178,6 +196,21 @@ FROM unnest(%s::bigint[]) AS wanted (sensor_id) CROSS JOIN LATERAL (
         ) AS newest
     ) AS between WHERE gap >= %s
 ) AS found WHERE found.gaps > 0
+"""
+
+_CLAIM = """
+WITH held AS (
+    SELECT row.sensor_id, board.id AS board_id
+    FROM unnest(%s::bigint[], %s::text[]) AS said (sensor_id, name)
+    JOIN monitoring_board AS board ON board.name = said.name
+    JOIN monitoring_sensorstatus AS row ON row.sensor_id = said.sensor_id
+    WHERE row.board_id IS DISTINCT FROM board.id AND NOT EXISTS (
+        SELECT FROM monitoring_board AS holder WHERE holder.id = row.board_id AND holder.online
+    )
+    FOR UPDATE OF row SKIP LOCKED
+)
+UPDATE monitoring_sensorstatus AS row SET board_id = held.board_id FROM held
+WHERE row.sensor_id = held.sensor_id
 """
 
 _WRITE = """

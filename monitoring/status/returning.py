@@ -7,7 +7,8 @@ died or the database was away, the job finds them some minutes later.
 
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 
 from django.db import close_old_connections, transaction
 
@@ -18,6 +19,8 @@ from monitoring.status.looking import look_at
 logger = logging.getLogger(__name__)
 
 EVERY_SECONDS = 1.0
+# For so long nobody asks again whose a sensor is.
+CLAIMS_SECONDS = 60.0
 
 
 class Returning:
@@ -26,6 +29,10 @@ class Returning:
     def __init__(self, every_seconds: float = EVERY_SECONDS) -> None:
         self._every = every_seconds
         self._ids: set[int] = set()
+        self._boards: dict[int, str] = {}
+        # Whose claims were looked at lately, and until when that will do.
+        self._claimed: dict[int, str] = {}
+        self._claimed_until = 0.0
         self._something = threading.Event()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -49,6 +56,7 @@ class Returning:
             return
         with self._lock:
             self._ids.update(committed.stored)
+            self._boards.update(committed.boards)
         self._something.set()
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="returning sensors", daemon=True)
@@ -68,8 +76,10 @@ class Returning:
         """At those that came meanwhile; returns how many have another status now. Raises nothing."""
         with self._lock:
             ids, self._ids = self._ids, set()
+            boards, self._boards = self._boards, {}
         close_old_connections()
         try:
+            self._claim(boards)
             not_well = SensorStatus.objects.not_well(ids)
             if not not_well:
                 return 0
@@ -78,6 +88,15 @@ class Returning:
         except Exception:
             logger.warning("%d sensors are looked at by the job instead", len(ids), exc_info=True)
             return 0
+
+    def _claim(self, boards: Mapping[int, str]) -> None:
+        if time.monotonic() > self._claimed_until:
+            self._claimed.clear()
+            self._claimed_until = time.monotonic() + CLAIMS_SECONDS
+        new = {sensor: board for sensor, board in boards.items() if self._claimed.get(sensor) != board}
+        if new:
+            SensorStatus.objects.claim(new)
+            self._claimed |= new
 
 
 def start() -> None:

@@ -1,4 +1,4 @@
-"""The pages as a person keeps them open: the first value, the list that keeps itself up, Back, keys, and axe."""
+"""The pages as a person keeps them open: the first value, the list that keeps itself up, Back, and axe."""
 
 import json
 import urllib.error
@@ -28,7 +28,7 @@ OURS = (
 
 @pytest.fixture
 def anyone(browser: Any, system: System) -> Iterator[Open]:
-    """anyone(width=…): a page for who is not signed in. Nothing foreign is asked for, no console complains."""
+    """anyone(width=…): a page, not signed in. Nothing foreign is asked for, and no console complains."""
     contexts, complaints = [], []
     home = f"http://127.0.0.1:{system.web_port}"
 
@@ -139,9 +139,11 @@ def test_an_outage_of_the_site_is_said_and_heals(system: System, device: Device,
     context.close()
 
 
-@pytest.mark.parametrize(("theme", "locale"), [("light", "en-GB"), ("dark", "fr-FR")])
+@pytest.mark.parametrize(
+    ("width", "theme", "locale"), [(1400, "light", "en-GB"), (1400, "dark", "fr-FR"), (390, "light", "fr-FR")]
+)
 def test_axe_finds_nothing_serious(
-    system: System, device: Device, anyone: Open, theme: str, locale: str
+    system: System, device: Device, anyone: Open, width: int, theme: str, locale: str
 ) -> None:
     system.take(device, reading(20.5))
     axe, found = Path(AXE).read_text(), []

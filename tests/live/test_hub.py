@@ -266,10 +266,12 @@ def test_a_topic_is_worked_out_once_for_all_and_sent_where_it_changed(
 def test_changes_of_status_and_rejections_go_to_whoever_asked(store: BatchStore) -> None:
     async def test(hub: Hub) -> None:
         viewer, other = watch(hub, topics=frozenset({"rejected"})), watch(hub, frozenset({2}))
+        everything = watch(hub, topics=frozenset({"changes"}))
         await listening(store, hub, viewer)
         publish(store, rejected={"empty": 2, "bad_ts": 1}, changed={1: "late", 9: "ok"})
         await until(lambda: viewer.named("status"), "the change")
         assert viewer.named("status") == [{"changed": {"1": "late"}}]
+        assert everything.named("status") == [{"changed": {"1": "late", "9": "ok"}}]
         assert viewer.named("rejected") == [{"new": 3, "codes": {"empty": 2, "bad_ts": 1}}]
         assert (other.named("status"), other.named("rejected")) == ([], [])
         back = watch(hub, after=viewer.last_id())

@@ -82,7 +82,7 @@ def reading(sensor: int, value: float) -> str:
 
 
 def test_a_reading_is_seen_when_it_is_stored(system: System, device: Device) -> None:
-    with watching(system, "ids=1,3&topics=pipeline,stored", settled=False) as viewer:
+    with watching(system, "ids=1,3&topics=counts,pipeline,stored", settled=False) as viewer:
         assert viewer.answer.getheader("Content-Type") == "text/event-stream; charset=utf-8"
         assert viewer.answer.getheader("Cache-Control") == "no-store, no-transform"
         assert viewer.answer.getheader("Content-Encoding") is None
@@ -94,6 +94,7 @@ def test_a_reading_is_seen_when_it_is_stored(system: System, device: Device) -> 
         assert found[1] == (round(1_000_000 * stored[0].timestamp()), 20.5)
         assert 2 not in found
         wait_for(lambda: viewer.named("pipeline")[-1]["ledger"]["stored"] == 3, "the books")
+        wait_for(lambda: sum(viewer.named("status")[-1].get("counts", {}).values()) == 3, "the counts")
 
 
 def test_a_cut_costs_nothing(system: System, device: Device) -> None:

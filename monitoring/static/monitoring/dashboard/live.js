@@ -6,7 +6,8 @@
 //
 // after               when the page was made, by the server's clock (ms): what has come since is sent too
 // onValues(list)      [{ sensor, t, v, n }]: t in microseconds since 1970; n rows were stored, this is the newest
-// onStatus({ counts, changed }), onPipeline(object), onRejected({ new }), onStored(object)    see docs/live.md
+// onStatus({ counts, changed })    each only where it is new; `changed` is {sensor: status}
+// onPipeline(object), onRejected({ new, codes }), onStored({ rows, sensors, some })
 // onResync({ from })  something was missed: fetch what lies after `from` (ms)
 // onState(state, detail)    "live"; "stale": what the page shows may be old; "ended": it may not watch any more
 //
@@ -71,7 +72,7 @@ export function openLive({ ids = [], topics = [], after = null, url = "/live/", 
       const fresh = s.map((sensor, i) => ({ sensor, t: t[i], v: v[i], n: n[i] })).filter(isNew);
       if (fresh.length) call("onValues", fresh);
     },
-    status: (data) => call("onStatus", { counts: null, changed: {}, ...data }),
+    status: (data) => call("onStatus", { counts: {}, changed: {}, ...data }),
     pipeline: (data) => call("onPipeline", data),
     rejected: (data) => call("onRejected", data),
     stored: (data) => call("onStored", data),

@@ -150,7 +150,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 await load();
 openLive({
   ids: [],
-  topics: ["counts"],
+  topics: ["counts", "changes"],
   onStatus({ counts = {}, changed = {} }) {
     for (const [state, count] of Object.entries(counts)) {
       for (const figure of document.querySelectorAll(`[data-count="${state}"]`)) figure.textContent = whole(count);
