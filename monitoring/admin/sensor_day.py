@@ -42,7 +42,7 @@ def of(sensor: Sensor) -> Day:
         first=ages.to_the_minute(sparklines.first_hour(now)),
         last=ages.to_the_minute(now),
         zone=ages.zone(),
-        status=row and row.status,
+        status=None if row is None else row.status,
         url=page_of(sensor),
     )
 
