@@ -296,8 +296,8 @@ def fetch_packages() -> None:
         say("installing what package-lock.json names into node_modules …")
         # Where pip may keep nothing, npm may not either.
         cache: list[str | Path] = ["--cache", VENV / "npm"] if "PIP_NO_CACHE_DIR" in environment() else []
-        install = [*npm(), "ci", "--ignore-scripts", "--include=dev", "--no-audit", "--no-fund", *cache]
-        output = run(install)
+        command = [*npm(), "ci", "--ignore-scripts", "--include=dev", "--no-audit", "--no-fund", *cache]
+        output = run(command)
         if output is not None:
             last = (output.strip().splitlines() or ["no reason given"])[-1]
             raise Problem(explain(output, f"npm could not install the packages: {last}"))
