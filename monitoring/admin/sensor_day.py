@@ -1,4 +1,4 @@
-"""A sensor's last 24 hours, for its page here: drawn by the server, then by the dashboard's chart in its place
+"""A sensor's last 24 hours, for its page here: drawn by the server, then by the dashboard's chart there
 (static/monitoring/dashboard/day.js)."""
 
 from typing import NamedTuple
@@ -51,7 +51,7 @@ def of(sensor: Sensor) -> Day:
         first=ages.to_the_minute(start),
         last=ages.to_the_minute(now),
         zone=ages.zone(),
-        status=row and row.status,
+        status=None if row is None else row.status,
         url=page_of(sensor),
     )
 
