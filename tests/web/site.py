@@ -11,6 +11,7 @@ import psycopg2
 
 from runner.child import read_procfile
 from runner.services import Postgres
+from tests.clusters import copy_migrated
 from tests.journey.system import PROJECT, free_port, wait_for
 
 THREADS = 2
@@ -19,6 +20,7 @@ THREADS = 2
 class Site:
     def __init__(self, folder: Path, **environment: str) -> None:
         self.folder = folder
+        copy_migrated(folder / "postgres")
         self.postgres = Postgres(folder / "postgres", durable=False).start()
         self.port = free_port()
         self.environment = os.environ | {
