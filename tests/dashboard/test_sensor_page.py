@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,12 +17,14 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from batches.batch import time_ordered_id
+from monitoring import dashboard
 from monitoring.models import RejectedMessage, Sensor
 from tests.rollups.rows import store
 
 pytestmark = pytest.mark.django_db
 PAGE = "/sensors/3/"
 MINUTE = timedelta(minutes=1)
+SCRIPTS = Path(dashboard.__file__).parents[1] / "static" / "monitoring" / "dashboard"
 
 
 @pytest.fixture
@@ -232,3 +235,19 @@ def test_a_year_is_read_by_the_rollups_alone(public: Client, day: dict[str, str]
     with CaptureQueriesContext(connection) as asked:
         public.get(PAGE, {"range": "1y"})
     assert len(asked) <= 4
+
+
+@pytest.mark.parametrize("path", [PAGE, "/compare/?sensor=3"])
+def test_what_scripts_import_is_asked_for_at_once(
+    public: Client, sensors: dict[int, Sensor], path: str
+) -> None:
+    text = public.get(path).content.decode()
+    said = set(re.findall(r'<link rel="modulepreload" href="[^"]*/(\w+)\.js"', text))
+    (script,) = re.findall(r'<script type="module" src="[^"]*/(sensor|compare)\.js"', text)
+    imported, left = set(), [script]
+    while left:
+        source = (SCRIPTS / f"{left.pop()}.js").read_text()
+        found = set(re.findall(r'from "\./(\w+)\.js"', source)) - imported
+        imported |= found
+        left += found
+    assert said == imported - {"page"}  # which every page has
