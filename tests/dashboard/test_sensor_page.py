@@ -1,6 +1,7 @@
 """A sensor's page as the server sends it: what it holds, what it costs, and its files against the API."""
 
 import csv
+import gzip
 import io
 import json
 import re
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.contrib.staticfiles import finders
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -251,3 +253,12 @@ def test_what_scripts_import_is_asked_for_at_once(
         imported |= found
         left += found
     assert said == imported - {"page"}  # which every page has
+
+
+def test_the_page_is_light(public: Client, day: dict[str, str]) -> None:
+    """At most 80 KB in all, as a browser gets it that has nothing yet: page, scripts and styles in gzip."""
+    page = public.get(PAGE, day).content
+    urls = set(re.findall(r'<(?:link|script)[^>]* (?:src|href)="/static/([^"]+)"', page.decode()))
+    files = [Path(str(finders.find(url))).read_bytes() for url in urls]
+    assert len(files) > 15
+    assert sum(len(gzip.compress(one)) for one in [page, *files]) <= 80_000
