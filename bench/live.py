@@ -189,17 +189,12 @@ def viewers(bench: Bench, count: int, sensors: int, seconds: float, alike: bool)
 
 def ingest(bench: Bench, rounds: int, sensors: int) -> None:
     found: dict[str, list[Measured]] = {"nobody": [], "viewers": []}
-    with bench.bridge() as bench.bridge_pid, web(bench) as (_, port):
+    with bench.bridge() as bench.bridge_pid:
         bench.ours(1)  # not counted: partitions, caches
         for _ in range(rounds):
             found["nobody"].append(bench.ours(1))
-            with watching(port, INGEST_VIEWERS, sensors):
+            with web(bench) as (_, port), watching(port, INGEST_VIEWERS, sensors):
                 found["viewers"].append(bench.ours(1))
-            # It listens for a minute after the last of them: the next round must find nobody.
-            with redis.Redis.from_url(bench.redis.url) as client:
-                wait_for(
-                    lambda: client.pubsub_numsub(channel(client))[0][1] == 0, "the end of the listening", 90
-                )
     ratios = [b.rate / a.rate for a, b in zip(found["nobody"], found["viewers"], strict=True)]
     print("| ingest | messages a second | worker, us of CPU a message |\n|---|---|---|")
     for name, runs in found.items():

@@ -66,7 +66,11 @@ _FORMS = (
         " (they look alike, but are {one} and {other})"
     ),
     _('"{field}" is "{found}", sensor {sensor} has "{expected}"'),
+    # --- monitoring/decoders/board_status.py
+    _('a board says "online" or "offline" here, and not "{found}"'),
+    _("a board's name is 1 to {most} printable characters"),
     # --- monitoring/ingest, monitoring/rejected
+    _("what a board says of itself holds when it says it: dismiss it, it is not replayed"),
     _("sensor {sensor} has {value} at {moment} already"),
     _("a worker died each time that it touched this message"),
     _("another of those to be replayed has its time"),

@@ -88,7 +88,7 @@ class Refused(NamedTuple):
 
     code: str
     meaning: str
-    count: int
+    readings: int
     colour: int
     url: str
 
@@ -121,7 +121,7 @@ def pipeline(request: HttpRequest) -> HttpResponseBase:
         "drawn": None if asked.is_table else _draw(found),
         "table": reversed(found.steps) if asked.is_table else [],
         "sums": sums,
-        "rejected": sum(one.count for one in refused),
+        "rejected": sum(one.readings for one in refused),
         "refused": refused,
         "per_second": _per_second(found),
         "latency": found.latency,
@@ -146,16 +146,18 @@ _kept: dict[int, tuple[float, Picture, State | None]] = {}
 def _read(hours: int) -> tuple[Picture, State | None]:
     """Two queries; no state where Redis does not answer."""
     with _lock:
-        at, *found = _kept.get(hours, (0.0, None, None))
-        if found[0] is None or time.monotonic() - at > KEPT_SECONDS:
-            try:
-                now: State | None = state.read(glance())
-                seen = picture.look(hours, glance())
-            except RedisError:
-                now, seen = None, picture.look(hours, None)
-            _kept[hours] = time.monotonic(), seen, now
-            return seen, now
-        return found[0], found[1]
+        kept = _kept.get(hours)
+        if kept is None or time.monotonic() - kept[0] > KEPT_SECONDS:
+            kept = _kept[hours] = time.monotonic(), *_look(hours)
+        return kept[1:]
+
+
+def _look(hours: int) -> tuple[Picture, State | None]:
+    store = glance()
+    try:
+        return picture.look(hours, store), state.read(store)
+    except RedisError:
+        return picture.look(hours, None), None
 
 
 def _per_second(found: Picture) -> float | None:

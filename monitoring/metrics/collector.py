@@ -7,7 +7,7 @@ What is not known is left out: `iot_store_up` says which of the two did not answ
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from django.db import DatabaseError, InterfaceError
@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
 from batches.store import BatchStore
-from monitoring import __version__, books
+from monitoring import __version__, books, status
 from monitoring.models import IngestBatch, RejectedTally
 from monitoring.pipeline import picture
 from monitoring.rollups.levels import LEVELS
@@ -25,16 +25,10 @@ from process.heartbeat import REMEMBERED_SECONDS, signs
 
 logger = logging.getLogger(__name__)
 
-# How many sensors have each status: {"ok": 3, ...}. Two queries at most.
-SensorsByStatus = Callable[[], Mapping[str, int]]
-
 
 class State(Collector):
-    """`sensors_by_status`: None where nobody looks after that."""
-
-    def __init__(self, store: BatchStore, sensors_by_status: SensorsByStatus | None = None) -> None:
+    def __init__(self, store: BatchStore) -> None:
         self._store = store
-        self._sensors_by_status = sensors_by_status
 
     def collect(self) -> Iterator[Metric]:
         begun = time.perf_counter()
@@ -120,8 +114,7 @@ class State(Collector):
             IngestBatch.objects.untaken().count(),
         )
         yield from self._partitions()
-        if self._sensors_by_status is not None:
-            yield _gauge("iot_sensors", "Sensors by status.", self._sensors_by_status(), "status")
+        yield _gauge("iot_sensors", "Sensors by status.", status.counts(), "status")
 
     def _latency(self) -> Iterator[Metric]:
         found = picture.latency()

@@ -9,12 +9,10 @@ from django.views.decorators.http import require_safe
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from monitoring.metrics.collector import SensorsByStatus, State
+from monitoring.metrics.collector import State
 from monitoring.store import glance
 
 PERMISSION = "monitoring.view_ingestbatch"
-# Wired by whoever knows (monitoring.status).
-sensors_by_status: SensorsByStatus | None = None
 
 
 @require_safe
@@ -32,7 +30,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
         refusal["WWW-Authenticate"] = 'Bearer realm="metrics"'
         return refusal
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(State(glance(), sensors_by_status))
+    registry.register(State(glance()))
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     return HttpResponse(encode(registry), content_type=content_type)
 

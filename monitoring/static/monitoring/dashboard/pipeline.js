@@ -5,7 +5,20 @@ const pipeline = document.getElementById("pipeline");
 const EVERY = 5000;
 let answered = performance.now();
 
+// Whoever marks something would lose it.
+pipeline.addEventListener("htmx:beforeRequest", (event) => {
+  const marked = getSelection();
+  if (!marked.isCollapsed && pipeline.contains(marked.anchorNode)) event.preventDefault();
+});
+
+// Where somebody has scrolled to in the table, there they stay.
+let place = [0, 0];
+pipeline.addEventListener("htmx:beforeSwap", () => {
+  const steps = document.getElementById("steps");
+  place = steps ? [steps.scrollLeft, steps.scrollTop] : [0, 0];
+});
 pipeline.addEventListener("htmx:afterSwap", () => {
+  document.getElementById("steps")?.scrollTo(...place);
   answered = performance.now();
   showLamp("live");
 });
