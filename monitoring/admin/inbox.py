@@ -77,6 +77,8 @@ def _said(spec: Any) -> str:
         value = str(spec.value() or "")
         if isinstance(spec, rejected_filters.StateFilter):
             value = str(dict(spec.lookup_choices).get(value, value))
+        elif isinstance(spec, rejected_filters.SensorFilter) and spec.is_none:
+            value = gettext("none")
     if not value:
         return ""
     return gettext("%(filter)s: %(value)s") % {"filter": spec.title, "value": as_text(value.encode())}
