@@ -21,7 +21,7 @@ class RejectedTallyAdmin(ReadOnlyAdmin):
     list_display_links = None
     list_filter = (CodeFilter, ("hour", TimeRange))
     lookups = ("code", *time_range("hour"))
-    # A row for each code and hour that had any: 19 codes, a year of hours, a few thousand at the most busy.
+    # A row for each code and hour that had any: 20 codes, a year of hours, a few thousand at the most busy.
     ordering = ("-hour", "code")
 
     @column(ages.in_zone(_("hour")))

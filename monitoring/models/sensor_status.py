@@ -149,7 +149,9 @@ class SensorStatus(models.Model):
         "monitoring.Board",
         verbose_name=_("board"),
         null=True,
-        on_delete=models.SET_NULL,
+        # Likewise, with ON DELETE SET NULL (migration 0013).
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
         related_name="standings",
         help_text=_("On whose topic its readings come."),
     )

@@ -266,6 +266,14 @@ def test_the_first_board_has_the_sensor_until_it_is_offline(sensors: object, now
     assert claimed() == {1: "b", 2: "b", 3: None}
 
 
+@pytest.mark.django_db
+def test_a_board_that_is_deleted_lets_go_of_its_sensors(sensors: object, now: datetime) -> None:
+    Board.objects.hear([Heard("a", True, now, False)])
+    SensorStatus.objects.claim({1: "a"})
+    Board.objects.all().delete()
+    assert claimed() == {1: None, 2: None, 3: None}
+
+
 @pytest.fixture
 def returning() -> Iterator[Returning]:
     returning = Returning(0.01)

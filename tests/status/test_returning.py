@@ -110,4 +110,4 @@ def test_a_database_that_is_away_is_only_logged(
 def test_it_starts_in_a_child_of_the_pool_and_nowhere_else() -> None:
     assert not after_commit.is_wanted(), "neither Django nor Celery has started it here"
     receivers = {receiver.__name__ for receiver in worker_process_init._live_receivers(sender=app)}
-    assert "see_sensors_come_back" in receivers
+    assert "begin_to_listen" in receivers
