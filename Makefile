@@ -8,7 +8,7 @@ PYTHON ?= $(shell $(FIND_PYTHON))
 # A Python that somebody named is the one that .venv must have; one that was found is not worth making it anew.
 NAMED = $(if $(filter file,$(origin PYTHON)),,--this-python)
 
-.PHONY: help run test docker-test check bench bench-latency bench-growth bench-duplicates bench-drain bench-trickle bench-queries bench-sensors bench-rollups bench-drop bench-hostile bench-replay bench-live bench-pages bench-firmware screenshots locks translations dev prove remedies clean
+.PHONY: help run test docker-test check bench bench-latency bench-growth bench-duplicates bench-drain bench-trickle bench-queries bench-sensors bench-rollups bench-scrape bench-drop bench-hostile bench-replay bench-live bench-pages bench-firmware screenshots locks translations dev prove remedies clean
 
 help:
 	@echo "make run     everything: PostgreSQL, Redis, an MQTT broker, the processes, one simulated board"
@@ -26,6 +26,7 @@ help:
 	@echo "make bench-queries   queries on 52 million rows against one million (8 minutes, 20 GB; KEEP=folder keeps them)"
 	@echo "make bench-sensors   a thousand sensors with their last values, in one answer"
 	@echo "make bench-rollups   what keeping the rollups up to date costs, and that they are right after late rows"
+	@echo "make bench-scrape    what a look at the pipeline costs: /metrics, and its page (1 minute)"
 	@echo "make bench-drop      what is held up while a full partition is dropped"
 	@echo "make bench-hostile   what arrays of nonsense cost: seconds of a batch, bytes stored for each received"
 	@echo "make bench-replay    what a replay of ten thousand messages takes, and whether it holds ingest up"
@@ -99,6 +100,9 @@ bench-trickle: dev
 
 bench-rollups: dev
 	.venv/bin/python -m bench.refresh
+
+bench-scrape: dev
+	@.venv/bin/python -m bench.scrape $(ARGS)
 
 bench-drop: dev
 	.venv/bin/python -m bench.drop_partition

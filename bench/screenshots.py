@@ -19,7 +19,7 @@ from tests.journey.system import PROJECT, System, wait_for
 
 PAGES = {
     "overview": "/",
-    "sensor": "/sensors/3/",
+    "sensor": "/sensors/4/",
     "compare": "/compare/?sensor=1&sensor=4&sensor=2",
     "map": "/map/",
     "pipeline": "/pipeline/",
@@ -43,10 +43,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         system = System(Path(folder), TIME_ZONE="Europe/Paris", LANGUAGE_CODE="en")
         try:
-            demo.fill(system, sensors=200)
+            demo.fill(system, sensors=66)
             for name in ("web", "bridge", "worker", "upkeep", "beat"):
                 system.start(name)
-            system.processes["simulator"] = system.run("manage.py", "simulate", "--boards", "12")
+            system.processes["simulator"] = system.run("manage.py", "simulate", "--boards", "20")
             wait_for(lambda: _states(system).get("silent"), "the states of the sensors", 120)
             wait_for(lambda: system.rest()["ledger"]["stored"] > 400, "measurements", 120)
             with sync_playwright() as playwright:

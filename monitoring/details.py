@@ -49,6 +49,10 @@ _FORMS = (
     _('"{field}" must hold no control character and no lone surrogate, found {character}'),
     _('"ts" must be a finite number of seconds, found {found}'),
     _('"ts" must be Unix seconds or an RFC 3339 string, found {found}'),
+    # --- monitoring/decoders/board_status.py
+    _("{size} bytes; at most {most} are taken"),
+    _('a board says "online" or "offline" here, and not "{found}"'),
+    _("a board's name is 1 to {most} printable characters"),
     # --- monitoring/decoders/validate.py
     _('the broker sent its retained copy on subscribing, and it has no "ts"'),
     _('"ts" is {moment}, {duration} after it was received'),
@@ -62,10 +66,15 @@ _FORMS = (
         " (they look alike, but are {one} and {other})"
     ),
     _('"{field}" is "{found}", sensor {sensor} has "{expected}"'),
+    # --- monitoring/decoders/board_status.py
+    _('a board says "online" or "offline" here, and not "{found}"'),
+    _("a board's name is 1 to {most} printable characters"),
     # --- monitoring/ingest, monitoring/rejected
+    _("what a board says of itself holds when it says it: dismiss it, it is not replayed"),
     _("sensor {sensor} has {value} at {moment} already"),
     _("a worker died each time that it touched this message"),
     _("another of those to be replayed has its time"),
+    _("what a board says of itself holds when it says it: dismiss it, it is not replayed"),
     # --- monitoring/transfer
     _("it is UTF-16: convert it to UTF-8, as `iconv -f UTF-16 -t UTF-8` does"),
     _("the archive is damaged or cut off: {error}"),

@@ -63,7 +63,7 @@ def _round_up(most: int) -> int:
     """1, 2, 4, 6, 8, 10, 20, 40 ...: the first that is not less."""
     if most <= 1:
         return 1
-    power = 10 ** int(math.log10(most))
+    power: int = 10 ** int(math.log10(most))
     return next(one * power for one in (1, 2, 4, 6, 8, 10, 20) if one * power >= most)
 
 

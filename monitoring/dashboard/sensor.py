@@ -26,8 +26,6 @@ from monitoring.models.measurement_queryset import Last
 from monitoring.transfer.formats import Format
 from monitoring.transfer.sheet import Sheet
 
-# Of the series that comes with the page, as of those that its script asks for on a wide screen.
-POINTS = 1000
 # Nobody reads a larger number of them, and counting them all takes long.
 REJECTED_AT_MOST = 1000
 CHANGE = "admin:monitoring_sensor_change"
@@ -57,7 +55,7 @@ def sensor(request: HttpRequest, sensor_id: int) -> HttpResponseBase:
     shown = span.read(request.GET.dict(), now)
     unit = found.unit or (found.last.unit if found.last else "")
     zone = ZoneInfo(Viewer.of(request).zone)
-    series = answer(found, shown.span, POINTS, zone, unit=unit, with_statistics=True)
+    series = answer(found, shown.span, shown.points, zone, unit=unit, with_statistics=True)
     first = {
         "sensor": found.pk,
         "name": found.name,

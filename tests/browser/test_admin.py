@@ -128,6 +128,21 @@ def rows(system: System, device: Device) -> None:
     )
 
 
+def test_a_sensors_page_has_the_dashboards_chart(rows: None, system: System, tab: Open) -> None:
+    system.manage("shell", "-c", "from monitoring.rollups.refresh import refresh; refresh()")
+    page = tab()
+    page.goto(SENSOR)
+    page.wait_for_selector("#day-chart[data-drawn] canvas")
+    assert page.locator("#day-chart svg").count() == 0
+    over = page.locator("#day-chart .u-over").bounding_box()
+    middle = over["y"] + over["height"] / 2
+    page.mouse.move(over["x"] + over["width"] / 2, middle)
+    page.mouse.down()
+    page.mouse.move(over["x"] + over["width"] - 20, middle, steps=5)
+    page.mouse.up()
+    page.wait_for_url("**/sensors/1/?from=*")
+
+
 def test_lists_are_read_on_a_phone_without_scrolling_sideways(rows: None, tab: Open) -> None:
     page = tab(390)
     for url in LISTS:

@@ -1,27 +1,32 @@
 """A sensor's page as the server sends it: what it holds, what it costs, and its files against the API."""
 
 import csv
+import gzip
 import io
 import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.contrib.staticfiles import finders
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from batches.batch import time_ordered_id
+from monitoring import dashboard
 from monitoring.models import RejectedMessage, Sensor
 from tests.rollups.rows import store
 
 pytestmark = pytest.mark.django_db
 PAGE = "/sensors/3/"
 MINUTE = timedelta(minutes=1)
+SCRIPTS = Path(dashboard.__file__).parents[1] / "static" / "monitoring" / "dashboard"
 
 
 @pytest.fixture
@@ -232,3 +237,28 @@ def test_a_year_is_read_by_the_rollups_alone(public: Client, day: dict[str, str]
     with CaptureQueriesContext(connection) as asked:
         public.get(PAGE, {"range": "1y"})
     assert len(asked) <= 4
+
+
+@pytest.mark.parametrize("path", [PAGE, "/compare/?sensor=3"])
+def test_what_scripts_import_is_asked_for_at_once(
+    public: Client, sensors: dict[int, Sensor], path: str
+) -> None:
+    text = public.get(path).content.decode()
+    said = set(re.findall(r'<link rel="modulepreload" href="[^"]*/(\w+)\.js"', text))
+    (script,) = re.findall(r'<script type="module" src="[^"]*/(sensor|compare)\.js"', text)
+    imported, left = set(), [script]
+    while left:
+        source = (SCRIPTS / f"{left.pop()}.js").read_text()
+        found = set(re.findall(r'from "\./(\w+)\.js"', source)) - imported
+        imported |= found
+        left += found
+    assert said == imported - {"page"}  # which every page has
+
+
+def test_the_page_is_light(public: Client, day: dict[str, str]) -> None:
+    """At most 80 KB in all, as a browser gets it that has nothing yet: page, scripts and styles in gzip."""
+    page = public.get(PAGE, day).content
+    urls = set(re.findall(r'<(?:link|script)[^>]* (?:src|href)="/static/([^"]+)"', page.decode()))
+    files = [Path(str(finders.find(url))).read_bytes() for url in urls]
+    assert len(files) > 15
+    assert sum(len(gzip.compress(one)) for one in [page, *files]) <= 80_000

@@ -1,7 +1,7 @@
 // Several sensors over one span: at most two units share a chart, an axis each; where there are more, a chart a unit.
 import { Chart } from "./chart.js";
 import { columns, digitsOf, fetchSeries, Refused } from "./series.js";
-import { address, exactly, isLive, narrower, preset, push, read, wider } from "./span.js";
+import { address, exactly, isLive, narrower, pointsFor, preset, push, read, wider } from "./span.js";
 import { between, lasting, moment, nameOfZone, zone } from "./moments.js";
 import { follow } from "./follow.js";
 import { wireRanges } from "./ranges.js";
@@ -44,8 +44,7 @@ async function load({ quiet = false } = {}) {
   const plots = by("plots");
   const waits = setTimeout(() => !quiet && mine === turn && plots.classList.add("old"), 80);
   try {
-    const points = Math.max(100, Math.min(1000, Math.floor(plots.clientWidth)));
-    const found = await fetchSeries(ids, shown.from, shown.to, points, zone, abort.signal);
+    const found = await fetchSeries(ids, shown.from, shown.to, pointsFor(shown, plots.clientWidth), zone, abort.signal);
     if (mine !== turn) return;
     all = found;
     fetchedAt = Date.now();
