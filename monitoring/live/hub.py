@@ -225,7 +225,11 @@ class Hub:
                 async with asyncio.timeout(1 / HZ):
                     await self._fresh.wait()
             if self._fresh.is_set():
-                await asyncio.sleep(max(GATHER_SECONDS, self._framed_at + 1 / HZ - loop.time()))
+                due = self._framed_at + 1 / HZ
+                await asyncio.sleep(max(GATHER_SECONDS, due - loop.time()))
+                # By the clock rather than by when it was done: each frame would be a little later than the
+                # last, and what comes once a second would wait longer and longer.
+                self._framed_at = due if loop.time() - due < 1 / HZ else loop.time()
             try:
                 await self._send(loop.time())
             except Exception:
@@ -239,7 +243,6 @@ class Hub:
         self._fresh.clear()
         news, self._news = self._news, News()
         if news:
-            self._framed_at = now
             self._last_id = max(self._last_id + 1, self._heard_at or 0)
             self._ring.add(Frame(self._last_id, news))
         id = max(self._last_id, self._heard_at or 0)
