@@ -108,6 +108,14 @@ def test_the_role_reads_what_is_measured_and_nothing_else(role: Any, sensors: di
     assert role.fetchone() == ("30s",)
 
 
+def test_nobody_else_may_call_the_function(role: Any) -> None:
+    role.execute("SELECT proacl::text FROM pg_proc WHERE oid = to_regproc('iot_series')")
+    # Whom it was given, as `who=X/by whom`; with nobody before the `=`, everybody.
+    (given,) = role.fetchone()
+    who = {entry.partition("=")[0] for entry in given.strip("{}").split(",")}
+    assert who == {connection.settings_dict["USER"], f"grafana_{connection.settings_dict['NAME']}"}
+
+
 def test_every_query_of_the_dashboard_may_be_asked(role: Any, sensors: dict[int, Sensor]) -> None:
     now = datetime.now(UTC)
     moments = [now - timedelta(minutes=5 * place) for place in range(1, 9)]
