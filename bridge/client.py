@@ -98,9 +98,11 @@ class BridgeClient(Client):
         topics = list(topics)
         if self.version_5:
             # RetainHandling 2: send no retained messages at subscribe time; 1: to a new subscription alone.
-            never = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
-            once = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_SEND_IF_NEW_SUB)
-            _, mid = self.subscribe([(topic, once if topic in status else never) for topic in topics])
+            never, once = SubscribeOptions.RETAIN_DO_NOT_SEND, SubscribeOptions.RETAIN_SEND_IF_NEW_SUB
+            handling = ((topic, once if topic in status else never) for topic in topics)
+            _, mid = self.subscribe(
+                [(topic, SubscribeOptions(qos=1, retainHandling=retained)) for topic, retained in handling]
+            )
         else:
             _, mid = self.subscribe([(topic, 1) for topic in topics])
         if mid is not None:

@@ -57,11 +57,6 @@ METRICS_TOKEN = env.str("METRICS_TOKEN", None, validate=_token)
 
 # --- what the project is about -------------------------------------------------------------------
 API_PUBLIC_READ = env.bool("API_PUBLIC_READ", False)
-# Where boards say that they are online, as the bridge reads it: what comes on these topics is no reading.
-MQTT_STATUS_TOPICS = status_filters(
-    env.list("MQTT_STATUS_TOPICS", [], validate=check_status) or (),
-    env.list("MQTT_TOPICS", ["iot/measurements"]) or (),
-)
 AUTO_REGISTER_SENSORS = env.bool("AUTO_REGISTER_SENSORS", False)
 AUTO_REGISTER_MAX_SENSORS = env.int("AUTO_REGISTER_MAX_SENSORS", 10_000, validate=Range(min=0))
 BATCHES_MAX_BYTES = env.int("BATCHES_MAX_BYTES", 256 * 2**20, validate=Range(min=2**20))
@@ -79,6 +74,9 @@ REJECTED_MAX_BYTES_PER_HOUR = env.int("REJECTED_MAX_BYTES_PER_HOUR", 64 * 2**20,
 # For pages that say where a board sends to. The bridge reads them by itself.
 MQTT_URL: str | None = env.str("MQTT_URL", None, validate=MqttAddress.parse)
 MQTT_TOPICS: list[str] = env.list("MQTT_TOPICS", ["iot/measurements"])
+# Where boards say that they are online, as the bridge reads it: what comes on these topics is no reading.
+_status_topics = env.list("MQTT_STATUS_TOPICS", [], validate=check_status)
+MQTT_STATUS_TOPICS = status_filters(_status_topics or (), MQTT_TOPICS or ())
 MQTT_PORT = env.int("MQTT_PORT", 1883)
 MQTT_LISTEN = env.str("MQTT_LISTEN", "127.0.0.1")
 # What carries Celery's tasks; the batches stay in Redis.

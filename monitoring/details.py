@@ -6,25 +6,17 @@ was filled in. So rows that were stored long ago are in it too, and decoders kno
 recognised, such as the text of an error of PostgreSQL, or one that was cut off, is shown as it stands.
 """
 
-import re
-from functools import cache, lru_cache
+from functools import lru_cache
 
 from django.utils.translation import get_language, gettext, pgettext_lazy
 
+from process.said import Forms, _
 
-def _(form: str) -> str:
-    """Marks it for translation, which is done when it is shown."""
-    return form
-
-
-# A form that could be taken for another comes before it. What is filled in under these names is translated
-# by itself.
-_NESTED = {"detail", "fault", "maker", "what"}
-# What may be filled in, where that is not any text: so that hostile text cannot be matched in many ways.
+# What may be filled in, where that is not any text.
 _NUMBER, _WORD = r"[0-9,.]+", r"\S+"
 _FILLED_IN = {
-    **dict.fromkeys(("column", "count", "index", "levels", "line", "most", "part"), _NUMBER),
-    **dict.fromkeys(("duplicates", "position", "sensor", "size", "wanted"), _NUMBER),
+    **dict.fromkeys(("column", "count", "duplicates", "index", "levels", "line", "most", "part"), _NUMBER),
+    **dict.fromkeys(("position", "sensor", "size", "wanted"), _NUMBER),
     **dict.fromkeys(("byte", "character", "field", "moment", "oldest", "whole"), _WORD),
     "fault": r"(?:is (?:out of range|not an RFC 3339|no time)|has no offset).*",
 }
@@ -57,6 +49,10 @@ _FORMS = (
     _('"{field}" must hold no control character and no lone surrogate, found {character}'),
     _('"ts" must be a finite number of seconds, found {found}'),
     _('"ts" must be Unix seconds or an RFC 3339 string, found {found}'),
+    # --- monitoring/decoders/board_status.py
+    _("{size} bytes; at most {most} are taken"),
+    _('a board says "online" or "offline" here, and not "{found}"'),
+    _("a board's name is 1 to {most} printable characters"),
     # --- monitoring/decoders/validate.py
     _('the broker sent its retained copy on subscribing, and it has no "ts"'),
     _('"ts" is {moment}, {duration} after it was received'),
@@ -70,10 +66,15 @@ _FORMS = (
         " (they look alike, but are {one} and {other})"
     ),
     _('"{field}" is "{found}", sensor {sensor} has "{expected}"'),
+    # --- monitoring/decoders/board_status.py
+    _('a board says "online" or "offline" here, and not "{found}"'),
+    _("a board's name is 1 to {most} printable characters"),
     # --- monitoring/ingest, monitoring/rejected
+    _("what a board says of itself holds when it says it: dismiss it, it is not replayed"),
     _("sensor {sensor} has {value} at {moment} already"),
     _("a worker died each time that it touched this message"),
     _("another of those to be replayed has its time"),
+    _("what a board says of itself holds when it says it: dismiss it, it is not replayed"),
     # --- monitoring/transfer
     _("it is UTF-16: convert it to UTF-8, as `iconv -f UTF-16 -t UTF-8` does"),
     _("the archive is damaged or cut off: {error}"),
@@ -154,7 +155,7 @@ _OUTCOMES = {
     "stored": pgettext_lazy("what came of a reading", "stored"),
     "duplicate": pgettext_lazy("what came of a reading", "duplicate"),
 }
-_PLAIN = frozenset(form for form in _FORMS if "{" not in form)
+_DETAILS = Forms((*_FORMS, *_OUTCOMES), nested={"detail", "fault", "maker", "what"}, filled_in=_FILLED_IN)
 
 
 def translated(detail: str) -> str:
@@ -166,28 +167,8 @@ def translated(detail: str) -> str:
 # A page shows a hundred of them, mostly alike.
 @lru_cache(maxsize=1000)
 def _said(detail: str, language: str) -> str:
-    if detail in _PLAIN:
-        return gettext(detail)
-    if detail in _OUTCOMES:
-        return str(_OUTCOMES[detail])
-    for form, pattern in _patterns():
-        if found := pattern.fullmatch(detail):
-            return gettext(form).format_map(
-                {
-                    name: _said(value, language) if name in _NESTED else value
-                    for name, value in found.groupdict().items()
-                }
-            )
-    return detail
+    return _DETAILS.say(detail, _of_form)
 
 
-@cache
-def _patterns() -> list[tuple[str, re.Pattern[str]]]:
-    return [(form, _pattern(form)) for form in _FORMS if form not in _PLAIN]
-
-
-def _pattern(form: str) -> re.Pattern[str]:
-    parts = re.split(r"\{(\w+)\}", form)
-    parts[::2] = map(re.escape, parts[::2])
-    parts[1::2] = [f"(?P<{name}>{_FILLED_IN.get(name, '.*?')})" for name in parts[1::2]]
-    return re.compile("".join(parts), re.DOTALL)
+def _of_form(form: str) -> str:
+    return str(_OUTCOMES[form]) if form in _OUTCOMES else gettext(form)

@@ -97,7 +97,6 @@ def environment() -> dict[str, str]:
     if not named or cache == Path("/") or not os.access(cache, os.W_OK):
         env["PIP_NO_CACHE_DIR"] = "1"
         env.pop("PIP_CACHE_DIR", None)
-        env["npm_config_cache"] = str(VENV / "npm")
     if not env.get("HOME"):
         env["HOME"] = str(VENV)
     return env
@@ -295,7 +294,10 @@ def fetch_packages() -> None:
         if has_packages():
             return
         say("installing what package-lock.json names into node_modules …")
-        output = run([*npm(), "ci", "--ignore-scripts", "--include=dev", "--no-audit", "--no-fund"])
+        # Where pip may keep nothing, npm may not either.
+        cache: list[str | Path] = ["--cache", VENV / "npm"] if "PIP_NO_CACHE_DIR" in environment() else []
+        command = [*npm(), "ci", "--ignore-scripts", "--include=dev", "--no-audit", "--no-fund", *cache]
+        output = run(command)
         if output is not None:
             last = (output.strip().splitlines() or ["no reason given"])[-1]
             raise Problem(explain(output, f"npm could not install the packages: {last}"))

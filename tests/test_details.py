@@ -9,7 +9,7 @@ import pytest
 from django.utils import translation
 
 from monitoring import details
-from monitoring.decoders import Refusal, check, decode
+from monitoring.decoders import Refusal, board_status, check, decode
 from monitoring.decoders.json.examples import load
 from monitoring.details import translated
 from monitoring.ingest.refused import summary
@@ -67,6 +67,18 @@ def test_what_is_wrong_with_a_time_is_said_in_french(ts: object) -> None:
     (refusal,) = decode(payload)
     assert isinstance(refusal, Refusal)
     assert re.match(r'"ts" .* (?:est|n’est|n’a) ', in_french(refusal.detail))
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "length"),
+    [("iot/status/b", b"x", 20_000), ("iot/status/b", b"away", None), ("iot/status/\x01", b"online", None)],
+)
+def test_what_is_wrong_with_what_a_board_says_of_itself_is_said_in_french(
+    topic: str, payload: bytes, length: int | None
+) -> None:
+    refusal = board_status.decode(topic, payload, length)
+    assert isinstance(refusal, Refusal)
+    assert in_french(refusal.detail) != refusal.detail
 
 
 def test_what_is_filled_in_stays_as_it_was_and_may_be_anything() -> None:

@@ -20,10 +20,10 @@ from django.apps import apps
 from django.utils.translation import templatize
 
 PROJECT = Path(__file__).parent.parent
-OURS = ("monitoring", "config", "batches", "bridge", "process")
+OURS = ("monitoring", "config", "batches", "bridge", "process", "runner")
 # Whose pages we show, with what of them: unfold comes without a catalogue.
 OTHERS = {
-    "unfold": ("*.py", "mixins/*.py", "contrib/filters/**/*", "templates/**/*"),
+    "unfold": ("*.py", "mixins/*.py", "templatetags/*.py", "contrib/filters/**/*", "templates/**/*"),
     "django_celery_beat": ("admin.py", "models.py", "templates/**/*"),
 }
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}

@@ -1,4 +1,5 @@
-"""A sensor's last 24 hours as a picture, for its page here; the dashboard has the chart to zoom into."""
+"""A sensor's last 24 hours, for its page here: drawn by the server, then by the dashboard's chart there
+(static/monitoring/dashboard/day.js)."""
 
 from typing import NamedTuple
 
@@ -16,12 +17,16 @@ WIDTH, HEIGHT = 720, 160
 
 
 class Day(NamedTuple):
-    """`drawn`: None where nothing was measured within the day. Values as the reader's language has them."""
+    """`drawn`: None where nothing was measured within the day. Values as the reader's language has them;
+    `start` and `end` for a script, `first` and `last` for a person."""
 
+    sensor: int
     drawn: Sparkline | None
     low: str
     high: str
     unit: str
+    start: str
+    end: str
     first: str
     last: str
     zone: str
@@ -34,15 +39,19 @@ def of(sensor: Sensor) -> Day:
     # It may have none.
     row: SensorStatus | None = getattr(sensor, "standing", None)
     hours = sparklines.of([sensor.pk], now).get(sensor.pk, [])
+    start = sparklines.first_hour(now)
     return Day(
+        sensor=sensor.pk,
         drawn=draw(hours, WIDTH, HEIGHT),
         low=figure(min(hour.min for hour in hours)) if hours else "",
         high=figure(max(hour.max for hour in hours)) if hours else "",
         unit=sensor.unit,
-        first=ages.to_the_minute(sparklines.first_hour(now)),
+        start=start.isoformat(),
+        end=now.isoformat(),
+        first=ages.to_the_minute(start),
         last=ages.to_the_minute(now),
         zone=ages.zone(),
-        status=row and row.status,
+        status=None if row is None else row.status,
         url=page_of(sensor),
     )
 

@@ -149,7 +149,8 @@ class SensorAdmin(ModelAdmin):  # type: ignore[misc]
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
         sensor = self.get_object(request, object_id)
-        context = {"day": sensor and sensor_day.of(sensor)} | (extra_context or {})
+        may = request.user.has_perm("monitoring.view_measurement")
+        context = {"day": sensor_day.of(sensor) if sensor and may else None} | (extra_context or {})
         answer: HttpResponse = super().change_view(request, object_id, form_url, context)
         return answer
 

@@ -31,7 +31,6 @@ from monitoring.live.stream import Wish
 from monitoring.store import glance
 
 MOST_SENSORS = 100
-COUNTS = "counts"
 PARAMETERS = ("ids", "topics", "after", "once")
 # What a topic needs; the others are for whoever sees measurements.
 NEEDS = {"pipeline": BOOKS}
@@ -45,9 +44,6 @@ _HEADERS = {
     "Cache-Control": "no-store, no-transform",
     "X-Accel-Buffering": "no",  # nginx would keep an event until its buffer is full
 }
-
-
-topics.register(COUNTS, lambda: {"counts": status.counts()}, event="status", every=2.0)
 
 
 class BadWishError(ValueError):

@@ -26,8 +26,6 @@ from monitoring.models.measurement_queryset import Last
 from monitoring.transfer.formats import Format
 from monitoring.transfer.sheet import Sheet
 
-# Of the series that comes with the page, as of those that its script asks for on a wide screen.
-POINTS = 1000
 # Nobody reads a larger number of them, and counting them all takes long.
 REJECTED_AT_MOST = 1000
 CHANGE = "admin:monitoring_sensor_change"
@@ -42,9 +40,9 @@ class File(NamedTuple):
 
 
 class Rejected(NamedTuple):
-    """Messages that wait and name the sensor; of more than `count` where `is_more`."""
+    """How many messages wait that name the sensor; where `is_more`, more than that."""
 
-    count: int
+    waiting: int
     is_more: bool
     url: str
 
@@ -57,7 +55,7 @@ def sensor(request: HttpRequest, sensor_id: int) -> HttpResponseBase:
     shown = span.read(request.GET.dict(), now)
     unit = found.unit or (found.last.unit if found.last else "")
     zone = ZoneInfo(Viewer.of(request).zone)
-    series = answer(found, shown.span, POINTS, zone, unit=unit, with_statistics=True)
+    series = answer(found, shown.span, shown.points, zone, unit=unit, with_statistics=True)
     first = {
         "sensor": found.pk,
         "name": found.name,
@@ -101,7 +99,8 @@ def with_last(sensor_id: int) -> Sensor:
     if found is None or found.pk != sensor_id:
         raise Http404(_("There is no sensor with the number %(id)s.") % {"id": sensor_id})
     at = getattr(found, "last_created_at")  # noqa: B009 -- an annotation, which the type does not know
-    found.last = at and Last(*(getattr(found, f"last_{name}") for name in ("value", "unit")), at)
+    value, unit = (getattr(found, f"last_{name}") for name in ("value", "unit"))
+    found.last = Last(value, unit, at) if at else None
     return found
 
 
@@ -111,9 +110,9 @@ def _files(sensor_id: int, shown: span.Shown) -> list[File]:
     return [
         File(title, str(form), f"{address}?{urlencode({'format': str(form), **said})}")
         for title, form in (
-            (_("CSV"), Format.CSV),
+            ("CSV", Format.CSV),
             (_("CSV for French Excel"), Sheet.CSV_FR),
-            (_("NDJSON"), Format.NDJSON),
+            ("NDJSON", Format.NDJSON),
         )
     ]
 

@@ -23,6 +23,9 @@ LENGTHS = {
     "1y": timedelta(days=365),
 }
 USUAL = "24h"
+# As a script asks for on a wide screen.
+_POINTS = 1000
+_MONTHS = timedelta(days=120)
 _EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
@@ -33,6 +36,13 @@ class Shown(NamedTuple):
     span: Span
     preset: str
     error: str = ""
+
+    @property
+    def points(self) -> int:
+        """Of the series that comes with the page. Of months at most one a day: halves of days would show
+        night and day as a saw."""
+        length = self.span.end - self.span.start
+        return _POINTS if length <= _MONTHS else min(_POINTS, length // timedelta(days=1) + 2)
 
 
 def read(said: Mapping[str, str], now: datetime) -> Shown:

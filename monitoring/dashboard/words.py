@@ -9,7 +9,7 @@ def chart_words() -> dict[str, str]:
     return {
         "raw": _("Each point is a reading."),
         "step": _("1 point = {step}: the line is the average, the band goes from the lowest to the highest."),
-        "average": _("average"),
+        "average": _("Average"),
         "from_to": _("{min} to {max}"),
         "readingsOne": ngettext("{n} reading", "{n} readings", 1),
         "readings": ngettext("{n} reading", "{n} readings", 2),
@@ -36,6 +36,5 @@ def chart_words() -> dict[str, str]:
         "highest": _("Highest"),
         "count": _("Readings"),
         "value": _("Value"),
-        "none": _("none"),
         "badSpan": _("“From” must lie before “to”."),
     }

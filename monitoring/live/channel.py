@@ -55,7 +55,7 @@ class News:
         """Raises ValueError where it is none: somebody else has published, or another version of ours."""
         try:
             sensors, t, v, n, rejected, changed = msgpack.unpackb(data, strict_map_key=False)
-            stored = dict(zip(sensors, map(Newest, t, v, n), strict=True))
+            stored = dict(zip(sensors, map(Newest._make, zip(t, v, n, strict=True)), strict=True))
             return cls(stored, dict(rejected), dict(changed))
         except (TypeError, ValueError, msgpack.UnpackException) as error:
             raise ValueError(f"not news: {error}") from None
@@ -63,5 +63,5 @@ class News:
 
 def _newer(before: Newest, after: Newest) -> Newest:
     """Of both the newer, with the rows of both."""
-    newest = after if after.t >= before.t else before
-    return Newest(newest.t, newest.v, before.n + after.n)
+    newest = after if after[0] >= before[0] else before
+    return tuple.__new__(Newest, (newest[0], newest[1], before[2] + after[2]))

@@ -14,7 +14,8 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -191,18 +192,28 @@ class Hub:
         return b"".join(self._told[name].text for name in wanted if name in self._told)
 
     def _missed(self, wish: Wish, after: int) -> bytes:
-        """Frame by frame, since a chart wants each value."""
+        """Frame by frame, since a chart wants each value; the rest in one."""
         if wish.after is None:
             return b""
         found: list[bytes] = []
         changed: dict[int, str] = {}
+        codes: Counter[str] = Counter()
+        rows, sensors = 0, set[int]()
         for frame in self._ring.since(after):
             pieces = [events.piece(sensor_id, newest) for sensor_id, newest in frame.of(wish.sensors)]
             if pieces:
                 found.append(events.identity(frame.id) + events.values(pieces))
             changed |= frame.changed if topics.CHANGES in wish.topics else _of(wish.sensors, frame.changed)
+            if frame.id > wish.after:  # what has no identity must not come twice
+                codes.update(frame.rejected)
+                rows += frame.rows
+                sensors.update(frame.sensors)
         if changed:
             found.append(events.event("status", {"changed": changed}))
+        if codes and topics.REJECTED in wish.topics:
+            found.append(_rejected(codes))
+        if rows and topics.STORED in wish.topics:
+            found.append(_stored(rows, sensors))
         return b"".join(found)
 
     # --- frames ----------------------------------------------------------------------------------
@@ -230,17 +241,17 @@ class Hub:
         if news:
             self._framed_at = now
             self._last_id = max(self._last_id + 1, self._heard_at or 0)
-            self._ring.add(Frame(self._last_id, news.stored, news.changed))
+            self._ring.add(Frame(self._last_id, news))
         id = max(self._last_id, self._heard_at or 0)
         self._read_topics(now)
         told = {name: one.text for name, one in self._told.items() if one.is_new}
         for one in self._told.values():
             one.is_new = False
         if news.rejected:
-            refused = {"new": sum(news.rejected.values()), "codes": news.rejected}
-            told[topics.REJECTED] = events.event("rejected", refused)
+            told[topics.REJECTED] = _rejected(news.rejected)
         if news.stored:
-            told[topics.STORED] = events.event("stored", _stored(news))
+            rows = sum(newest.n for newest in news.stored.values())
+            told[topics.STORED] = _stored(rows, news.stored)
         if news.changed:
             told[topics.CHANGES] = events.event("status", {"changed": news.changed})
         pieces: dict[int, events.Piece] = {}
@@ -411,10 +422,13 @@ def _of(sensors: frozenset[int], changed: Mapping[int, str]) -> dict[int, str]:
     return {sensor_id: changed[sensor_id] for sensor_id in sensors & changed.keys()}
 
 
-def _stored(news: News) -> dict[str, Any]:
+def _rejected(codes: Mapping[str, int]) -> bytes:
+    return events.event("rejected", {"new": sum(codes.values()), "codes": codes})
+
+
+def _stored(rows: int, sensors: Collection[int]) -> bytes:
     """Of all sensors; the ids of some, for whoever waits for a first value."""
-    rows = sum(newest.n for newest in news.stored.values())
-    return {"rows": rows, "sensors": len(news.stored), "some": sorted(news.stored)[:20]}
+    return events.event("stored", {"rows": rows, "sensors": len(sensors), "some": sorted(sensors)[:20]})
 
 
 def _may_watch(stream: Stream) -> bool:

@@ -52,9 +52,13 @@ class Publisher:
         return self._is_listened_to or time.monotonic() - self._published_at >= LOOK_SECONDS
 
     def stored(self, committed: after_commit.Committed) -> None:
+        # Told of it for somebody else's sake: status wants each batch.
+        if not self.is_wanted():
+            return
+        make = tuple.__new__  # what a NamedTuple's own constructor takes is half of all this
         stored = {
-            sensor_id: Newest(newest.created_us, newest.value, newest.rows)
-            for sensor_id, newest in committed.stored.items()
+            sensor_id: make(Newest, (created_us, value, rows))
+            for sensor_id, (rows, created_us, value, _) in committed.stored.items()
         }
         self.add(News(stored, dict(committed.rejected)))
 

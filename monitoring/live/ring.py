@@ -3,9 +3,9 @@
 from array import array
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 
-from monitoring.live.channel import Newest
+from monitoring.live.channel import Newest, News
 
 SECONDS = 60
 # All frames together: some 28 MB. More sensors at once make the ring shorter, not the memory larger.
@@ -18,10 +18,11 @@ class Frame:
     In columns by sensor, 28 bytes a value: a ring of tuples took ten times as much.
     """
 
-    __slots__ = ("_n", "_sensors", "_t", "_v", "changed", "id")
+    __slots__ = ("_n", "_sensors", "_t", "_v", "changed", "id", "rejected")
 
-    def __init__(self, id: int, stored: Mapping[int, Newest], changed: Mapping[int, str]) -> None:
-        self.id, self.changed = id, changed
+    def __init__(self, id: int, news: News) -> None:
+        self.id, self.changed, self.rejected = id, news.changed, news.rejected
+        stored = news.stored
         ordered = sorted(stored)
         self._sensors = array("q", ordered)
         self._t = array("q", (stored[sensor_id].t for sensor_id in ordered))
@@ -30,6 +31,14 @@ class Frame:
 
     def __len__(self) -> int:
         return len(self._sensors)
+
+    @property
+    def rows(self) -> int:
+        return sum(self._n)
+
+    @property
+    def sensors(self) -> Sequence[int]:
+        return self._sensors
 
     def of(self, sensor_ids: Iterable[int]) -> Iterator[tuple[int, Newest]]:
         for sensor_id in sensor_ids:

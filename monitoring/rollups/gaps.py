@@ -23,7 +23,7 @@ class Stretch(NamedTuple):
 
     start: datetime
     end: datetime
-    count: int
+    readings: int
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def find(
     """`interval_s`: what is known, instead of what would be learned. `before`: moments of readings that the
     pace is learned from too, in the order of time."""
     lengths = [
-        (following.start - one.start).total_seconds() / one.count for one, following in pairwise(stretches)
+        (following.start - one.start).total_seconds() / one.readings for one, following in pairwise(stretches)
     ]
     lengths += [(following - one).total_seconds() for one, following in pairwise(before)]
     if not lengths and interval_s is None:

@@ -121,7 +121,8 @@ def test_a_sensors_page_has_its_last_day_and_leads_to_the_dashboard(admin: Clien
     recompute(1, data - timedelta(hours=3), data + timedelta(minutes=1))
     text = admin.get(page(Sensor, "change", 1)).content.decode()
     low, high = figure(0.0), figure(117 / 7)
-    assert f"Hourly averages with the band that the values lay in, between {low} and {high} °C" in text
+    assert f"The curve with the band that the values lay in, between {low} and {high} °C" in text
     assert re.search(r'<path class="line" d="M[\d. L]+"/>', text)
+    assert f'data-page="{reverse("dashboard:sensor", args=[1])}"' in text
     assert "status=" not in admin.get(page(Sensor, "add")).content.decode()
     assert admin.get(page(Sensor, "change", 77)).status_code == 302

@@ -20,6 +20,7 @@ from batches.store import BatchStore
 from bridge.address import MqttAddress
 from process.heartbeat import bridge_process
 from runner.services import Broker, Postgres, Redis
+from tests.clusters import copy_migrated
 
 PROJECT = Path(__file__).parents[2]
 T = TypeVar("T")
@@ -54,6 +55,7 @@ class System:
 
     def __init__(self, folder: Path, **environment: str) -> None:
         self.folder = folder
+        copy_migrated(folder / "postgres")
         self.postgres = Postgres(folder / "postgres", durable=False)
         self.redis = Redis(folder / "redis")
         self.broker = Broker(folder / "mqtt")
@@ -84,7 +86,6 @@ class System:
             if ": " in line and not line.startswith("#")
         )
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        self.manage("migrate", "--noinput", "-v0")
         self.manage("first_run")
 
     def manage(self, *command: str) -> str:
@@ -121,6 +122,18 @@ class System:
             wait_for(lambda: self.store.redis.exists(f"iot:heartbeat:{beats}"), f"the heartbeat of {beats}")
         if name == "bridge":
             self.wait_connected(alias)
+
+    def run(self, *command: str) -> "subprocess.Popen[bytes]":
+        """A command of ours that runs on, with the processes' variables."""
+        with open(self.folder / f"{command[-1]}.log", "ab") as log:
+            return subprocess.Popen(
+                ["python", *command],
+                cwd=PROJECT,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
 
     @staticmethod
     def _expand(command: str, env: dict[str, str]) -> str:

@@ -285,12 +285,18 @@ def test_once_gives_what_there_is_and_ends(store: BatchStore) -> None:
         stays = watch(hub)
         await listening(store, hub, stays)
         after = stays.last_id()
-        publish(store, (1, 5.0))
+        publish(store, (1, 5.0), rejected={"empty": 2})
         await until(lambda: stays.values(1), "the frame")
-        asks = watch(hub, once=True, after=after)
+        every = frozenset({"rejected", "stored"})
+        asks = watch(hub, once=True, after=after, topics=every)
         await until(lambda: asks.has_ended, "the end")
         assert asks.values(1) == [5.0]
+        assert asks.named("rejected") == [{"new": 2, "codes": {"empty": 2}}]
+        assert asks.named("stored") == [{"rows": 1, "sensors": 1, "some": [1]}]
         assert asks.named("bye") == [{"why": "once"}]
+        again = watch(hub, once=True, after=asks.last_id(), topics=every)
+        await until(lambda: again.has_ended, "the end")
+        assert again.named("rejected") == again.named("stored") == [], "what was told is not told twice"
 
     run(test)
 
@@ -317,8 +323,8 @@ def test_it_says_that_redis_is_away_and_heals(own_redis: Redis, caplog: pytest.L
         await listening(store, hub, viewer)
         publish(store, (1, 1.0))
         await until(lambda: viewer.values(1), "a value")
-        before = time.time_ns() // 1_000_000
         await asyncio.to_thread(own_redis.stop)
+        gone = time.time_ns() // 1_000_000
         await until(lambda: viewer.named("stale"), "the word that it is stale")
         assert viewer.named("stale")[0]["why"] == "redis"
         assert viewer.named("hello")[0]["stale"] is None
@@ -327,7 +333,7 @@ def test_it_says_that_redis_is_away_and_heals(own_redis: Redis, caplog: pytest.L
         assert late.named("hello")[0]["stale"] == "redis"
         await asyncio.to_thread(own_redis.start)
         await until(lambda: len(viewer.named("resync")) == 2 and late.named("resync"), "the healing")
-        assert viewer.named("resync")[1]["from"] <= before
+        assert viewer.named("resync")[1]["from"] <= gone
         publish(store, (1, 2.0))
         await until(lambda: viewer.values(1) == [1.0, 2.0] and late.values(1) == [2.0], "values again")
 

@@ -33,7 +33,7 @@ def test_the_newest_is_kept_and_rows_are_counted() -> None:
 
 
 def frame(id: int, *sensors: int) -> Frame:
-    return Frame(id, {sensor: Newest(id * 1000, id / 2, 1) for sensor in sensors}, {})
+    return Frame(id, News({sensor: Newest(id * 1000, id / 2, 1) for sensor in sensors}))
 
 
 def test_a_frame_finds_its_sensors() -> None:

@@ -65,16 +65,18 @@ def test_many_batches_are_few_publications(listener: Listener) -> None:
 def test_where_nobody_listens_nothing_is_wanted_but_now_and_then(
     store: BatchStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(publish, "LOOK_SECONDS", 1000)
     publisher = Publisher()
     assert publisher.is_wanted(), "nobody has asked yet"
     publisher.stored(committed(1, 1))
     wait_for(lambda: not publisher.is_wanted(), "the answer that nobody listens")
+    listener = Listener(store.redis)
+    publisher.stored(committed(1, 3))  # told for somebody else's sake
+    assert not publisher._gathered
     monkeypatch.setattr(publish, "LOOK_SECONDS", 0)
     assert publisher.is_wanted()
-    monkeypatch.undo()
-    assert not publisher.is_wanted()
-    listener = Listener(store.redis)
     publisher.stored(committed(1, 2))  # the batch that is gathered once a second
+    monkeypatch.setattr(publish, "LOOK_SECONDS", 1000)
     wait_for(lambda: publisher.is_wanted() and listener.listen(), "the listener being known")
     assert listener.heard.stored == {1: Newest(2000, 2.0, 1)}
     listener.subscription.close()

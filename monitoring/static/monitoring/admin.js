@@ -19,13 +19,15 @@ const inside = (target) => [...target.querySelectorAll("a[href], button, input:n
     (one) => !one.disabled && one.tabIndex >= 0 && one.checkVisibility(),
 );
 
-function settle(frames = 20) {
+// unfold shows and hides it in its own time: looked at for some frames.
+function settle(frames = 30) {
     if (!opened) return;
-    const { button, target } = opened;
-    if (target.checkVisibility()) {
-        if (!opened.isShown) inside(target)[0]?.focus();
+    const { button, target, isShown } = opened;
+    const isSeen = target.checkVisibility();
+    if (isSeen && !isShown) {
         opened.isShown = true;
-    } else if (opened.isShown) {
+        inside(target)[0]?.focus();
+    } else if (!isSeen && isShown) {
         opened = null;
         // Whoever has gone elsewhere by then stays there.
         if (document.activeElement === document.body || target.contains(document.activeElement)) button.focus();
@@ -34,15 +36,16 @@ function settle(frames = 20) {
     }
 }
 
-document.addEventListener("click", (event) => {
+// Before unfold's own listeners, while what is closed is not to be seen yet.
+addEventListener("click", (event) => {
     const button = event.target.closest?.("[data-opens]");
     const target = button && document.getElementById(button.dataset.opens);
     if (target && !target.checkVisibility()) opened = { button, target, isShown: false };
-    setTimeout(settle, 20);
-});
+    settle();
+}, true);
 
 document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") setTimeout(settle, 20);
+    if (event.key === "Escape") settle();
     const dialog = event.target.closest?.("[role=dialog]");
     if (event.key !== "Tab" || !dialog || event.target !== inside(dialog).at(event.shiftKey ? 0 : -1)) return;
     event.preventDefault();

@@ -32,6 +32,9 @@ export class Chart {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.plot && this.make());
     box.addEventListener("keydown", (event) => this.key(event));
     box.addEventListener("blur", () => this.point(null));
+    // While somebody drags, nothing moves under the mouse.
+    box.addEventListener("mousedown", () => (this.isHeld = true));
+    addEventListener("mouseup", () => setTimeout(() => this.release()));
   }
 
   get size() {
@@ -40,6 +43,10 @@ export class Chart {
 
   // `newest`: [{t, value, scale, colour}], drawn as dots.
   show(from, to, curves, newest = []) {
+    if (this.isHeld) {
+      this.waiting = [from, to, curves, newest];
+      return;
+    }
     const isSame = this.plot && this.form(curves) === this.form(this.curves);
     Object.assign(this, { from, to, curves, newest });
     this.data = this.joined();
@@ -49,6 +56,13 @@ export class Chart {
       this.plot.setScale("x", { min: from, max: to });
       for (const scale of this.scales()) this.plot.setScale(scale, this.extent(scale));
     });
+  }
+
+  release() {
+    this.isHeld = false;
+    const waiting = this.waiting;
+    this.waiting = null;
+    if (waiting) this.show(...waiting);
   }
 
   form = (curves) => curves.map(({ scale, colour, dash, faded }) => [scale, colour, dash, faded].join()).join(";");

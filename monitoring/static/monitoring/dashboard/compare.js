@@ -1,7 +1,7 @@
 // Several sensors over one span: at most two units share a chart, an axis each; where there are more, a chart a unit.
 import { Chart } from "./chart.js";
 import { columns, digitsOf, fetchSeries, Refused } from "./series.js";
-import { address, exactly, isLive, narrower, preset, push, read, wider } from "./span.js";
+import { address, exactly, isLive, narrower, pointsFor, preset, push, read, wider } from "./span.js";
 import { between, lasting, moment, nameOfZone, zone } from "./moments.js";
 import { follow } from "./follow.js";
 import { wireRanges } from "./ranges.js";
@@ -44,8 +44,7 @@ async function load({ quiet = false } = {}) {
   const plots = by("plots");
   const waits = setTimeout(() => !quiet && mine === turn && plots.classList.add("old"), 80);
   try {
-    const points = Math.max(100, Math.min(1000, Math.floor(plots.clientWidth)));
-    const found = await fetchSeries(ids, shown.from, shown.to, points, zone, abort.signal);
+    const found = await fetchSeries(ids, shown.from, shown.to, pointsFor(shown, plots.clientWidth), zone, abort.signal);
     if (mine !== turn) return;
     all = found;
     fetchedAt = Date.now();
@@ -164,24 +163,20 @@ function writeAround() {
   // Sensors that measure seldom come as readings, though others come as averages.
   const steps = [...new Set(all.filter(({ points }) => points.length).map(({ step_s: step }) => step))];
   by("resolution").textContent = steps.map((step) => (step === null ? say("raw") : say("step", { step: lasting(step * 1000) }))).join(" ") || say("empty");
-  for (const link of document.querySelectorAll("[data-remove]")) {
-    const said = new URL(address(shown), location.href);
-    const left = said.searchParams.getAll("sensor").filter((id) => id !== link.dataset.remove);
-    said.searchParams.delete("sensor");
-    for (const id of left) said.searchParams.append("sensor", id);
-    link.href = said.href.replaceAll("%3A", ":");
-  }
 }
 
-// Whoever is added is added to what is shown now, not to what was shown when the search was made.
-document.addEventListener("click", (event) => {
-  const link = event.target.closest("[data-add]");
-  if (!link) return;
-  const said = new URL(address(shown), location.href);
-  said.searchParams.delete("q");
-  said.searchParams.append("sensor", link.dataset.add);
-  link.href = said.href.replaceAll("%3A", ":");
-});
+// Whoever is added or removed is so in the span that is shown now, not in that of the page's first address.
+for (const kind of ["pointerdown", "click"]) {
+  document.addEventListener(kind, ({ target }) => {
+    const link = target.closest("[data-add], [data-remove]");
+    if (!link) return;
+    const { add, remove } = link.dataset;
+    const said = new URL(address(shown, { q: null }), location.href);
+    said.searchParams.delete("sensor");
+    for (const id of [...ids.map(String).filter((one) => one !== remove), ...(add ? [add] : [])]) said.searchParams.append("sensor", id);
+    link.href = said.href.replaceAll("%3A", ":");
+  }, true);
+}
 
 function message(text, label, act) {
   const box = by("message");

@@ -2,7 +2,7 @@
 import { Chart } from "./chart.js";
 import { age } from "./page.js";
 import { columns, digitsOf, fetchSeries, Refused, withTail } from "./series.js";
-import { address, exactly, isLive, iso, narrower, preset, push, read, USUAL, wider } from "./span.js";
+import { address, exactly, isLive, iso, narrower, pointsFor, preset, push, read, USUAL, wider } from "./span.js";
 import { between, lasting, moment, nameOfZone, zone } from "./moments.js";
 import { follow } from "./follow.js";
 import { pointsTable } from "./points_table.js";
@@ -51,7 +51,7 @@ const chart = new Chart(by("chart"), {
   onCursor: readOut,
 });
 
-const pointsWanted = () => Math.max(100, Math.min(1000, Math.floor(by("chart").clientWidth)));
+const pointsWanted = () => pointsFor(shown, by("chart").clientWidth);
 
 function curves() {
   const found = [];
@@ -384,6 +384,8 @@ writeNow();
 readOut(null);
 writeState();
 if (beforeBox.checked) load();
+// What came with the page may be finer than a phone can show.
+else if (series.points.length > 2 * pointsWanted()) load({ quiet: true });
 
 follow([first.sensor], first.now, {
   onStatus: (_, status) => by("state").replaceChildren(by(`state-${status}`).content.cloneNode(true)),

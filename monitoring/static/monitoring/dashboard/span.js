@@ -29,6 +29,14 @@ export function read(first) {
   return preset(name in LENGTHS ? name : first?.preset || USUAL);
 }
 
+// How many points a chart as wide as `width` asks for. Of months at most one a day: halves of days would show night and
+// day as a saw. monitoring/dashboard/span.py has the same.
+export function pointsFor({ from, to }, width) {
+  const days = (to - from) / DAY;
+  const most = Math.max(100, Math.min(1000, Math.floor(width)));
+  return days > 120 ? Math.min(most, Math.ceil(days) + 1) : most;
+}
+
 // Does its end move on with the clock?
 export const isLive = (shown) => shown.preset !== "" || shown.to > Date.now();
 
