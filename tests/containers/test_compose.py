@@ -62,7 +62,7 @@ def test_ours_may_do_nothing_that_they_need_not(name: str) -> None:
     assert re.search(r"^USER \d+:\d+$", (PROJECT / "Dockerfile").read_text(), re.MULTILINE)
 
 
-def test_only_the_site_and_the_broker_are_published_and_flower_and_grafana_on_loopback() -> None:
+def test_only_the_site_and_the_broker_are_published_and_flower_on_loopback() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert set(published) == {"web", "mosquitto", "flower", "grafana"}
     for name in ("flower", "grafana"):

@@ -29,16 +29,32 @@ SOURCE = yaml.safe_load((GRAFANA / "provisioning/datasources/iot-monitor.yml").r
 DASHBOARD = json.loads((GRAFANA / "dashboards/sensors.json").read_text())
 
 
-def connect(user: str, password: str) -> Any:
+def connect(user: str, password: str, database: str | None = None) -> Any:
     at = connection.settings_dict
-    made = psycopg2.connect(host=at["HOST"], port=at["PORT"], dbname=at["NAME"], user=user, password=password)
+    made = psycopg2.connect(
+        host=at["HOST"], port=at["PORT"], dbname=database or at["NAME"], user=user, password=password
+    )
     made.autocommit = True
     return made
 
 
-def as_superuser(sql: str) -> None:
+def superuser(database: str | None = None) -> Any:
     password = (settings.DATA_DIR.parent / "postgres" / "superuser-password").read_text().strip()
-    made = connect("postgres", password)
+    return connect("postgres", password, database)
+
+
+@pytest.fixture
+def alone() -> Iterator[None]:
+    """What our user may do is of the server, which tests that run side by side share."""
+    made = superuser("postgres")
+    with made.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(1)")
+        yield
+    made.close()
+
+
+def as_superuser(sql: str) -> None:
+    made = superuser()
     try:
         with made.cursor() as cursor:
             cursor.execute(sql)
@@ -47,7 +63,7 @@ def as_superuser(sql: str) -> None:
 
 
 @pytest.fixture
-def role(transactional_db: None, tmp_path: Path) -> Iterator[Any]:
+def role(alone: None, transactional_db: None, tmp_path: Path) -> Iterator[Any]:
     """A cursor of the role, made with the password that the containers have for it."""
     (tmp_path / "grafana").mkdir()
     for name in ("ours", "db", "redis", "mosquitto"):
@@ -108,6 +124,14 @@ def test_the_role_reads_what_is_measured_and_nothing_else(role: Any, sensors: di
     assert role.fetchone() == ("30s",)
 
 
+def test_nobody_else_may_call_the_function(role: Any) -> None:
+    role.execute("SELECT proacl::text FROM pg_proc WHERE oid = to_regproc('iot_series')")
+    # Whom it was given, as `who=X/by whom`; with nobody before the `=`, everybody.
+    (given,) = role.fetchone()
+    who = {entry.partition("=")[0] for entry in given.strip("{}").split(",")}
+    assert who == {connection.settings_dict["USER"], f"grafana_{connection.settings_dict['NAME']}"}
+
+
 def test_every_query_of_the_dashboard_may_be_asked(role: Any, sensors: dict[int, Sensor]) -> None:
     now = datetime.now(UTC)
     moments = [now - timedelta(minutes=5 * place) for place in range(1, 9)]
@@ -136,7 +160,7 @@ def test_every_query_of_the_dashboard_may_be_asked(role: Any, sensors: dict[int,
                 assert [row[0] for row in found] == sorted(row[0] for row in found)
 
 
-def test_a_role_that_cannot_be_made(transactional_db: None, tmp_path: Path) -> None:
+def test_a_role_that_cannot_be_made(alone: None, transactional_db: None, tmp_path: Path) -> None:
     file = tmp_path / "password"
     with pytest.raises(CommandError, match="No such file"):
         call_command("grafana_role", password_file=file)
