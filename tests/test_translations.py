@@ -226,8 +226,8 @@ def unmarked_in_template(source: str) -> list[str]:
         if token.token_type != TokenType.TEXT:
             words.append("\0")
     html = re.sub(r"(?s)<(style|script)\b.*?</\1>|<!--.*?-->", "", "".join(words))
-    # An icon is a word in a font of icons.
-    html = re.sub(r'(<span class="[^"]*material-symbols[^>]*>)[\s\w]*', r"\1", html)
+    # An icon is the name of a glyph in a font.
+    html = re.sub(r"(?s)<span[^>]*\bmaterial-symbols-.*?</span>", "", html)
     spoken = re.findall(r'\b(?:title|alt|placeholder|aria-label)="([^"]*)"', html)
     texts = [*re.sub(r"(?s)<[^>]*>", "\1", html).replace("\0", "\1").split("\1"), *spoken]
     found = (" ".join(text.strip(" \n|:·").split()) for text in texts)
