@@ -8,7 +8,7 @@ PYTHON ?= $(shell $(FIND_PYTHON))
 # A Python that somebody named is the one that .venv must have; one that was found is not worth making it anew.
 NAMED = $(if $(filter file,$(origin PYTHON)),,--this-python)
 
-.PHONY: help run test docker-test check bench bench-latency bench-growth bench-duplicates bench-drain bench-trickle bench-queries bench-sensors bench-rollups bench-drop bench-hostile bench-replay bench-firmware locks translations dev prove remedies clean
+.PHONY: help run test docker-test check bench bench-latency bench-growth bench-duplicates bench-drain bench-trickle bench-queries bench-sensors bench-rollups bench-scrape bench-drop bench-hostile bench-replay bench-live bench-pages bench-firmware screenshots locks translations dev prove remedies clean
 
 help:
 	@echo "make run     everything: PostgreSQL, Redis, an MQTT broker, the processes, one simulated board"
@@ -26,13 +26,17 @@ help:
 	@echo "make bench-queries   queries on 52 million rows against one million (8 minutes, 20 GB; KEEP=folder keeps them)"
 	@echo "make bench-sensors   a thousand sensors with their last values, in one answer"
 	@echo "make bench-rollups   what keeping the rollups up to date costs, and that they are right after late rows"
+	@echo "make bench-scrape    what a look at the pipeline costs: /metrics, and its page (1 minute)"
 	@echo "make bench-drop      what is held up while a full partition is dropped"
 	@echo "make bench-hostile   what arrays of nonsense cost: seconds of a batch, bytes stored for each received"
 	@echo "make bench-replay    what a replay of ten thousand messages takes, and whether it holds ingest up"
+	@echo "make bench-live      what a thousand live viewers cost, and whether they slow ingest down (8 minutes)"
+	@echo "make bench-pages    what the dashboard's pages weigh and how soon they are there, with 10,000 sensors"
+	@echo "make screenshots    the README's pictures; ARGS=--all: every page, theme, language and width"
 	@echo "make bench-firmware  the MicroPython firmware for a minute, the broker killed twice: missing, doubled"
-	@echo "make locks   requirements/*.txt anew from requirements/*.in"
+	@echo "make locks   requirements/*.txt anew from requirements/*.in (package-lock.json: npm install)"
 	@echo "make translations  the French catalogue anew from what is marked; says what has no translation yet"
-	@echo "make clean   remove .venv (data in .data stays)"
+	@echo "make clean   remove .venv and node_modules (data in .data stays)"
 
 # One command and no shell: make's child is then the process that stops everything when make ends.
 run:
@@ -97,6 +101,9 @@ bench-trickle: dev
 bench-rollups: dev
 	.venv/bin/python -m bench.refresh
 
+bench-scrape: dev
+	@.venv/bin/python -m bench.scrape $(ARGS)
+
 bench-drop: dev
 	.venv/bin/python -m bench.drop_partition
 
@@ -105,6 +112,15 @@ bench-hostile: dev
 
 bench-replay: dev
 	.venv/bin/python -m bench.replay $(ARGS)
+
+bench-live: dev
+	@.venv/bin/python -m bench.live $(ARGS)
+
+bench-pages: dev
+	@.venv/bin/python -m bench.pages $(ARGS)
+
+screenshots: dev
+	@.venv/bin/python -m bench.screenshots $(ARGS)
 
 bench-firmware: dev
 	.venv/bin/python -m bench.firmware
@@ -116,6 +132,7 @@ LOCK = ../.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 locks: dev
 	cd requirements && $(LOCK) $(UPGRADE) base.in -o base.txt
 	cd requirements && $(LOCK) $(UPGRADE) build.in -o build.txt
+	cd requirements && $(LOCK) $(UPGRADE) node.in -o node.txt
 	cd requirements && $(LOCK) $(UPGRADE) -c base.txt -c build.txt run.in -o run.txt
 	cd requirements && $(LOCK) $(UPGRADE) -c base.txt -c build.txt dev.in -o dev.txt
 
@@ -126,4 +143,4 @@ translations: dev
 	@$(MAKE) --no-print-directory dev
 
 clean:
-	rm -rf .venv
+	rm -rf .venv node_modules

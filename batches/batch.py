@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, overload
 from uuid import UUID
@@ -51,10 +51,10 @@ class Packed(Sequence[Message]):
     `rows`: each (received_us, topic's place, payload) and, for few, (..., retained, length, digest).
     """
 
-    __slots__ = ("_topics", "rows")
+    __slots__ = ("rows", "topics")
 
     def __init__(self, topics: list[str], rows: list[list[Any]]) -> None:
-        self._topics = topics
+        self.topics = topics
         self.rows = rows
 
     @overload
@@ -77,7 +77,7 @@ class Packed(Sequence[Message]):
 
     def _message(self, row: list[Any]) -> Message:
         received_us, place, *rest = row
-        return Message(received_us, self._topics[place], *rest)
+        return Message(received_us, self.topics[place], *rest)
 
 
 class Batch(NamedTuple):
@@ -90,6 +90,12 @@ class Batch(NamedTuple):
     def rows(self) -> Sequence[Sequence[Any]]:
         """Of each message (received_us, its topic or that's place, payload), or six as Message has them."""
         return self.messages.rows if isinstance(self.messages, Packed) else self.messages
+
+    def topics(self) -> dict[Hashable, str]:
+        """The topics, by what stands for each in `rows`."""
+        if isinstance(self.messages, Packed):
+            return dict(enumerate(self.messages.topics))
+        return {topic: topic for topic in {message.topic for message in self.messages}}
 
     def pack(self) -> bytes:
         """msgpack of [format, source, topics, [[received_us, topic's place, payload, ...], ...]]."""

@@ -2,6 +2,7 @@
 
 iot:bridge:<name>    hash: client_id, owner
 iot:bridge:<name>:claim  the owner, while it lives
+iot:bridge:<name>:serving hash: since, until, before: when its broker serves it
 iot:bridge:<name>:topics set: what its session was ever subscribed to
 iot:seen:<client>    what recognises a redelivery (DESIGN, identity); hand_over.lua adds to it
 """
@@ -43,6 +44,17 @@ class Bridge(NamedTuple):
     window: int = 1
 
 
+class Serving(NamedTuple):
+    """That a broker served a bridge, in Unix seconds: from `since` to `until` at least.
+
+    `before`: until when at least it did so the last time before that.
+    """
+
+    before: float | None
+    since: float
+    until: float
+
+
 class Names:
     """The names of bridges, in the Redis that keeps their batches."""
 
@@ -79,6 +91,22 @@ class Names:
         key = f"iot:bridge:{name}:topics"
         self.redis.sadd(key, *topics)
         return {topic.decode() for topic in cast(set[bytes], self.redis.smembers(key))}
+
+    def note_serving(self, name: str, since: float, until: float) -> None:
+        """The bridge's broker has served it since then, and does so now."""
+        key = f"iot:bridge:{name}:serving"
+        known = self.serving(name)
+        if known is not None and known.since != since:
+            self.redis.hset(key, "before", str(known.until))
+        self.redis.hset(key, mapping={"since": since, "until": until})
+
+    def serving(self, name: str) -> Serving | None:
+        """None where it never was, or is of a version that did not say so."""
+        found = self.redis.hmget(f"iot:bridge:{name}:serving", "before", "since", "until")
+        before, since, until = cast(list[bytes | None], found)
+        if since is None or until is None:
+            return None
+        return Serving(None if before is None else float(before), float(since), float(until))
 
     def renew_claim(self, bridge: Bridge) -> None:
         """The owner lives. Raises NotOwnerError."""

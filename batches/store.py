@@ -7,6 +7,8 @@ bridge and the API hand over, the workers claim and finish.
     iot:batches:due      sorted set: when a batch may be taken up (again)
     iot:batches:since    sorted set: when it was handed over
     iot:books            hash: handed_over, pending_messages, pending_bytes, receipt_bytes, redelivered
+    iot:batches:lately   sorted set: the last thousand, by how many messages had been handed over with them
+    iot:received:<hour>  hash: messages handed over in each minute of an hour, for a day
     iot:receipt:<...>    which batch was handed over last, or under an idempotency key
     iot:receipts         sorted set: the minutes in which receipts expire
     iot:receipts:bytes   hash: what those receipts cost
@@ -16,6 +18,7 @@ What a batch costs is counted when it is handed over and stands in its `bytes`, 
 given back when it is done.
 """
 
+import math
 import time
 from collections.abc import Collection
 from typing import Any, NamedTuple, cast
@@ -28,6 +31,7 @@ from batches.batch import Batch
 from batches.connect import connect
 from batches.names import SEEN_BYTES, Bridge, NotOwnerError
 from batches.scripts import run
+from process.said import _
 
 # A batch that was taken up and is not done by then may be taken up by another (BATCH_LEASE_SECONDS).
 LEASE_SECONDS = 30.0
@@ -49,6 +53,10 @@ _ROOM_BYTES = 32 * 2**20
 def cost(body: bytes) -> int:
     """What a batch counts towards BATCHES_MAX_BYTES: at least what it makes Redis hold."""
     return BATCH_OVERHEAD_BYTES + len(body) * 5 // 4
+
+
+def _received_key(now: float) -> str:
+    return f"iot:received:{int(now) // 3600}"
 
 
 def wanted_maxmemory(max_bytes: int) -> int:
@@ -107,6 +115,18 @@ class Figures(NamedTuple):
     oldest_pending: float | None
 
 
+class Standing(NamedTuple):
+    """What is pending, batch by batch, as of one moment: `messages` of the batches `pending`.
+
+    `gone`: how many more are on the list, though somebody deleted their keys.
+    """
+
+    handed_over: int
+    messages: int
+    gone: int
+    pending: list[UUID]
+
+
 class BatchStore:
     """`redis` must give bytes (decode_responses=False) and have a socket timeout."""
 
@@ -142,6 +162,8 @@ class BatchStore:
             f"iot:seen:{client}:count",
             "iot:receipts",
             "iot:receipts:bytes",
+            "iot:batches:lately",
+            _received_key(now),
         ]
         value = f"{batch_id} {receipt.value}"
         args: list[Any] = [
@@ -283,6 +305,46 @@ class BatchStore:
         handed_over, redelivered, messages, size, batches = map(int, numbers)
         return Figures(handed_over, redelivered, messages, batches, size, float(oldest) if oldest else None)
 
+    def standing(self, most: int) -> Standing | None:
+        """Handed over and pending as of one moment; None where more than `most` batches are pending."""
+        keys = ["iot:books", "iot:batches:since"]
+        found = cast("list[Any] | None", run(self.redis, "standing", keys, [most, "iot:batch:"]))
+        if found is None:
+            return None
+        handed_over, messages, gone, *ids = found
+        return Standing(handed_over, messages, gone, [UUID(one.decode()) for one in ids])
+
+    def handed_over_after(self, handed_over: int) -> set[UUID] | None:
+        """The batches that came after the first so many messages; None where they are not known any more,
+        being more than a thousand, or since Redis began anew."""
+        answer = run(self.redis, "since", ["iot:books", "iot:batches:lately"], [handed_over])
+        now, *entries = (part.decode().split(" ") for part in cast(list[bytes], answer))
+        if sum(int(messages) for _, messages in entries) != int(now[0]) - handed_over:
+            return None
+        return {UUID(batch_id) for batch_id, _ in entries}
+
+    def forget_gone(self) -> int:
+        """Forgets batches whose keys somebody deleted: nobody can store them any more. How many they were."""
+        keys = ["iot:batches:due", "iot:batches:since", "iot:books"]
+        return cast(int, run(self.redis, "forget_gone", keys, ["iot:batch:"]))
+
+    def received(self, start: float, end: float) -> dict[int, int]:
+        """Messages handed over in each minute of [start, end), Unix seconds: {the minute's begin: messages}.
+
+        Of the last day; a minute in which none was is left out.
+        """
+        hours = range(int(start) // 3600, math.ceil(end / 3600))
+        with self.redis.pipeline(transaction=False) as pipeline:
+            for hour in hours:
+                pipeline.hgetall(_received_key(hour * 3600))
+            found = cast(list[dict[bytes, bytes]], pipeline.execute())
+        minutes = {
+            hour * 3600 + int(minute) * 60: int(messages)
+            for hour, of_hour in zip(hours, found, strict=True)
+            for minute, messages in of_hour.items()
+        }
+        return {minute: minutes[minute] for minute in sorted(minutes) if start <= minute < end}
+
     def count_redelivered(self, messages: int) -> None:
         """Messages that the broker sent again and that had been handed over before."""
         self.redis.hincrby("iot:books", "redelivered", messages)
@@ -300,11 +362,11 @@ class BatchStore:
         except ResponseError:
             return None
         if settings.get("appendonly") != "yes":
-            return "Redis keeps no append-only file: kill -9 loses batches; set appendonly yes"
+            return _("Redis keeps no append-only file: kill -9 loses batches; set appendonly yes")
         if settings.get("appendfsync") != "always":
-            return "Redis answers before it has written: set appendfsync always"
+            return _("Redis answers before it has written: set appendfsync always")
         if settings.get("maxmemory-policy") != "noeviction":
-            return "Redis may evict batches: set maxmemory-policy noeviction"
+            return _("Redis may evict batches: set maxmemory-policy noeviction")
         return None
 
     def _room(self) -> str | None:

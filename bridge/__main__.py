@@ -15,7 +15,7 @@ def main() -> int:
     except SettingsError as error:
         print(f"bridge: {error}", file=sys.stderr)  # noqa: T201 -- there is no log yet
         return 2
-    log.to_stderr(settings.log_level, settings.time_zone)
+    log.to_stderr(settings.log_level, settings.time_zone, settings.language)
     collecting.seldom()
     return Receiver(settings).run()
 

@@ -8,7 +8,7 @@ import socket
 import ssl
 import struct
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, cast
 
 from paho.mqtt.client import MQTT_ERR_SUCCESS, Client, MQTTv5, MQTTv311
@@ -89,13 +89,20 @@ class BridgeClient(Client):
             properties=properties,
         )
 
-    def ask_for(self, topics: Iterable[str]) -> None:
-        """Subscribes at QoS 1; in MQTT 5 without the retained messages, which are no new readings."""
+    def ask_for(self, topics: Iterable[str], status: Collection[str] = ()) -> None:
+        """Subscribes at QoS 1; in MQTT 5 without the retained messages, which are no new readings.
+
+        Of `status`, where boards say that they are online, the retained ones are all that there is of who is:
+        they come with a session that is new, and later changes are kept in it. 3.1.1 sends them each time.
+        """
         topics = list(topics)
         if self.version_5:
-            # RetainHandling 2: do not send retained messages at subscribe time.
-            options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
-            _, mid = self.subscribe([(topic, options) for topic in topics])
+            # RetainHandling 2: send no retained messages at subscribe time; 1: to a new subscription alone.
+            never, once = SubscribeOptions.RETAIN_DO_NOT_SEND, SubscribeOptions.RETAIN_SEND_IF_NEW_SUB
+            handling = ((topic, once if topic in status else never) for topic in topics)
+            _, mid = self.subscribe(
+                [(topic, SubscribeOptions(qos=1, retainHandling=retained)) for topic, retained in handling]
+            )
         else:
             _, mid = self.subscribe([(topic, 1) for topic in topics])
         if mid is not None:

@@ -11,6 +11,7 @@ from bridge.frames import MalformedFrameError, Publish
 from bridge.lines import line
 from bridge.settings import BridgeSettings
 from bridge.tls import HandshakeError, TlsFileError, explain, is_alert
+from process.said import _
 
 logger = logging.getLogger(__name__)
 
@@ -173,7 +174,7 @@ class Connection:
         if address.tls and not self._refused:
             logger.error(line(self._settings.language, "tls closed", address))
         else:
-            why = self._refused or "it closed it without an answer"
+            why = self._refused or _("it closed it without an answer")
             logger.error("the broker at %s refuses the connection (MQTT_URL): %s", address, why)
         # Where it refused 5 only because it was starting up, 5 is what to try next.
         self._version = address.version or "5"

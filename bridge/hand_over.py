@@ -36,7 +36,8 @@ class HandOver(threading.Thread):
     Redis away, full, or over its bound: the same batch is tried again, under the same id, until it
     goes through; meanwhile nothing is acknowledged. `loop_turns` says whether the loop still
     turns, for neither the heartbeat nor the claim to the bridge's name may outlive it; `trouble`, what
-    the heartbeat should say is wrong. `on_failed`: the thread has died of an error that nobody expects.
+    the heartbeat should say is wrong; `serving_since`, since when the broker serves us (Unix seconds), None
+    while it does not. `on_failed`: the thread has died of an error that nobody expects.
     """
 
     def __init__(
@@ -52,20 +53,21 @@ class HandOver(threading.Thread):
         on_failed: Callable[[], None],
         loop_turns: Callable[[], bool],
         trouble: Callable[[], str] = lambda: "",
+        serving_since: Callable[[], float | None] = lambda: None,
     ) -> None:
         super().__init__(name="hand-over", daemon=True)
         self._store, self._celery, self._bridge, self._heartbeat = store, celery, bridge, heartbeat
         self._names = Names(store.redis)
         self._on_durable, self._on_forgotten = on_durable, on_forgotten
         self._on_lost_ownership, self._trouble = on_lost_ownership, trouble
-        self._on_failed, self._loop_turns = on_failed, loop_turns
+        self._on_failed, self._loop_turns, self._serving_since = on_failed, loop_turns, serving_since
         self._jobs: queue.SimpleQueue[tuple[Batch, bytes] | Forget | CountRedelivered | None] = (
             queue.SimpleQueue()
         )
         self._stop_by: float | None = None
         self._stopping = threading.Event()
         self._next_beat = self._next_claim = 0.0
-        self._said = ""
+        self._said: tuple[str, float | None] = ("", None)
 
     def put(self, job: "tuple[Batch, bytes] | Forget | CountRedelivered") -> None:
         self._jobs.put(job)
@@ -145,9 +147,11 @@ class HandOver(threading.Thread):
             if now >= self._next_claim:
                 self._next_claim = now + CLAIM_SECONDS / 5
                 self._names.renew_claim(self._bridge)
-            trouble = self._trouble()
-            if now >= self._next_beat or trouble != self._said:
-                self._next_beat, self._said = now + INTERVAL_SECONDS, trouble
+            trouble, since = said = self._trouble(), self._serving_since()
+            if now >= self._next_beat or said != self._said:
+                self._next_beat, self._said = now + INTERVAL_SECONDS, said
                 beat(self._store.redis, self._heartbeat, trouble)
+                if since is not None:
+                    self._names.note_serving(self._bridge.name, since, time.time())
         except (RedisError, OSError) as error:
             logger.debug("no heartbeat: %s", error)

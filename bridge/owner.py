@@ -80,7 +80,7 @@ def take_name(
         try:
             client_id = names.take_over(settings.name, wanted, token, gone)
             taken = Taken(
-                client_id, names.seen(client_id), names.note_topics(settings.name, settings.topics.filters)
+                client_id, names.seen(client_id), names.note_topics(settings.name, settings.filters)
             )
         except (RedisError, OSError) as error:
             logger.warning("waiting for Redis (REDIS_URL): %s", error)

@@ -30,6 +30,7 @@ from process.backoff import HELD_SECONDS, Backoff
 from process.failpoints import failpoint
 from process.heartbeat import bridge_process
 from process.report import Report, readable
+from process.said import _
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +49,8 @@ class Receiver:
         self._token = str(Owner.this_process())
         self._stopping = ""
         self._exit_code = 0
+        # Since when the broker serves us, by the clock that others read, too.
+        self._serving_since: float | None = None
         self._pace = Pace()
         self._last_turn = time.monotonic()
         self._durable: deque[Batch] = deque()
@@ -100,6 +103,7 @@ class Receiver:
             on_failed=self._fail,
             loop_turns=lambda: time.monotonic() - self._last_turn < 15,
             trouble=lambda: self.subscription.trouble,
+            serving_since=lambda: self._serving_since,
         )
         self.connection = Connection(
             settings, taken.client_id, on_accepted=self._on_accepted, on_subscribed=self._on_subscribed
@@ -124,7 +128,7 @@ class Receiver:
 
     def _fail(self) -> None:
         self._exit_code = 1
-        self._stopping = "an error; start it again"
+        self._stopping = _("an error; start it again")
         self._waking.wake()
 
     def _stop_by_signal(self, number: int, _frame: FrameType | None) -> None:
@@ -158,7 +162,10 @@ class Receiver:
     def _on_subscribed(self, answers: dict[str, str]) -> None:
         if not self.subscription.answered(answers):
             self.connection.leave()
-        elif self.subscription.stale:
+            return
+        if self._serving_since is None:
+            self._serving_since = time.time()
+        if self.subscription.stale:
             # Only now: between the two, what both match would be kept for nobody.
             self.connection.client.give_up(self.subscription.stale)
 
@@ -178,6 +185,7 @@ class Receiver:
             self._turn()
         if self._stopping:  # what is handed over last is still acknowledged
             return 0.0
+        self._serving_since = None
         return self.connection.close()
 
     def _turn(self) -> None:
@@ -202,7 +210,7 @@ class Receiver:
         if more or sock in readable_:
             self._receive()
         if self.connection.accepted and not self.connection.leaving and (topics := self.subscription.due()):
-            client.ask_for(topics)
+            client.ask_for(topics, self.settings.status_topics)
         self._flush_when_due()
         self._report.tick()
         client.loop_misc()

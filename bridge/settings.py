@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from marshmallow.validate import Range, Regexp
 
 from batches import task_broker
+from batches.topics import Topics, check, check_status, status_filters
 from bridge.address import MqttAddress
 from bridge.tls import TlsFileError, TlsFiles
-from bridge.topics import Topics, check
 from process import address
 from process.environment import Environment
 
@@ -21,6 +21,8 @@ class BridgeSettings:
     address: MqttAddress
     tls: TlsFiles
     topics: Topics
+    status_topics: tuple[str, ...]
+    """Where boards say that they are online."""
     name: str
     window: int
     """Messages that the broker may send before the first of them is acknowledged (ReceiveMaximum)."""
@@ -30,11 +32,18 @@ class BridgeSettings:
     log_level: str
     time_zone: str
 
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """All that is subscribed to."""
+        return tuple(dict.fromkeys((*self.topics.filters, *self.status_topics)))
+
     @classmethod
     def from_environment(cls, values: Mapping[str, str] | None = None) -> "BridgeSettings":
         """From the process's environment, where no values are given. Raises SettingsError."""
         env = Environment(values)
         broker, tls = _broker(env)
+        topics = Topics.of(env.list("MQTT_TOPICS", ["iot/measurements"], validate=check) or ())
+        status_topics = env.list("MQTT_STATUS_TOPICS", [], validate=check_status) or ()
         redis_url = env.str("REDIS_URL", validate=address.redis)
         settings = cls(
             redis_url=redis_url,
@@ -42,7 +51,8 @@ class BridgeSettings:
             celery_sentinel_master=env.str("CELERY_SENTINEL_MASTER", "mymaster"),
             address=broker,
             tls=tls,
-            topics=Topics.of(env.list("MQTT_TOPICS", ["iot/measurements"], validate=check) or ()),
+            topics=topics,
+            status_topics=status_filters(status_topics, topics.filters),
             name=env.str("BRIDGE_NAME", "default", validate=Regexp(r"[\w.-]{1,64}\Z")),
             window=env.int("MQTT_RECEIVE_WINDOW", 4000, validate=Range(1, 65535)),
             batches_max_bytes=env.int("BATCHES_MAX_BYTES", 256 * 2**20, validate=Range(min=2**20)),

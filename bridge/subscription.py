@@ -32,11 +32,13 @@ class Subscription:
         # How often what was known of a session had to be forgotten, and how often it has been, durably.
         self._forgets = self._forgotten = 0
         self._connected = ""
+        # Refused, and told once.
+        self._said: set[str] = set()
 
     def take_over(self, ever: set[str]) -> None:
         """The session was once subscribed to these. Says what the topics of today have in common."""
         topics, language = self._settings.topics, self._settings.language
-        self.stale = ever - set(topics.filters)
+        self.stale = ever - set(self._settings.filters)
         for pair in topics.covered:
             logger.warning(line(language, "topic covered", *pair))
         for pair in topics.overlapping:
@@ -46,7 +48,7 @@ class Subscription:
         """A connection was accepted, with this code. Without a session, `forgotten` is waited for."""
         if not session_present:
             self._forgets += 1
-        self._wanted = self._settings.topics.filters
+        self._wanted = self._settings.filters
         self._ask_at = time.monotonic() + ANYHOW_SECONDS
         self._asked = False
         self._connected = line(self._settings.language, "connected", code)
@@ -69,17 +71,26 @@ class Subscription:
         return topics
 
     def answered(self, answers: dict[str, str]) -> bool:
-        """Takes why the broker refuses each topic, '' where it grants it; False where it grants none."""
+        """Takes why the broker refuses each topic, '' where it grants it.
+
+        False where it grants none that brings readings.
+        """
         if self._connected:
             # Only now: whoever reads it may send a message, and the broker keeps it for us.
             logger.info(self._connected)
             self._connected = ""
         refused = {topic: why for topic, why in answers.items() if why}
         for topic, why in refused.items():
-            text = line(self._settings.language, "subscription refused", self._settings.address, topic, why)
-            logger.error(text)
-        self.trouble = f"the broker refuses the subscription to {', '.join(refused)}" if refused else ""
-        if len(refused) == len(self._settings.topics.filters):
+            if topic not in self._said:
+                text = line(
+                    self._settings.language, "subscription refused", self._settings.address, topic, why
+                )
+                logger.error(text)
+        readings = [topic for topic in self._settings.topics.filters if topic in refused]
+        # Without the status of boards readings come as before: an access list of an earlier version has none.
+        self._said = refused.keys() - set(readings)
+        self.trouble = f"the broker refuses the subscription to {', '.join(readings)}" if readings else ""
+        if len(readings) == len(self._settings.topics.filters):
             return False
         if refused:
             # The others are served meanwhile.

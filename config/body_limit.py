@@ -4,6 +4,8 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from django.utils.translation import gettext
+
 Scope = dict[str, Any]
 Message = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -66,12 +68,14 @@ class BodyLimit:
             # Django reads all of the body before it begins to answer.
             await self._refuse_large(send)
         except _FullError:
-            await self._refuse(send, 503, "Too much is being sent at once; try again later.", RETRY)
+            await self._refuse(send, 503, gettext("Too much is being sent at once; try again later."), RETRY)
         finally:
             self.in_flight -= received
 
     async def _refuse_large(self, send: Send) -> None:
-        await self._refuse(send, 413, f"The body is too large: at most {self.max_bytes} bytes are taken.")
+        await self._refuse(
+            send, 413, gettext("The body is too large: at most %d bytes are taken.") % self.max_bytes
+        )
 
     async def _refuse(self, send: Send, status: int, detail: str, *more: tuple[bytes, bytes]) -> None:
         body = json.dumps({"detail": detail}).encode()

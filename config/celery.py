@@ -8,7 +8,13 @@ from typing import Any
 
 from celery import Celery
 from celery.exceptions import SecurityWarning
-from celery.signals import setup_logging, task_prerun, worker_process_init, worker_ready
+from celery.signals import (
+    setup_logging,
+    task_prerun,
+    worker_process_init,
+    worker_process_shutdown,
+    worker_ready,
+)
 
 from batches.queues import RESEND_TASK
 from process import collecting
@@ -44,6 +50,25 @@ def log_as_django_does(**kwargs: Any) -> None:
 @worker_process_init.connect
 def collect_garbage_seldom(**kwargs: Any) -> None:
     collecting.seldom()
+
+
+@worker_process_init.connect
+def begin_to_listen(**kwargs: Any) -> None:
+    """In a child of the pool, for that is where batches are stored: sensors that come back are seen, and
+    whoever watches is told."""
+    from monitoring.live import publish
+    from monitoring.status import changes, returning
+
+    returning.start()
+    publish.start()
+    changes.listen(publish.status_changed)
+
+
+@worker_process_shutdown.connect
+def tell_viewers_the_last(**kwargs: Any) -> None:
+    from monitoring.live import publish
+
+    publish.flush()
 
 
 @task_prerun.connect

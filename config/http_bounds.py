@@ -5,9 +5,12 @@ the rest, and a request of which half has come for ever.
 """
 
 import json
+import socket
 from asyncio import BaseTransport, TimerHandle
+from collections.abc import Callable
 from typing import Any
 
+from django.utils.translation import gettext
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 MAX_HEAD_BYTES = 64 * 1024
@@ -17,6 +20,8 @@ PATIENCE_SECONDS = 10.0
 MIN_BODY_BYTES_PER_SECOND = 500
 # A response of which the client takes nothing for so long is given up.
 UNREAD_SECONDS = 60.0
+# What the kernel takes in beyond what it can send at once.
+UNSENT_BYTES = 64 * 1024
 MAX_PIPELINED = 16
 
 
@@ -29,6 +34,8 @@ class BoundedProtocol(HttpToolsProtocol):
     """
 
     max_connections = 512
+    #: How many answers are streams that stay open for ever. They have a bound of their own, and do not count.
+    streams: Callable[[], int] = staticmethod(lambda: 0)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -42,9 +49,14 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]
+        _bound_what_is_unread(transport)
         self._wait()
         self._watch = self.loop.call_later(PATIENCE_SECONDS, self._look)
-        if len(self.connections) > self.max_connections:
+        # Asked only where it may matter.
+        if (
+            len(self.connections) > self.max_connections
+            and len(self.connections) - self.streams() > self.max_connections
+        ):
             self._make_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -57,7 +69,8 @@ class BoundedProtocol(HttpToolsProtocol):
             allowed = MAX_HEAD_BYTES - self._bytes_in_a_row
             if not allowed:
                 self._refuse(
-                    431, f"The request's head is too large: at most {MAX_HEAD_BYTES} bytes are taken."
+                    431,
+                    gettext("The request's head is too large: at most %d bytes are taken.") % MAX_HEAD_BYTES,
                 )
                 return
             piece, data = data[:allowed], data[allowed:]
@@ -117,7 +130,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._deadline is not None and now >= self._deadline and not self.flow.read_paused:
             if self._begun:
                 self._refuse(
-                    408, f"The request did not come in time: it stalled for {PATIENCE_SECONDS:.0f} s."
+                    408,
+                    gettext("The request did not come in time: it stalled for %.0f s.") % PATIENCE_SECONDS,
                 )
             else:
                 self.transport.close()
@@ -139,7 +153,7 @@ class BoundedProtocol(HttpToolsProtocol):
             default=None,
         )
         if longest is None:
-            self._refuse(503, "Too many connections are open; try again later.")
+            self._refuse(503, gettext("Too many connections are open; try again later."))
         else:
             self.connections.discard(longest)
             longest.transport.abort()
@@ -155,3 +169,15 @@ class BoundedProtocol(HttpToolsProtocol):
                 + b"content-length: %d\r\n\r\n%b" % (len(body), body)
             )
         self.transport.close()
+
+
+def _bound_what_is_unread(transport: BaseTransport) -> None:
+    """The kernel takes megabytes for a client that reads nothing, and they would be old when it does.
+
+    And where a client has gone without a word, nothing comes back for what was sent: the connection is over
+    then in a minute, not in a quarter of an hour.
+    """
+    connection: socket.socket | None = transport.get_extra_info("socket")
+    if connection is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * UNREAD_SECONDS))

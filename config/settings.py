@@ -8,6 +8,8 @@ from django.templatetags.static import static
 from marshmallow.validate import Range, Regexp
 
 from batches import queues, task_broker
+from batches.topics import check_status, status_filters
+from bridge.address import MqttAddress
 from monitoring import __version__
 from process import address
 from process.environment import PROJECT, Environment, SettingsError, data_dir, forget_libpq, gather
@@ -39,14 +41,19 @@ TIME_ZONE = env.time_zone()
 
 WEB_THREADS = env.int("WEB_THREADS", 8, validate=Range(1, 1000))
 _rate = Regexp(r"^(off|[1-9]\d{0,8}/(second|minute|hour|day))$", error="not a rate: 10/minute, or off")
+_token = Regexp(r"^[!-~]{16,200}$", error="must be 16 to 200 letters, digits or punctuation, without a blank")
 THROTTLE_LOGIN = env.str("THROTTLE_LOGIN", "10/minute", validate=_rate)
 THROTTLE_TOKENS = env.str("THROTTLE_TOKENS", "60/hour", validate=_rate)
 THROTTLE_POST = env.str("THROTTLE_POST", "12000/minute", validate=_rate)
 WEB_MAX_CONNECTIONS = env.int("WEB_MAX_CONNECTIONS", 512, validate=Range(min=8))
+# Viewers who hold a stream open, beside those connections; each process.
+LIVE_MAX_STREAMS = env.int("LIVE_MAX_STREAMS", 1000, validate=Range(min=0))
 # Addresses and networks whose X-Forwarded-For is believed.
 TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", [])
 # Behind a proxy that ends TLS and sets X-Forwarded-Proto; https:// is then the only way in.
 HTTPS = env.bool("HTTPS", False)
+# Who shows it may read /metrics.
+METRICS_TOKEN = env.str("METRICS_TOKEN", None, validate=_token)
 
 # --- what the project is about -------------------------------------------------------------------
 API_PUBLIC_READ = env.bool("API_PUBLIC_READ", False)
@@ -64,6 +71,14 @@ ROLLUP_DAY_RETENTION_DAYS = env.int("ROLLUP_DAY_RETENTION_DAYS", 0, validate=Ran
 REJECTED_RETENTION_DAYS = env.int("REJECTED_RETENTION_DAYS", 90, validate=Range(1, 36_500))
 REJECTED_MAX_BYTES = env.int("REJECTED_MAX_BYTES", 2**30, validate=Range(min=2**20))
 REJECTED_MAX_BYTES_PER_HOUR = env.int("REJECTED_MAX_BYTES_PER_HOUR", 64 * 2**20, validate=Range(min=0))
+# For pages that say where a board sends to. The bridge reads them by itself.
+MQTT_URL: str | None = env.str("MQTT_URL", None, validate=MqttAddress.parse)
+MQTT_TOPICS: list[str] = env.list("MQTT_TOPICS", ["iot/measurements"])
+# Where boards say that they are online, as the bridge reads it: what comes on these topics is no reading.
+_status_topics = env.list("MQTT_STATUS_TOPICS", [], validate=check_status)
+MQTT_STATUS_TOPICS = status_filters(_status_topics or (), MQTT_TOPICS or ())
+MQTT_PORT = env.int("MQTT_PORT", 1883)
+MQTT_LISTEN = env.str("MQTT_LISTEN", "127.0.0.1")
 # What carries Celery's tasks; the batches stay in Redis.
 _broker_url = env.str("CELERY_BROKER_URL", None, validate=task_broker.check) or REDIS_URL
 _sentinel_master = env.str("CELERY_SENTINEL_MASTER", "mymaster")
@@ -96,6 +111,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "django_celery_beat",
     "corsheaders",
+    "django_htmx",
     "monitoring",
 ]
 
@@ -107,11 +123,13 @@ MIDDLEWARE = [
     "config.compression.Compression",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
+    "monitoring.dashboard.viewer.InViewersZone",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
     "monitoring.throttle.Answers429",
 ]
 
@@ -144,10 +162,14 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 LANGUAGES = [("en", "English"), ("fr", "Français")]
+# Before the catalogues of all apps: what is ours is said as we say it.
+LOCALE_PATHS = [BASE_DIR / "monitoring" / "locale"]
 USE_TZ = True
 
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
+# What npm brought (package-lock.json), under a folder of its own.
+STATICFILES_DIRS = [("uplot", BASE_DIR / "node_modules" / "uplot" / "dist")]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "config.static_files.HashedStorage"},
@@ -156,8 +178,9 @@ WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 # Where nobody ran collectstatic yet (a bare `manage.py runserver`, the tests) the apps' own files serve.
 WHITENOISE_USE_FINDERS = not STATIC_ROOT.exists()
 
+LOGIN_URL = "dashboard:login"
 CSRF_FAILURE_VIEW = "config.pages.stale_form"
-CORS_URLS_REGEX = r"^/api/"
+CORS_URLS_REGEX = r"^/(api|live)/"
 CORS_ALLOW_HEADERS = [*default_headers, "idempotency-key"]
 CORS_EXPOSE_HEADERS = ["Link", "Retry-After"]
 
@@ -167,7 +190,7 @@ if HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_HSTS_SECONDS = 365 * 24 * 3600
     SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
-    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -208,10 +231,13 @@ UNFOLD = {
             "href": lambda request: static("monitoring/favicon.svg"),
         },
     ],
-    "SITE_URL": None,
+    "SITE_URL": "/",
     "SHOW_HISTORY": True,
-    "SHOW_VIEW_ON_SITE": False,
-    "DASHBOARD_CALLBACK": "monitoring.admin.overview.tiles",
+    "STYLES": [lambda request: static("monitoring/admin.css")],
+    "SCRIPTS": [lambda request: static("monitoring/admin.js")],
+    # A sensor's page on the dashboard; nothing else has one.
+    "SHOW_VIEW_ON_SITE": True,
+    "DASHBOARD_CALLBACK": "monitoring.admin.overview.first_page",
     "SIDEBAR": {
         "show_search": False,
         "show_all_applications": False,
@@ -222,7 +248,7 @@ UNFOLD = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"()": "process.log.Formatter", "zone": TIME_ZONE}},
+    "formatters": {"line": {"()": "process.log.Formatter", "zone": TIME_ZONE, "language": LANGUAGE_CODE}},
     "handlers": {
         "console": {"class": "logging.StreamHandler", "formatter": "line"},
         "nowhere": {"class": "logging.NullHandler"},

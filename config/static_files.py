@@ -10,7 +10,19 @@ class StaticFiles(WhiteNoiseMiddleware):  # type: ignore[misc]
 
 
 class HashedStorage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]
-    """Where nobody ran collectstatic yet (a bare `manage.py runserver`, the tests) names stay as they are."""
+    """Our scripts import one another under such names too.
+
+    Where nobody ran collectstatic yet (a bare `manage.py runserver`, the tests) names stay as they are.
+    """
+
+    patterns = (
+        *CompressedManifestStaticFilesStorage.patterns,
+        # Not in the scripts of others: what looks like an import there need not be one.
+        (
+            "monitoring/dashboard/*.js",
+            CompressedManifestStaticFilesStorage._js_module_import_aggregation_patterns[1],
+        ),
+    )
 
     def stored_name(self, name: str) -> str:
         return super().stored_name(name) if self.hashed_files else name

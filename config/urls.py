@@ -1,17 +1,18 @@
 from django.contrib import admin
 from django.urls import include, path
-from django.views.generic import RedirectView
 
 from config.pages import favicon
 from monitoring.api.health import healthz, readyz
+from monitoring.metrics.view import metrics
 
 urlpatterns = [
-    path("", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
     path("api/", include("monitoring.api.urls")),
     path("healthz", healthz),
     path("readyz", readyz),
+    path("metrics", metrics),
     path("favicon.ico", favicon),
+    path("", include("monitoring.dashboard.urls")),
 ]
 
 handler400 = "config.pages.bad_request"

@@ -2,10 +2,34 @@
 
 import argparse
 import os
+import resource
+import socket
+import sys
 
 import uvicorn
 
 from config.http_bounds import BoundedProtocol
+
+# Files that are open beside connections: libraries, logs, the database, Redis.
+OTHER_FILES = 256
+
+
+class Server(uvicorn.Server):
+    """Streams end when the process does; nobody has to wait until uvicorn gives them up."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        from monitoring.dashboard.live import hub
+
+        hub().end("restart")
+        await super().shutdown(sockets)
+
+
+def _allow_files(count: int) -> None:
+    """As far as the system lets us: each connection is one, and many shells begin with 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def main() -> None:
@@ -17,19 +41,32 @@ def main() -> None:
     from django.conf import settings
 
     BoundedProtocol.max_connections = settings.WEB_MAX_CONNECTIONS
-    uvicorn.run(
-        "config.asgi:application",
-        host=asked.host,
-        port=asked.port,
-        http=BoundedProtocol,
-        ws="none",
-        lifespan="off",
-        log_level="warning",
-        timeout_graceful_shutdown=3,
-        # Whose X-Forwarded-For is believed: nobody's, unless it is said.
-        proxy_headers=bool(settings.TRUSTED_PROXIES),
-        forwarded_allow_ips=settings.TRUSTED_PROXIES,
+    BoundedProtocol.streams = staticmethod(_streams)
+    _allow_files(settings.WEB_MAX_CONNECTIONS + settings.LIVE_MAX_STREAMS + OTHER_FILES)
+    server = Server(
+        uvicorn.Config(
+            "config.asgi:application",
+            host=asked.host,
+            port=asked.port,
+            http=BoundedProtocol,
+            ws="none",
+            lifespan="off",
+            log_level="warning",
+            timeout_graceful_shutdown=3,
+            # Whose X-Forwarded-For is believed: nobody's, unless it is said.
+            proxy_headers=bool(settings.TRUSTED_PROXIES),
+            forwarded_allow_ips=settings.TRUSTED_PROXIES,
+        )
     )
+    server.run()
+    if not server.started:
+        sys.exit(3)  # as uvicorn's own command does
+
+
+def _streams() -> int:
+    from monitoring.dashboard.live import hub
+
+    return len(hub())
 
 
 if __name__ == "__main__":

@@ -57,6 +57,8 @@ def make(folder: Path, environ: Mapping[str, str]) -> list[str]:
     bridge = password("mosquitto/bridge", "MQTT_BRIDGE_PASSWORD")
     demo = password("mosquitto/demo", "MQTT_DEMO_PASSWORD")
     password("ours/FLOWER_PASSWORD", "FLOWER_PASSWORD")
+    password("grafana/database", "GRAFANA_DB_PASSWORD")
+    password("grafana/admin", "GRAFANA_PASSWORD")
 
     write(folder / "redis/redis.conf", f'requirepass "{redis}"\n')
     setting("DATABASE_URL", f"postgres://iot:{quote(database, '')}@db:5432/iot")

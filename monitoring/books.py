@@ -7,6 +7,7 @@ read() gives, for the API, the admin and the metrics:
      "pending": {"messages": 0, "batches": 0, "bytes": 0, "oldest_age_s": None},
      "ledger": {"batches": 3, "messages": 7, "readings": 8, "stored": 6, "duplicates": 1, "rejected": 1},
      "corrected": 0,                                         messages
+     "missing": 0,                                           messages; None where it cannot be said
      "balanced": True,
      "rejected": {"waiting": 1, "replayed": 0, "dismissed": 0, "gone": 0},   readings
      "rejected_by_code": {"unknown_sensor": {"seen": 1, "kept": 1, "waiting": 1, ...}},
@@ -33,6 +34,11 @@ from monitoring.models.rejected_tally import Seen
 from monitoring.store import batch_store
 from process.heartbeat import at_work
 
+# How often `missing` looks, how long a look may take, and how many pending batches it looks up in the ledger.
+LOOKS = 3
+LOOK_SECONDS = 5.0
+MOST_PENDING = 10_000
+
 
 class Pending(TypedDict):
     messages: int
@@ -56,6 +62,7 @@ class Books(TypedDict):
     pending: Pending
     ledger: Sums
     corrected: int
+    missing: int | None
     balanced: bool
     rejected: Rejected
     rejected_by_code: dict[str, Seen]
@@ -74,10 +81,10 @@ def processes(redis: "Redis") -> dict[str, bool]:
 
 
 def read(store: BatchStore) -> Books:
-    """Two queries and a few Redis calls; raises redis.RedisError where Redis is away.
+    """Four queries and a few Redis calls; raises redis.RedisError where Redis is away.
 
     Two stores cannot be read as of one moment: while batches are being ingested a message may stand
-    on both sides, or on none, for an instant. At rest the sums are exact.
+    on both sides, or on none, for an instant. At rest the sums are exact; `missing` is at every moment.
     """
     figures = store.figures()
     ledger = IngestBatch.objects.sums()
@@ -95,6 +102,7 @@ def read(store: BatchStore) -> Books:
         },
         "ledger": ledger,
         "corrected": corrected,
+        "missing": missing(store),
         "balanced": figures.handed_over == figures.pending_messages + ledger["messages"] + corrected
         and ledger["readings"] == ledger["stored"] + ledger["duplicates"] + ledger["rejected"],
         "rejected": _of_the_rejected(by_code),
@@ -113,33 +121,52 @@ def _of_the_rejected(by_code: Mapping[str, Seen]) -> Rejected:
 
 
 def missing(store: BatchStore) -> int | None:
-    """Messages that the ledger lacks, or with a minus Redis; None while some are on their way.
+    """Messages that the ledger lacks, or with a minus Redis: those handed over, less pending, less ledger.
 
-    Raises redis.RedisError where Redis is away.
+    Exact while batches come and go. None where it cannot be said: more than MOST_PENDING batches wait, or
+    more than a thousand came within a look, three times. Raises redis.RedisError where Redis is away.
+
+    1. Redis says as of one moment what was handed over, and which batches are pending. Any other batch that
+       was handed over until then is done: its row was committed before, so the ledger shows it from now on.
+    2. The ledger says, in one statement, how many messages it has. That counts two kinds of batches too
+       often: those that were pending at that moment, whose rows are committed by now, and those that came
+       after it. So it also says how many messages it has of the former, and names the latest of its batches.
+    3. Redis says which batches came after that moment. Of those that the ledger named they are taken out.
     """
-    before = store.figures()
-    ledger = IngestBatch.objects.sums()["messages"] + _corrected()
-    # Nothing pending, and nothing handed over meanwhile: the ledger was read between two batches.
-    if before.pending_batches or store.figures().handed_over != before.handed_over:
-        return None
-    return before.handed_over - ledger
+    for _ in range(LOOKS):
+        begun = time.monotonic()
+        standing = store.standing(MOST_PENDING)
+        if standing is None:
+            return None
+        entered = IngestBatch.objects.entered(standing.pending, LOOK_SECONDS)
+        came = store.handed_over_after(standing.handed_over)
+        # A batch that came after the look began was stored in a transaction that began after it: had the look
+        # taken longer than that, the ledger might not have named it.
+        if came is None or time.monotonic() - begun > LOOK_SECONDS:
+            continue
+        too_often = entered.of_batches + sum(entered.lately.get(batch_id, 0) for batch_id in came)
+        ledger = entered.messages - too_often + entered.corrected
+        return standing.handed_over - standing.messages - ledger
+    return None
 
 
-class NotAtRest(Exception):
-    """Messages are on their way, so nobody can say what is missing."""
+class NotKnown(Exception):
+    """Nobody can say at this moment what is missing."""
 
 
 def correct(store: BatchStore, reason: str) -> Correction | None:
     """Notes by how many messages the two sides differ; None where they do not.
 
-    Raises NotAtRest, and redis.RedisError where Redis is away.
+    A batch whose key somebody deleted in Redis is missing, and from then on no longer pending.
+    Raises NotKnown, and redis.RedisError where Redis is away.
     """
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [locks.CORRECT])
+        store.forget_gone()
         messages = missing(store)
         if messages is None:
-            raise NotAtRest
+            raise NotKnown
         return Correction.objects.create(messages=messages, reason=reason) if messages else None
 
 

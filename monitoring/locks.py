@@ -25,5 +25,7 @@ CORRECT = 0x696F7409
 REGISTER = 0x696F740A
 # Jobs on rejected messages are worked at.
 JOBS = 0x696F740B
+# What the status of sensors is.
+STATUS = 0x696F740C
 # The rollups are refreshed.
 REFRESH = 0x696F7410

@@ -10,6 +10,7 @@ from typing import Any
 from amqp.exceptions import ChannelError
 from celery import current_app, shared_task
 from django.conf import settings
+from django.utils.translation import gettext
 from kombu import Queue
 
 from batches.dispatch import send_again
@@ -20,11 +21,13 @@ from monitoring.ingest.lines import line
 from monitoring.models import IngestBatch
 from monitoring.rejected import jobs
 from monitoring.rollups.refresh import Refreshed, refresh
+from monitoring.status import looking
 from monitoring.store import batch_store
 from monitoring.upkeep import deleting, dropping, expiring, folding, giving_way, removal, schedule
 from monitoring.upkeep.partitions import ensure_partitions
 from monitoring.upkeep.pieces import TimeShare
 from process.report import Report
+from process.said import _
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +35,8 @@ logger = logging.getLogger(__name__)
 RESEND_AT_ONCE = 100
 # Of the 10 s between two refreshes: what is left then is the next one's.
 REFRESH_SECONDS = 8
+# What the runs of jobs count, marked for translation.
+COUNTED = (_("rows"), _("sensors"), _("deletions"), _("messages"), _("jobs"), _("sensor_rows"), _("rejected"))
 # What a run of a job that works in pieces may take of a worker; what is left waits for the next run.
 SHARE_SECONDS = 10
 
@@ -118,7 +123,7 @@ def drop_partitions() -> list[str]:
 @shared_task(name=schedule.DELETE_EXPIRED)
 def delete_expired() -> dict[str, int]:
     """Deletes rows that go before their partition, and old rejected messages; returns how many."""
-    return _told("expired", expiring.delete_expired(TimeShare(SHARE_SECONDS)))
+    return _told(gettext("expired"), expiring.delete_expired(TimeShare(SHARE_SECONDS)))
 
 
 @shared_task(name=schedule.GIVE_WAY)
@@ -136,13 +141,13 @@ def give_way() -> int:
 @shared_task(name=schedule.REMOVE_SENSORS)
 def remove_sensors() -> dict[str, int]:
     """Goes on removing the sensors that somebody deleted; returns how many rows and sensors went."""
-    return _told("removed with their sensors", removal.remove_sensors(TimeShare(SHARE_SECONDS)))
+    return _told(gettext("removed with their sensors"), removal.remove_sensors(TimeShare(SHARE_SECONDS)))
 
 
 @shared_task(name=schedule.DELETE_MEASUREMENTS)
 def delete_measurements() -> dict[str, int]:
     """Goes on deleting the measurements that somebody named; returns how many went, and requests ended."""
-    return _told("deleted as false", deleting.delete_measurements(TimeShare(SHARE_SECONDS)))
+    return _told(gettext("deleted as false"), deleting.delete_measurements(TimeShare(SHARE_SECONDS)))
 
 
 @shared_task(name=schedule.FOLD_LEDGER)
@@ -154,12 +159,19 @@ def fold_ledger() -> dict[str, int]:
 @shared_task(name=schedule.WORK_JOBS)
 def work_jobs() -> dict[str, int]:
     """Goes on with jobs on rejected messages; returns how many messages were dealt with, and jobs ended."""
-    return _told("rejected messages", jobs.work(TimeShare(SHARE_SECONDS)))
+    return _told(gettext("rejected messages"), jobs.work(TimeShare(SHARE_SECONDS)))
+
+
+@shared_task(name=schedule.LOOK_AT_SENSORS)
+def look_at_sensors() -> int:
+    """Looks at the sensors whose status may have changed; returns of how many it has."""
+    return looking.job(batch_store(), TimeShare(SHARE_SECONDS)).changed
 
 
 def _told(what: str, counts: dict[str, int]) -> dict[str, int]:
     if any(counts.values()):
-        logger.info("%s: %s", what, ", ".join(f"{count} {name}" for name, count in counts.items() if count))
+        told = ", ".join(f"{count} {gettext(name)}" for name, count in counts.items() if count)
+        logger.info("%s: %s", what, told)
     return counts
 
 

@@ -15,6 +15,8 @@ from dotenv import dotenv_values
 from environs import Env, EnvValidationError
 from marshmallow import ValidationError
 
+from process import wrong_settings
+
 PROJECT = Path(__file__).resolve().parent.parent
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LANGUAGES = ("en", "fr")
@@ -23,9 +25,14 @@ LANGUAGES = ("en", "fr")
 class SettingsError(Exception):
     """Variables are missing or wrong; the message is one line that names every one of them, and no secret."""
 
-    def __init__(self, problems: Mapping[str, Collection[str]]) -> None:
+    def __init__(self, problems: Mapping[str, Collection[str]], language: str = "en") -> None:
+        """`problems` are in English, the message in the language."""
         self.problems = dict(problems)
-        super().__init__("; ".join(f"{name}: {' '.join(why)}" for name, why in sorted(problems.items())))
+        lines = (
+            f"{name}: {' '.join(wrong_settings.said(one, language) for one in why)}"
+            for name, why in sorted(problems.items())
+        )
+        super().__init__("; ".join(lines))
 
 
 def gather(environ: Mapping[str, str], project: Path = PROJECT, *, noted: bool = True) -> dict[str, str]:
@@ -41,6 +48,12 @@ def gather(environ: Mapping[str, str], project: Path = PROJECT, *, noted: bool =
         if noted:
             _add(values, data_dir(values, project) / "environment")
     return values
+
+
+def language_of(values: Mapping[str, str]) -> str:
+    """What LANGUAGE_CODE asks for; English where that is none of LANGUAGES."""
+    asked = values.get("LANGUAGE_CODE", "").strip().lower()
+    return asked if asked in LANGUAGES else LANGUAGES[0]
 
 
 def forget_libpq() -> None:
@@ -59,7 +72,8 @@ def _add(values: MutableMapping[str, str], file: Path) -> None:
         found = dotenv_values(file, interpolate=False, encoding="utf-8") if file.exists() else {}
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise SettingsError({str(file): [f"it cannot be read: {why}"]}) from None
+        problems = {str(file): [f"it cannot be read: {why}"]}
+        raise SettingsError(problems, language_of(values)) from None
     before = set(values)
     for name, value in found.items():
         if value and value.strip() and not before & {name, f"{name}_FILE", name.removesuffix("_FILE")}:
@@ -135,7 +149,8 @@ class Environment(Env):
             # Without its file a variable is missing, too: that says nothing new.
             missing = {name.removesuffix("_FILE") for name in found if name.endswith("_FILE")}
             raise SettingsError(
-                {name: dict.fromkeys(map(str, why)) for name, why in found.items() if name not in missing}
+                {name: dict.fromkeys(map(str, why)) for name, why in found.items() if name not in missing},
+                language_of(self._given),
             ) from None
 
     def _get_value(self, env_key: str, default: Any) -> Any:

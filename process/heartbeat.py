@@ -11,7 +11,7 @@ missed that no list names: a bridge with a name of its own.
 import socket
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -29,6 +29,11 @@ _WELL = "ok"
 def bridge_process(name: str) -> str:
     """What a bridge is called here. Its `@` keeps it apart from a host's name."""
     return "bridge" if name in ("", "default") else f"bridge@{name}"
+
+
+def bridge_name(process: str) -> str:
+    """The name of the bridge that `bridge_process` calls so."""
+    return process.partition("@")[2] or "default"
 
 
 def own_key(process: str, host: str | None = None) -> str:
@@ -55,25 +60,47 @@ def forget(redis: "Redis", processes: Iterable[str]) -> None:
     redis.delete(*(f"iot:heartbeat:{process}" for process in processes))
 
 
-def at_work(redis: "Redis") -> dict[str, bool]:
-    """Whether each process is at work that is expected to be, or was within REMEMBERED_SECONDS.
+class Sign(NamedTuple):
+    """Of a kind of process. `works`: whether one is at work; `age_s`: for how long none said so, as far as it
+    is known."""
+
+    works: bool
+    age_s: float | None
+
+
+def signs(redis: "Redis") -> dict[str, Sign]:
+    """Of each process that is expected to be at work, or was within REMEMBERED_SECONDS.
 
     A bridge by its name: once there is another than the default, that one is `bridge@default`, and where
     it was never there, it is not expected.
     """
+    now = time.time()
     with redis.pipeline(transaction=False) as pipeline:
-        pipeline.zremrangebyscore(_SEEN, "-inf", time.time() - REMEMBERED_SECONDS)
-        pipeline.zrange(_SEEN, 0, -1)
-        seen = {name.decode() for name in cast(list[bytes], pipeline.execute()[1])}
+        pipeline.zremrangebyscore(_SEEN, "-inf", now - REMEMBERED_SECONDS)
+        pipeline.zrange(_SEEN, 0, -1, withscores=True)
+        found = cast(list[tuple[bytes, float]], pipeline.execute()[1])
+    seen = {name.decode(): max(0.0, now - at) for name, at in found}
     named = sorted(name for name in seen if name.startswith("bridge@"))
     expected = [name for name in PROCESSES if name != "bridge" or name in seen or not named]
-    names = [*expected, *named, *sorted(seen - {*expected, *named})]
+    names = [*expected, *named, *sorted(seen.keys() - {*expected, *named})]
     with redis.pipeline(transaction=False) as pipeline:
         for name in names:
             pipeline.exists(f"iot:heartbeat:{name}")
         beating = map(bool, pipeline.execute())
     shown = ["bridge@default" if name == "bridge" and named else name for name in names]
-    return dict(zip(shown, beating, strict=True))
+    each = zip(shown, names, beating, strict=True)
+    return {said: Sign(works, seen.get(name)) for said, name, works in each}
+
+
+def at_work(redis: "Redis") -> dict[str, bool]:
+    """Whether each of them is."""
+    return {name: sign.works for name, sign in signs(redis).items()}
+
+
+def last_seen(redis: "Redis") -> dict[str, float]:
+    """When each process was at work last (Unix seconds), of those that were within REMEMBERED_SECONDS."""
+    found = redis.zrangebyscore(_SEEN, time.time() - REMEMBERED_SECONDS, "+inf", withscores=True)
+    return {name.decode(): score for name, score in cast(list[tuple[bytes, float]], found)}
 
 
 def trouble(redis: "Redis", process: str, host: str | None = None) -> str:

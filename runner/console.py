@@ -8,6 +8,7 @@ import threading
 import time
 
 from process.log import moment
+from runner import words
 
 COLOURS = {"web": 36, "bridge": 32, "worker": 33, "beat": 35, "flower": 34, "simulate": 90}
 WIDTH = 8
@@ -19,9 +20,13 @@ _ANEW = b"\r\033[K"
 
 
 class Console:
-    """Safe to use from several threads. A terminal that has gone is no error: `gone` says so."""
+    """Safe to use from several threads. A terminal that has gone is no error: `gone` says so.
 
-    def __init__(self) -> None:
+    Steps and problems are given in English, and shown in the language.
+    """
+
+    def __init__(self, language: str = "en") -> None:
+        self._language = language
         self._lock = threading.Lock()
         self.colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
         self.gone = False
@@ -39,14 +44,14 @@ class Console:
 
     def step(self, text: str) -> None:
         when = f"{moment(self._zone)} " if self._zone else ""
-        self._write(1, f"· {when}{text}\n".encode())
+        self._write(1, f"· {when}{words.said(text, self._language)}\n".encode())
 
     def text(self, text: str) -> None:
         self._write(1, f"{text}\n".encode())
 
     def problem(self, text: str) -> None:
         sign = "\033[31m✗\033[0m" if self.colour else "✗"
-        self._write(2, f"{sign} {text}\n".encode())
+        self._write(2, f"{sign} {words.said(text, self._language)}\n".encode())
 
     def line(self, name: str, line: bytes) -> None:
         """A line of a child's output, without its newline; the bytes as they came."""

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from process.environment import SettingsError, data_dir, gather
-from runner import launch, processes
+from runner import launch, processes, words
 from runner.console import Console
 from runner.problem import Problem
 
@@ -71,7 +71,7 @@ def run(project: Path, parent: int | None) -> int:
     if code == -signal.SIGTERM and told:
         code = 0  # it was told before it had started anything
     if code < 0:
-        Console().problem(
+        Console(words.language(project)).problem(
             f"the runner was killed by {signal.Signals(-code).name}; stopping what it had started"
         )
     sweep(5 if code < 0 else 1)

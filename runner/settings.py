@@ -9,7 +9,7 @@ from marshmallow.validate import Range
 
 from bridge.settings import BridgeSettings
 from process import address
-from process.environment import Environment, SettingsError, data_dir, gather
+from process.environment import Environment, SettingsError, data_dir, gather, language_of
 from runner import machine
 from runner.problem import Problem
 
@@ -125,7 +125,7 @@ def _sealed_with_the_bridges(env: Environment, values: Mapping[str, str]) -> Bri
     except SettingsError as error:
         problems |= error.problems
     if problems:
-        raise SettingsError(problems)
+        raise SettingsError(problems, language_of(values))
     return bridge
 
 

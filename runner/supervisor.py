@@ -335,4 +335,5 @@ def in_thread(job: Callable[[], None]) -> "Future[None]":
 def run(project: Path) -> int:
     """The exit code. Raises Problem, OSError."""
     forget_libpq()
-    return Supervisor(settings.load(project, os.environ), Console()).run()
+    env = settings.load(project, os.environ)
+    return Supervisor(env, Console(env["LANGUAGE_CODE"])).run()

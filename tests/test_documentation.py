@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shlex
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -9,17 +10,23 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
-from django.core.management import get_commands
+from django.core.management import get_commands, load_command_class
 from django.urls import Resolver404, resolve
 from environs import Env
 
+from bridge.lines import line as bridge_line
 from monitoring.decoders import MEANINGS, Reading, decode
+from monitoring.ingest.lines import line as ingest_line
 from runner import settings as run_settings
 from runner.welcome import EXAMPLE, welcome
 
 PROJECT = Path(__file__).parents[1]
 README = (PROJECT / "README.md").read_text()
-PAGES = [PROJECT / "README.md", PROJECT / "CHANGELOG.md", *sorted((PROJECT / "docs").rglob("*.md"))]
+FRENCH = (PROJECT / "README.fr.md").read_text()
+PAGES = [
+    *(PROJECT / name for name in ("README.md", "README.fr.md", "CHANGELOG.md")),
+    *sorted((PROJECT / "docs").rglob("*.md")),
+]
 COMPOSE = [PROJECT / "docker-compose.yml", *sorted((PROJECT / "deploy").glob("*.yml"))]
 CODE = sorted(
     path
@@ -71,6 +78,9 @@ NAMED_ELSEWHERE = {
     "runner/services/base.py": "what every server may inherit: PATH and the like",
     "runner/supervisor.py": "URLS",
 }
+
+# Lists that are empty unless they are given.
+_EMPTY_LISTS = {"CORS_ALLOWED_ORIGINS", "CSRF_TRUSTED_ORIGINS", "MQTT_STATUS_TOPICS", "TRUSTED_PROXIES"}
 
 ENVIRONS = {"bool", "dj_db_url", "float", "int", "list", "one_of", "path", "str"}
 
@@ -197,7 +207,7 @@ def test_the_example_gives_the_defaults() -> None:
 def test_a_variable_without_a_default_is_documented_as_empty() -> None:
     with_default = {read.name for read in all_reads() if read.default is not None}
     assert {name for name, value in documented().items() if not value} == (
-        set(documented()) - with_default | {"CORS_ALLOWED_ORIGINS", "CSRF_TRUSTED_ORIGINS", "TRUSTED_PROXIES"}
+        set(documented()) - with_default | _EMPTY_LISTS
     )
 
 
@@ -321,3 +331,43 @@ def test_routes_that_are_mentioned_exist(page: Path) -> None:
             pytest.fail(f"{route} leads nowhere")
         # What catches all of /api/ that is none of its routes.
         assert match.func.__name__ != "unknown_path", route
+
+
+# --- the French page -----------------------------------------------------------------------------
+
+
+def test_each_readme_leads_to_the_other() -> None:
+    assert "](README.fr.md)" in README.partition("\n## ")[0]
+    assert "](README.md)" in FRENCH.partition("\n## ")[0]
+
+
+def test_what_the_french_page_sends_is_taken() -> None:
+    payloads = re.findall(r"""['`]({"sensor_id".*?})['`]""", FRENCH)
+    assert payloads == [EXAMPLE] * len(payloads)
+    assert len(payloads) >= 2
+
+
+@pytest.mark.django_db
+def test_the_french_pages_lines_for_the_shell_work() -> None:
+    (block,) = blocks("python", FRENCH)
+    exec(block, {})
+
+
+def test_the_commands_of_the_french_page_take_what_it_gives_them() -> None:
+    lines = [text for text in shell(FRENCH) if "manage.py" in text]
+    said = [found for text in lines for found in re.findall(r"manage\.py (\w+)([^\n]*)", text)]
+    assert {name for name, _ in said} > {"simulate", "api_token", "replay"}
+    for name, arguments in said:
+        if name not in ("shell", "changepassword"):
+            command = load_command_class("monitoring", name)
+            command.create_parser("manage.py", name).parse_args(shlex.split(arguments))
+
+
+def test_the_log_says_what_the_french_page_says_that_it_does() -> None:
+    said = re.findall(r"`((?:Message|Mesure|MQTT) [^`]+)`", FRENCH)
+    example = '{"sensor_id": 3, …}'
+    assert set(said) == {
+        bridge_line("fr", "received", example),
+        ingest_line("fr", "stored"),
+        bridge_line("fr", "connected", 0),
+    }

@@ -3,11 +3,13 @@
 Read by Babel, since Django's makemessages wants gettext's programs, which are not everywhere.
 """
 
+import ast
 import gettext
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr
 from importlib.util import find_spec
 from io import BytesIO, StringIO
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,12 +20,13 @@ from django.apps import apps
 from django.utils.translation import templatize
 
 PROJECT = Path(__file__).parent.parent
-OURS = ("monitoring", "config")
+OURS = ("monitoring", "config", "batches", "bridge", "process", "runner")
 # Whose pages we show, with what of them: unfold comes without a catalogue.
 OTHERS = {
-    "unfold": ("*.py", "mixins/*.py", "contrib/filters/**/*", "templates/**/*"),
+    "unfold": ("*.py", "mixins/*.py", "templatetags/*.py", "contrib/filters/**/*", "templates/**/*"),
     "django_celery_beat": ("admin.py", "models.py", "templates/**/*"),
 }
+LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
 KEYWORDS = {
     **DEFAULT_KEYWORDS,
     "gettext_lazy": None,
@@ -67,7 +70,7 @@ def marked() -> dict[Text, list[str]]:
 def in_file(file: Path) -> Iterator[Text]:
     """What is marked there, whether Python or a template; of anything else nothing."""
     if file.suffix == ".py":
-        return _in_python(file.read_bytes())
+        return chain(_in_python(file.read_bytes()), _logged(file.read_bytes()))
     if file.suffix in {".html", ".txt"} and "templates" in file.parts:
         # What it makes of a template are calls of gettext() between letters that stand for the rest, indented
         # as that was: to Python, each line begins a statement.
@@ -90,6 +93,18 @@ def _in_python(source: bytes) -> Iterator[Text]:
     for _, said, _, context in extract("python", BytesIO(source), KEYWORDS):
         singular, plural = (said[0], said[1]) if isinstance(said, tuple) else (said, "")
         yield Text(singular, plural, context or "")
+
+
+def _logged(source: bytes) -> Iterator[Text]:
+    """Lines of the log, which process/log.py translates as they are written."""
+    if b"logger." not in source:
+        return
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
+            logger, text = node.func.value, node.args[0]
+            is_logged = isinstance(logger, ast.Name) and logger.id == "logger" and node.func.attr in LEVELS
+            if is_logged and isinstance(text, ast.Constant) and isinstance(text.value, str):
+                yield Text(text.value)
 
 
 def _said_by_others(language: str) -> set[Text]:

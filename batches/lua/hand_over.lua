@@ -1,6 +1,7 @@
 -- Hands a batch over: whole or not at all, and once however often it is tried.
 -- KEYS  1 batch  2 due  3 since  4 books  5 receipt  6 bridge  7 seen  8 seen:count
 --       9 receipts, by the end of the minute in which they expire  10 their bytes, by the same
+--       11 the last batches, by how many messages were handed over up to them  12 messages by minute of this hour
 -- ARGV  1 id  2 body  3 messages  4 now  5 bytes that the batch costs  6 most bytes of batches and receipts
 --       7 receipt to leave  8 its life in seconds (0: for ever)  9 '1': a receipt found decides, whatever it says
 --       10 owner's token ('' where there is no bridge)  11 what to remember of redelivery ('' for nothing)
@@ -35,7 +36,12 @@ if ARGV[9] == '1' and receipts + ARGV[15] > tonumber(ARGV[16]) then return {'ful
 redis.call('HSET', KEYS[1], 'body', ARGV[2], 'messages', ARGV[3], 'bytes', ARGV[5])
 redis.call('ZADD', KEYS[2], ARGV[4], ARGV[1])
 redis.call('ZADD', KEYS[3], ARGV[4], ARGV[1])
-redis.call('HINCRBY', KEYS[4], 'handed_over', ARGV[3])
+local upto = redis.call('HINCRBY', KEYS[4], 'handed_over', ARGV[3])
+redis.call('ZADD', KEYS[11], upto, ARGV[1] .. ' ' .. ARGV[3])
+redis.call('ZREMRANGEBYRANK', KEYS[11], 0, -1001)
+if redis.call('HINCRBY', KEYS[12], math.floor(ARGV[4] / 60) % 60, ARGV[3]) == tonumber(ARGV[3]) then
+  redis.call('EXPIRE', KEYS[12], 26 * 3600)
+end
 redis.call('HINCRBY', KEYS[4], 'pending_messages', ARGV[3])
 redis.call('HINCRBY', KEYS[4], 'pending_bytes', ARGV[5])
 if ARGV[8] == '0' then

@@ -91,6 +91,8 @@ def refuses_bad_secrets(installation: Installation, note: Note) -> None:
         "MQTT_BRIDGE_PASSWORD",
         "MQTT_DEMO_PASSWORD",
         "FLOWER_PASSWORD",
+        "GRAFANA_PASSWORD",
+        "GRAFANA_DB_PASSWORD",
     ):
         refused = run(
             ["docker", "compose", "run", "--rm", "-T", "-e", f"{variable}=swordfish", "credentials"],

@@ -4,6 +4,7 @@ from django.contrib import admin
 
 from monitoring.admin import (
     accounts,
+    boards,
     deletions,
     inbox,
     jobs,
@@ -17,6 +18,7 @@ from monitoring.admin import (
 
 __all__ = [
     "accounts",
+    "boards",
     "deletions",
     "inbox",
     "jobs",

@@ -1,4 +1,4 @@
-"""How long ago something was, in words and as a badge."""
+"""How long ago something was, in words; moments as pages write them."""
 
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -9,9 +9,6 @@ from django.utils.translation import gettext as _
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as StrPromise
-
-FRESH = timedelta(minutes=10)
-LATE = timedelta(days=1)
 
 
 def in_words(age: timedelta) -> str:
@@ -28,15 +25,8 @@ def in_words(age: timedelta) -> str:
     return _("%d s ago") % seconds
 
 
-def badge(moment: datetime | None) -> tuple[str, str]:
-    """(how it looks, what it says): fresh within ten minutes, late after a day."""
-    if moment is None:
-        return "never", _("never")
-    age = timezone.now() - moment
-    return ("fresh" if age < FRESH else "old" if age < LATE else "late"), in_words(age)
-
-
-LOOKS = {"fresh": "success", "old": "warning", "late": "danger", "never": "info"}
+def seen(moment: datetime | None) -> str:
+    return _("never") if moment is None else since(moment)
 
 
 def exact(moment: datetime) -> str:

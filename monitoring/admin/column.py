@@ -3,9 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+
+# The admin's modules take it from here.
+from monitoring.numbers import grouped as grouped
 
 
 def column(
@@ -23,11 +25,6 @@ def column(
         return method
 
     return decorate
-
-
-def grouped(number: int) -> str:
-    """With what parts thousands in the reader's language: a French reader takes 1,432 for one and a half."""
-    return number_format(number, force_grouping=True)
 
 
 def unbroken(text: str) -> SafeString:

@@ -11,6 +11,7 @@ from django.utils.translation import ngettext
 
 from monitoring.admin import ages
 from monitoring.admin.payload import as_text
+from monitoring.details import translated
 from monitoring.models import RejectedMessage
 
 # Of an array that names many.
@@ -72,7 +73,7 @@ def _decision(row: RejectedMessage) -> list[Fact]:
     return [
         Fact(_("Decided by"), who),
         Fact(_("Decided at"), _moment(row.replayed_at)),
-        Fact(_("Outcome"), as_text(row.outcome.encode()) or _("no reason was given")),
+        Fact(_("Outcome"), as_text(translated(row.outcome).encode()) or _("no reason was given")),
     ]
 
 

@@ -17,6 +17,7 @@ from monitoring.admin import ages, fault, frame, inbox_facts, verdicts
 from monitoring.admin.codes import meaning
 from monitoring.admin.payload import as_hex, as_text
 from monitoring.admin.sensor_links import sensor_links
+from monitoring.details import translated
 from monitoring.ingest.passing import is_passing
 from monitoring.models import RejectedMessage
 from monitoring.rejected.dismissal import dismiss
@@ -127,7 +128,7 @@ def _context(
         **frame.frame(site, request, gettext("Rejected message"), "messages"),
         "row": row,
         "meaning": meaning(row.code),
-        "detail": as_text(row.detail.encode()),
+        "detail": as_text(translated(row.detail).encode()),
         "shown": fault.show(payload, row.code, row.detail, refused if row.indexes else ()),
         # Of text only where something in it cannot be seen.
         "dump": as_hex(payload) if payload and (text is None or text.encode() != payload) else None,

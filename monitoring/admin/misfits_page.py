@@ -15,6 +15,7 @@ from monitoring.admin.column import grouped
 from monitoring.admin.many_messages import LOOKED_AT
 from monitoring.admin.payload import as_text
 from monitoring.decoders.limits import MAX_SENSOR_ID
+from monitoring.details import translated
 from monitoring.rejected import jobs, lobby
 from monitoring.rejected.lobby import Misfit
 from monitoring.rejected.replay import UnitChange
@@ -47,7 +48,7 @@ def lines(request: HttpRequest) -> list[Line]:
         Line(
             misfit,
             meaning(misfit.code),
-            as_text(misfit.detail.encode()) or "",
+            as_text(translated(misfit.detail).encode()) or "",
             ngettext("%(count)s message", "%(count)s messages", misfit.messages)
             % {"count": grouped(misfit.messages)},
             ages.since(misfit.last),
@@ -79,7 +80,7 @@ def page(site: admin.AdminSite, request: HttpRequest) -> HttpResponse:
         **frame.frame(site, request, _title(misfit, name), "lobby"),
         "misfit": misfit,
         "remedy": name,
-        "detail": as_text(misfit.detail.encode()),
+        "detail": as_text(translated(misfit.detail).encode()),
         "lines": _what_would_come(misfit, name),
         "back": reverse(frame.LOBBY),
     }

@@ -1,5 +1,9 @@
-"""The tiles of the admin's first page: is anything coming in, is anything stuck, was anything refused."""
+"""The admin's first page: how sensors are, what waits for a person, how the pipeline does; then all lists.
 
+Each tile is of something that its reader may see, and so is each list.
+"""
+
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -12,27 +16,86 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from redis.exceptions import RedisError
 
-from monitoring import books, unread_times
+from monitoring import books, status, unread_times
+from monitoring.admin import ages, frame
 from monitoring.admin.column import grouped
-from monitoring.models import IngestBatch, RejectedTally, Sensor
+from monitoring.decoders import Code
+from monitoring.models import IngestBatch, RejectedTally
 from monitoring.store import glance
 from process.heartbeat import at_work
 
+SENSORS, BOOKS = "monitoring.view_sensor", "monitoring.view_ingestbatch"
+# In the order in which a person would look; those that are none's concern come last.
+STATES = ("silent", "late", "never", "ok", "off")
+ALARMING = ("silent", "late")
+MISFITS = (Code.INACTIVE_SENSOR.value, Code.UNIT_MISMATCH.value, Code.TYPE_MISMATCH.value)
+
 
 class Tile(NamedTuple):
+    """`state`: of sensors, whose sign stands before the title."""
+
     title: str
     figure: str
     note: str
     url: str
     alarm: bool = False
+    state: str = ""
 
 
-def tiles(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Nothing here reads more than some hours' worth of sums, however old the installation is."""
-    if request.user.has_perm("monitoring.view_ingestbatch"):
-        context["tiles"] = [*_from_database(), *_from_redis()]
-        context["notices"] = _unread_times()
-    return context
+class Part(NamedTuple):
+    title: str
+    tiles: list[Tile]
+
+
+class ListLink(NamedTuple):
+    title: str
+    url: str
+    icon: str
+    add_url: str | None
+
+
+def first_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """What its template shows. Nothing here reads more than sums, however old the installation is."""
+    may = request.user.has_perm
+    parts, notices = [], []
+    if may(SENSORS):
+        parts.append(Part(_("Sensors"), _sensors()))
+        notices += _behind()
+    if may(frame.SEE):
+        parts.append(Part(_("Waits for somebody"), _rejected()))
+    if may(BOOKS):
+        parts.append(Part(_("Books and processes"), [_stored(), *_from_redis(may)]))
+        notices += _unread_times()
+    return context | {"parts": parts, "notices": notices, "lists": list(_lists(context))}
+
+
+def _lists(context: dict[str, Any]) -> Iterator[tuple[str, list[ListLink]]]:
+    """As the sidebar has them, which is hidden on a phone; with what can be added."""
+    add_urls = {
+        model["admin_url"]: model["add_url"] for app in context["app_list"] for model in app["models"]
+    }
+    here = reverse("admin:index")
+    for group in context["sidebar_navigation"]:
+        links = [
+            ListLink(item["title"], item["link"], item["icon"], add_urls.get(item["link"]))
+            for item in group["items"]
+            if item["has_permission"] and item["link"] != here
+        ]
+        if links:
+            yield group.get("title") or _("Readings"), links
+
+
+def _behind() -> list[str]:
+    behind = status.behind()
+    if behind is None:
+        return []
+    why = behind.why.label
+    if behind.since is None:
+        return [_("We are behind: %(why)s. No sensor is called late for it.") % {"why": why}]
+    return [
+        _("We are behind since %(moment)s (%(zone)s): %(why)s. No sensor is called late for it.")
+        % {"moment": ages.to_the_minute(behind.since), "zone": ages.zone(), "why": why}
+    ]
 
 
 def _unread_times() -> list[str]:
@@ -48,46 +111,78 @@ def _unread_times() -> list[str]:
     return []
 
 
-def _from_database() -> list[Tile]:
-    now = timezone.now()
-    sensors, active = Sensor.objects.present().count(), Sensor.objects.filter(is_active=True).count()
-    lately = IngestBatch.objects.filter(ingested_at__gt=now - timedelta(minutes=5))
-    stored = lately.aggregate(sum=Sum("stored"))["sum"] or 0
-    day = RejectedTally.objects.filter(hour__gt=now - timedelta(hours=24))
-    # What waits for somebody: what was mended, or set aside, is no reason to look.
-    rejected = day.aggregate(seen=Sum("seen"), waiting=Sum("waiting"))
-    waiting, seen = rejected["waiting"] or 0, rejected["seen"] or 0
+def _sensors() -> list[Tile]:
+    titles = {
+        "silent": (_("Silent"), _("nothing for more than 10 intervals")),
+        "late": (_("Late"), _("nothing for more than 3 intervals")),
+        "never": (_("Never seen"), _("have not sent yet")),
+        "ok": (_("OK"), _("send as expected")),
+        "off": (_("Off"), _("what they send is rejected")),
+    }
+    counts = status.counts()
+    url = reverse("admin:monitoring_sensor_changelist")
     return [
         Tile(
-            _("Sensors"),
-            grouped(sensors),
-            ngettext("%d active", "%d active", active) % active,
-            reverse("admin:monitoring_sensor_changelist"),
+            titles[state][0],
+            grouped(counts[state]),
+            titles[state][1],
+            f"{url}?status={state}",
+            state in ALARMING and counts[state] > 0,
+            state,
+        )
+        for state in STATES
+    ]
+
+
+def _rejected() -> list[Tile]:
+    """In readings: the tallies hold no more than what a person is to look at is worth."""
+    waiting = dict(
+        RejectedTally.objects.filter(waiting__gt=0)
+        .order_by()
+        .values_list("code")
+        .annotate(sum=Sum("waiting"))
+    )
+    day = timezone.now() - timedelta(hours=24)
+    seen = RejectedTally.objects.filter(hour__gt=day).aggregate(sum=Sum("seen"))["sum"] or 0
+    rejected = sum(waiting.values())
+    strangers = waiting.get(Code.UNKNOWN_SENSOR.value, 0)
+    misfits = sum(waiting.get(code, 0) for code in MISFITS)
+    note = ngettext(
+        "reading waits; %(count)s rejected in the last 24 hours",
+        "readings wait; %(count)s rejected in the last 24 hours",
+        rejected,
+    ) % {"count": grouped(seen)}
+    lobby = reverse(frame.LOBBY)
+    return [
+        Tile(_("Rejected"), grouped(rejected), note, reverse(frame.INBOX), rejected > 0),
+        Tile(
+            _("Lobby"),
+            grouped(strangers),
+            _("of sensors that nobody has registered"),
+            lobby,
+            strangers > 0,
         ),
         Tile(
-            _("Stored"),
-            grouped(stored),
-            _("measurements in the last 5 minutes"),
-            reverse("admin:monitoring_measurement_changelist"),
-        ),
-        Tile(
-            _("Rejected"),
-            grouped(waiting),
-            ngettext(
-                "wait, of %(count)s rejected in the last 24 hours",
-                "wait, of %(count)s rejected in the last 24 hours",
-                seen,
-            )
-            % {"count": grouped(seen)}
-            if seen
-            else _("nothing in the last 24 hours"),
-            reverse("admin:monitoring_rejectedmessage_changelist"),
-            waiting > 0,
+            _("Misfits"),
+            grouped(misfits),
+            _("of sensors that are off, or have another unit or type"),
+            f"{lobby}#misfits",
+            misfits > 0,
         ),
     ]
 
 
-def _from_redis() -> list[Tile]:
+def _stored() -> Tile:
+    lately = IngestBatch.objects.filter(ingested_at__gt=timezone.now() - timedelta(minutes=5))
+    return Tile(
+        _("Stored"),
+        grouped(lately.aggregate(sum=Sum("stored"))["sum"] or 0),
+        _("measurements in the last 5 minutes"),
+        reverse("admin:monitoring_ingestbatch_changelist"),
+    )
+
+
+def _from_redis(may: Any) -> list[Tile]:
     ledger = reverse("admin:monitoring_ingestbatch_changelist")
     try:
         store = glance()
@@ -99,22 +194,25 @@ def _from_redis() -> list[Tile]:
     oldest = (timezone.now().timestamp() - figures.oldest_pending) if figures.oldest_pending else 0
     note = _("the oldest for %d s") % oldest if figures.oldest_pending else _("messages; all is stored")
     return [
+        _missing(missing, may),
         Tile(_("Pending"), grouped(figures.pending_messages), note, ledger, oldest > 60),
-        _missing(missing),
         Tile(
             _("Processes"),
             f"{len(processes) - len(silent)}/{len(processes)}",
             _("silent: %s") % ", ".join(silent) if silent else ", ".join(processes),
-            reverse("admin:django_celery_beat_periodictask_changelist"),
+            reverse("admin:django_celery_beat_periodictask_changelist")
+            if may("django_celery_beat.view_periodictask")
+            else ledger,
             bool(silent),
         ),
     ]
 
 
-def _missing(messages: int | None) -> Tile:
-    corrections = reverse("admin:monitoring_correction_changelist")
+def _missing(messages: int | None, may: Any) -> Tile:
+    name = "correction" if may("monitoring.view_correction") else "ingestbatch"
+    corrections = reverse(f"admin:monitoring_{name}_changelist")
     if messages is None:
-        return Tile(_("Missing"), "…", _("messages are on their way"), corrections)
+        return Tile(_("Missing"), "…", _("too much is pending to say"), corrections)
     note = _("every message is accounted for")
     if messages:
         note = (

@@ -8,6 +8,7 @@ from django.utils.translation import ngettext
 from monitoring.admin import ages
 from monitoring.admin.column import grouped
 from monitoring.admin.payload import as_text
+from monitoring.details import translated
 from monitoring.rejected.selection import Selection
 
 
@@ -25,10 +26,12 @@ def in_words(which: Selection) -> list[str]:
         said.append(_("sensor %d") % which.sensor)
     if which.only_sensor is not None:
         said.append(_("sensor %d and no other") % which.only_sensor)
+    if which.without_sensor:
+        said.append(_("no sensor named"))
     if which.topic is not None:
         said.append(_("topic %s") % (as_text(which.topic.encode()) or '""'))
     if which.detail is not None:
-        said.append(_("detail %s") % as_text(which.detail.encode()))
+        said.append(_("detail %s") % as_text(translated(which.detail).encode()))
     if which.start is not None:
         said.append(_("from %(moment)s (%(zone)s)") % _of(which.start))
     if which.until is not None:

@@ -9,6 +9,7 @@ from django.contrib.admin.views.main import ChangeList as DjangoChangeList
 from django.db import IntegrityError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -21,14 +22,16 @@ from unfold.decorators import action
 from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
-from monitoring.admin import ages, exports, sensors_file
+from monitoring.admin import ages, exports, sensor_day, sensors_file
 from monitoring.admin.column import column, grouped
 from monitoring.decoders.limits import MAX_SENSOR_ID
-from monitoring.models import Measurement, Sensor
+from monitoring.models import Measurement, Sensor, SensorStatus
 from monitoring.models.sensor import SensorQuerySet
 from monitoring.upkeep.removal import Belongings, belongings, request_removal
 
 _TAKEN = _("There is a sensor with this id, or one is being removed.")
+# The sign that the dashboard has too.
+STATE = "monitoring/dashboard/state.html"
 # Sensors that a confirmation says in detail what goes with.
 MOST_SHOWN = 50
 
@@ -57,6 +60,22 @@ class KindFilter(DropdownFilter):  # type: ignore[misc]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Sensor]) -> QuerySet[Sensor]:
         return queryset.filter(kind=self.value()) if self.value() else queryset
+
+
+class StatusFilter(DropdownFilter):  # type: ignore[misc]
+    title = _("status")
+    parameter_name = "status"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, Any]]:
+        return [(status.value, status.label) for status in SensorStatus.Status]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Sensor]) -> QuerySet[Sensor]:
+        return queryset.filter(standing__status=self.value()) if self.value() else queryset
+
+
+def _standing(sensor: Sensor) -> SensorStatus | None:
+    row: SensorStatus | None = getattr(sensor, "standing", None)
+    return row
 
 
 class WithLatest(ChangeList):  # type: ignore[misc]
@@ -95,14 +114,16 @@ class NewSensorForm(forms.ModelForm):  # type: ignore[type-arg]
 class SensorAdmin(ModelAdmin):  # type: ignore[misc]
     """Deleting one says what goes with it, and leaves the work to a job (monitoring.upkeep.removal)."""
 
-    list_display = ("id", "name", "kind", "unit", "location", "is_active", "last_value", "last_seen")
-    list_display_links = ("id", "name")
-    list_filter = (KindFilter, "is_active")
+    list_display = ("name", "id", "state", "last_value", "last_seen", "kind", "unit", "location")
+    list_display_links = ("name",)
+    list_select_related = ("standing",)
+    list_filter = (StatusFilter, KindFilter, "is_active")
     list_per_page = 50
     list_fullwidth = True
     search_fields = ("name", "location", "=id")
     search_help_text = _("Name, location or id")
-    sortable_by = ("id", "name", "kind", "unit", "location", "is_active")
+    sortable_by = ("name", "id", "state", "kind", "unit", "location")
+    change_form_outer_before_template = "monitoring/admin/sensor_day.html"
     actions = ("activate", "deactivate")
     actions_list = ("import_file",)
 
@@ -110,7 +131,7 @@ class SensorAdmin(ModelAdmin):  # type: ignore[misc]
         return WithLatest
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Sensor]:
-        return Sensor.objects.present()
+        return Sensor.objects.present().select_related("standing")
 
     def get_form(self, request: HttpRequest, obj: Sensor | None = None, **more: Any) -> Any:
         return super().get_form(request, obj, **({"form": NewSensorForm} if obj is None else {}) | more)
@@ -123,6 +144,18 @@ class SensorAdmin(ModelAdmin):  # type: ignore[misc]
             self.message_user(request, _TAKEN, messages.ERROR)
             answer = HttpResponseRedirect(request.get_full_path())
         return answer
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        sensor = self.get_object(request, object_id)
+        may = request.user.has_perm("monitoring.view_measurement")
+        context = {"day": sensor_day.of(sensor) if sensor and may else None} | (extra_context or {})
+        answer: HttpResponse = super().change_view(request, object_id, form_url, context)
+        return answer
+
+    def view_on_site(self, sensor: Sensor) -> str:
+        return sensor_day.page_of(sensor)
 
     def save_model(self, request: HttpRequest, obj: Sensor, form: Any, change: bool) -> None:
         """What was changed and no more: a removal that somebody asks for meanwhile stands."""
@@ -164,18 +197,18 @@ class SensorAdmin(ModelAdmin):  # type: ignore[misc]
 
     def get_fieldsets(self, request: HttpRequest, obj: Sensor | None = None) -> Any:
         what: dict[str, Any] = {"fields": ("name", ("kind", "unit"), "location")}
-        how = {"fields": ("is_active", "retention_days")}
+        how = {"fields": ("is_active", "retention_days", "expected_interval_s")}
         if obj is None:
             what["fields"] = ("id", *what["fields"])
             return [(None, what), (_("Keeping"), how)]
         return [
             (None, what),
             (_("Keeping"), how),
-            (_("Seen"), {"fields": (("id", "added_at"), "last", "export")}),
+            (_("Seen"), {"fields": (("id", "added_at"), "status_since", "last", "export")}),
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Sensor | None = None) -> tuple[str, ...]:
-        return ("id", "added_at", "last", "export") if obj else ()
+        return ("id", "added_at", "status_since", "last", "export") if obj else ()
 
     def has_import_permission(self, request: HttpRequest) -> bool:
         return bool(self.has_add_permission(request) and self.has_change_permission(request))
@@ -183,6 +216,11 @@ class SensorAdmin(ModelAdmin):  # type: ignore[misc]
     @action(description=_("Import a CSV"), url_path="import", permissions=["import"])  # type: ignore[untyped-decorator]
     def import_file(self, request: HttpRequest) -> HttpResponse:
         return sensors_file.page(self.admin_site, request)
+
+    @column(_("status"), order="standing__rank")
+    def state(self, sensor: Sensor) -> SafeString | None:
+        row = _standing(sensor)
+        return None if row is None else render_to_string(STATE, {"name": row.status})
 
     @column(_("last value"))
     def last_value(self, sensor: Sensor) -> str | None:
@@ -196,16 +234,30 @@ class SensorAdmin(ModelAdmin):  # type: ignore[misc]
             value,
         )
 
-    @column(_("last seen"), label=ages.LOOKS)
-    def last_seen(self, sensor: Sensor) -> tuple[str, str]:
-        return ages.badge(sensor.last and sensor.last.created_at)
+    @column(_("last seen"))
+    def last_seen(self, sensor: Sensor) -> str:
+        return ages.seen(sensor.last and sensor.last.created_at)
+
+    @column(_("status"))
+    def status_since(self, sensor: Sensor) -> str:
+        if (row := _standing(sensor)) is None:
+            return "-"
+        since = gettext("%(status)s since %(moment)s (%(zone)s)") % {
+            "status": row.get_status_display(),
+            "moment": ages.to_the_minute(row.changed_at),
+            "zone": ages.zone(),
+        }
+        if row.interval_s is None:
+            return since
+        every = gettext("a reading is expected every %(seconds)s s") % {"seconds": f"{row.interval_s:g}"}
+        return f"{since}; {every}"
 
     @column(_("last measurement"))
     def last(self, sensor: Sensor) -> str:
         measurement = sensor.latest()
         if measurement is None:
             return "-"
-        return f"{measurement}, {ages.badge(measurement.created_at)[1]}"
+        return f"{measurement}, {ages.since(measurement.created_at)}"
 
     @column(_("measurements as a file"))
     def export(self, sensor: Sensor) -> SafeString:

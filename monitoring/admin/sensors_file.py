@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from monitoring.admin.column import grouped
+from monitoring.details import translated
 from monitoring.transfer.lines_in import FileError
 from monitoring.transfer.sensors_in import COLUMNS, MAX_BYTES, Change, Plan, carry_out, decoded, plan
 
@@ -29,7 +30,7 @@ class FileForm(forms.Form):
         try:
             return decoded(file.read(MAX_BYTES + 1))
         except FileError as error:
-            raise forms.ValidationError(str(error)) from None
+            raise forms.ValidationError(translated(str(error))) from None
 
 
 def page(site: admin.AdminSite, request: HttpRequest) -> HttpResponse:
@@ -63,7 +64,7 @@ def page(site: admin.AdminSite, request: HttpRequest) -> HttpResponse:
 
 
 def _shown(planned: Plan) -> dict[str, Any]:
-    refused = [(fault.line, f"{fault.reason}: {fault.detail}") for fault in planned.refused]
+    refused = [(fault.line, f"{fault.reason}: {translated(fault.detail)}") for fault in planned.refused]
     changed = [(change.sensor.pk, _in_words(change)) for change in planned.changed]
     added = [(sensor.pk or gettext("next free"), sensor.name) for sensor in planned.added]
     kinds: list[tuple[str, str, list[Any]]] = [

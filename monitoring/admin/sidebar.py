@@ -16,6 +16,10 @@ def _is_of_inbox(request: HttpRequest) -> bool:
     return request.path.startswith(reverse(frame.INBOX)) and request.path != reverse(frame.LOBBY)
 
 
+def _sees_sensors(request: HttpRequest) -> bool:
+    return request.user.has_perm("monitoring.view_sensor")
+
+
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     def to(model: str, title: str, icon: str) -> dict[str, Any]:
         app, name = model.split(".")
@@ -38,8 +42,16 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         {
             "items": [
                 {"title": _("Overview"), "icon": "dashboard", "link": reverse("admin:index")},
-                to("monitoring.measurement", _("Measurements"), "monitoring"),
+                {
+                    "title": _("Dashboard"),
+                    "icon": "show_chart",
+                    "link": reverse("dashboard:overview"),
+                    # Every address begins with its own.
+                    "active": lambda request: False,
+                },
                 to("monitoring.sensor", _("Sensors"), "sensors"),
+                to("monitoring.measurement", _("Measurements"), "monitoring"),
+                to("monitoring.board", _("Boards"), "developer_board") | {"permission": _sees_sensors},
             ]
         },
         {
@@ -59,6 +71,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 },
                 to("monitoring.correction", _("Corrections"), "balance"),
                 to("django_celery_beat.periodictask", _("Schedule"), "schedule"),
+                to("django_celery_beat.intervalschedule", _("Intervals"), "timer"),
                 to("monitoring.retentionrun", _("Retention"), "auto_delete"),
                 to("monitoring.deletion", _("Deletions"), "delete_sweep"),
             ],

@@ -18,6 +18,7 @@ from monitoring.admin.column import grouped
 from monitoring.admin.payload import as_text
 from monitoring.decoders.limits import MAX_SENSOR_ID
 from monitoring.decoders.timestamp import moment
+from monitoring.details import translated
 from monitoring.models import IngestBatch, Measurement, RejectedMessage
 from monitoring.trace import Traced, in_words, trace
 
@@ -140,6 +141,6 @@ def _rejected(row: RejectedMessage) -> tuple[str, str, str, str, str]:
         reverse("admin:monitoring_rejectedmessage_change", args=[row.pk]),
         ages.exact(row.received_at),
         row.code,
-        as_text(row.detail.encode()) or "",
+        as_text(translated(row.detail).encode()) or "",
         row.get_state_display(),
     )

@@ -8,6 +8,7 @@ from monitoring.admin import ages
 from monitoring.admin.codes import meaning
 from monitoring.admin.column import grouped
 from monitoring.admin.payload import as_text
+from monitoring.details import translated
 from monitoring.rejected.jobs import Sums
 from monitoring.rejected.replay import Verdict
 
@@ -74,7 +75,7 @@ def _refused(verdict: Verdict, tense: str) -> list[str]:
             "%(count)s readings were rejected again: %(codes)s.",
             count,
         )
-    why = as_text(verdict.detail.encode()) or meaning(verdict.code or "")
+    why = as_text(translated(verdict.detail).encode()) or meaning(verdict.code or "")
     return [text % {"count": grouped(count), "codes": by_code(verdict.rejected)}, why]
 
 

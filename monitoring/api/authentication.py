@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext
 from knox.crypto import hash_token
 from rest_framework import authentication
 from rest_framework.exceptions import AuthenticationFailed
@@ -25,11 +26,11 @@ class TokenAuthentication(authentication.BaseAuthentication):
         token = _token(said[1].decode()) if len(said) == 2 and said[1].isalnum() else None
         if token is None:
             throttle.count_wrong(request)
-            raise AuthenticationFailed("Invalid token.")
+            raise AuthenticationFailed(gettext("Invalid token."))
         if token.has_expired:
-            raise AuthenticationFailed("The token has expired.")
+            raise AuthenticationFailed(gettext("The token has expired."))
         if not token.user.is_active:
-            raise AuthenticationFailed("User inactive or deleted.")
+            raise AuthenticationFailed(gettext("User inactive or deleted."))
         return token.user, token
 
     def authenticate_header(self, request: Request) -> str:
@@ -41,7 +42,7 @@ class BasicAuthentication(authentication.BasicAuthentication):
 
     def authenticate_credentials(self, userid: str, password: str, request: Request | None = None) -> Any:
         if "\0" in userid or "\0" in password:
-            raise AuthenticationFailed("Invalid username/password.")
+            raise AuthenticationFailed(gettext("Invalid username/password."))
         return super().authenticate_credentials(userid, password, request)
 
 

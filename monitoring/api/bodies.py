@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
+from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
@@ -14,6 +15,7 @@ from monitoring.api.query import MomentField, take_none
 from monitoring.api.serializers import refuse_unknown
 from monitoring.decoders import MAX_PAYLOAD_BYTES, Code
 from monitoring.decoders.limits import MAX_SENSOR_ID, MAX_UNIT_CHARS
+from monitoring.numbers import grouped
 from monitoring.rejected.replay import UnitChange
 from monitoring.rejected.selection import Selection
 
@@ -55,7 +57,7 @@ class SaidMomentField(MomentField):
         if isinstance(data, str):
             return super().to_internal_value(data)
         if isinstance(data, bool) or not isinstance(data, int | float):
-            raise ValidationError("Must be an RFC 3339 time with an offset, or Unix seconds.")
+            raise ValidationError(gettext("Must be an RFC 3339 time with an offset, or Unix seconds."))
         return self._moment(data)
 
 
@@ -96,12 +98,13 @@ class ReplayBody(Body):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "payload" in attrs and "payload_base64" in attrs:
-            raise ValidationError({"payload_base64": ["Give it, or `payload`, and not both."]})
+            raise ValidationError({"payload_base64": [gettext("Give it, or `payload`, and not both.")]})
         for name, read in (("payload", str.encode), ("payload_base64", _from_base64)):
             if name in attrs:
                 attrs["bytes"] = read(attrs[name])
                 if len(attrs["bytes"]) > MAX_PAYLOAD_BYTES:
-                    raise ValidationError({name: [f"At most {MAX_PAYLOAD_BYTES:,} bytes are taken."]})
+                    most = grouped(MAX_PAYLOAD_BYTES)
+                    raise ValidationError({name: [gettext("At most %s bytes are taken.") % most]})
         return attrs
 
 
@@ -109,7 +112,7 @@ def _from_base64(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except ValueError:
-        raise ValidationError({"payload_base64": ["Not base64."]}) from None
+        raise ValidationError({"payload_base64": [gettext("Not base64.")]}) from None
 
 
 class SelectionBody(Body):
@@ -141,11 +144,12 @@ class SelectionBody(Body):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "from" in attrs and "to" in attrs and attrs["from"] >= attrs["to"]:
-            raise ValidationError({"from": ["Must lie before `to`."]})
+            raise ValidationError({"from": [gettext("Must lie before `to`.")]})
         attrs["which"] = selection(attrs)
         if bool(attrs["which"]) == attrs["all"]:
             names = "code, sensor, topic, detail, ids, from, to"
-            raise ValidationError({"all": [f'Say which ({names}); or {{"all": true}} and none of these.']})
+            text = gettext('Say which (%s); or {"all": true} and none of these.') % names
+            raise ValidationError({"all": [text]})
         return attrs
 
 

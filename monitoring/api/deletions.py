@@ -4,6 +4,7 @@ import math
 from datetime import UTC
 from typing import Any
 
+from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.exceptions import NotFound, ValidationError
@@ -36,9 +37,9 @@ class DeletionQuery(SpanQuery):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         for name in ("min", "max"):
             if not math.isfinite(attrs.get(name, 0)):
-                raise ValidationError({name: ["Must be a finite number."]})
+                raise ValidationError({name: [gettext("Must be a finite number.")]})
         if "min" in attrs and "max" in attrs and attrs["min"] > attrs["max"]:
-            raise ValidationError({"min": ["Must not be above `max`."]})
+            raise ValidationError({"min": [gettext("Must not be above `max`.")]})
         return super().validate(attrs)
 
 
@@ -90,7 +91,7 @@ class DeletionSerializer(serializers.ModelSerializer[Deletion]):
 def delete_measurements(request: Request, sensor_id: int) -> Response:
     """The answer to DELETE sensors/<id>/measurements/."""
     if sensor_id > MAX_SENSOR_ID or not Sensor.objects.present().filter(pk=sensor_id).exists():
-        raise NotFound("There is no sensor with this id.")
+        raise NotFound(gettext("There is no sensor with this id."))
     query = DeletionQuery.read(request)
     which = Deletion(
         sensor_id=sensor_id,
@@ -101,10 +102,10 @@ def delete_measurements(request: Request, sensor_id: int) -> Response:
     )
     found = look(which)
     if query["dry_run"]:
-        detail = "Nothing was deleted: this is what would be."
+        detail = gettext("Nothing was deleted: this is what would be.")
     else:
         request_deletion(which, request.user.get_username())
-        detail = "A job deletes them, and computes their rollups again."
+        detail = gettext("A job deletes them, and computes their rollups again.")
     answer = {"detail": detail, "sensor": sensor_id, "deletion": which.pk, **vars(found)}
     code = status.HTTP_200_OK if query["dry_run"] else status.HTTP_202_ACCEPTED
     return Response(FoundSerializer(answer).data, status=code)

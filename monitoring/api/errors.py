@@ -16,6 +16,8 @@ from django.http import (
     UnreadablePostError,
 )
 from django.urls import Resolver404, resolve
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import status
 from rest_framework.exceptions import APIException, Throttled, UnsupportedMediaType
@@ -23,23 +25,24 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from batches.store import StoreFullError
+from monitoring.details import translated
 from monitoring.ingest.passing import is_passing
 from monitoring.throttle import TooOftenError
 
 logger = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 5
 # Nothing else is taken, by any route.
-WANTED_TYPE = "Unsupported media type %r: send JSON, with Content-Type: application/json."
+WANTED_TYPE = _("Unsupported media type %r: send JSON, with Content-Type: application/json.")
 
 
 class TooLargeError(APIException):
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
-    default_detail = "The body is too large."
+    default_detail = _("The body is too large.")
 
 
 class EncodedBodyError(APIException):
     status_code = status.HTTP_415_UNSUPPORTED_MEDIA_TYPE
-    default_detail = "Content-Encoding is not supported: send the body as it is."
+    default_detail = _("Content-Encoding is not supported: send the body as it is.")
 
 
 class UnprocessableError(APIException):
@@ -52,7 +55,7 @@ class ConflictError(APIException):
 
 class BadBodyError(APIException):
     status_code = status.HTTP_400_BAD_REQUEST
-    default_detail = "The request cannot be read."
+    default_detail = _("The request cannot be read.")
 
 
 class AwayError(APIException):
@@ -71,20 +74,24 @@ def unless_passing() -> Iterator[None]:
         if not is_passing(error):
             raise
         logger.warning("cannot be done now: %s", str(error).strip().partition("\n")[0])
-        raise AwayError("It cannot be done now, and nothing was changed; try again later.") from error
+        raise AwayError(
+            gettext("It cannot be done now, and nothing was changed; try again later.")
+        ) from error
 
 
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's handler, and the errors that it does not know. None for a bug: that is a 500."""
     known: Exception = error
     if isinstance(error, StoreFullError):
-        known = AwayError(f"Too much is pending already; send it again later ({error}).")
+        known = AwayError(
+            gettext("Too much is pending already; send it again later (%s).") % translated(str(error))
+        )
     elif isinstance(error, redis.RedisError):
         logger.warning("Redis is away: %s", error)
-        known = AwayError("Redis does not answer; try again later.")
+        known = AwayError(gettext("Redis does not answer; try again later."))
     elif isinstance(error, OperationalError | InterfaceError):
         logger.warning("the database is away: %s", error)
-        known = AwayError("The database does not answer; try again later.")
+        known = AwayError(gettext("The database does not answer; try again later."))
     elif isinstance(error, TooOftenError):
         known = Throttled(error.wait)
     elif isinstance(error, UnsupportedMediaType):
@@ -109,5 +116,7 @@ def unknown_path(request: HttpRequest) -> HttpResponseBase:
             return HttpResponsePermanentRedirect(request.get_full_path(force_append_slash=True))
         if found:
             # A redirect would turn a POST into a GET.
-            return JsonResponse({"detail": f"Not found: did you mean {request.path}/ ?"}, status=404)
-    return JsonResponse({"detail": "Not found: /api/docs/ lists what there is."}, status=404)
+            return JsonResponse(
+                {"detail": gettext("Not found: did you mean %s/ ?") % request.path}, status=404
+            )
+    return JsonResponse({"detail": gettext("Not found: /api/docs/ lists what there is.")}, status=404)

@@ -10,6 +10,7 @@ from weakref import WeakSet
 from django.core.handlers.asgi import ASGIRequest
 from django.db import connection
 from django.http import HttpResponseBase, StreamingHttpResponse
+from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
@@ -23,6 +24,7 @@ from monitoring.decoders.limits import MAX_SENSOR_ID
 from monitoring.models import Sensor
 from monitoring.transfer.formats import Format
 from monitoring.transfer.rows_out import Selection, chunks
+from monitoring.transfer.sheet import Sheet
 
 # Each holds a thread and a connection to the database, for as long as its client takes.
 MOST_AT_ONCE = 8
@@ -34,7 +36,9 @@ class ExportQuery(SpanQuery):
     def get_fields(self) -> dict[str, Any]:
         fields = super().get_fields()
         form = serializers.ChoiceField(
-            choices=[(str(form), str(form)) for form in Format], default=str(Format.CSV)
+            choices=[(str(form), str(form)) for form in (*Format, *Sheet)],
+            default=str(Format.CSV),
+            help_text="`csv-fr`: as French Excel opens it, with `;` and a decimal comma.",
         )
         return {"format": form, "from": fields["from"], "to": fields["to"]}
 
@@ -60,8 +64,8 @@ class Export(APIView):
     def get(self, request: Request, sensor_id: int) -> HttpResponseBase:
         query = ExportQuery.read(request)
         if sensor_id > MAX_SENSOR_ID or not Sensor.objects.filter(pk=sensor_id).exists():
-            raise NotFound("There is no sensor with this id.")
-        form = Format(query["format"])
+            raise NotFound(gettext("There is no sensor with this id."))
+        form = _form(query["format"])
         headers = {
             "Content-Type": form.content_type,
             "Content-Disposition": f'attachment; filename="{_file_name(sensor_id, query, form)}"',
@@ -73,7 +77,7 @@ class Export(APIView):
         if not isinstance(request._request, ASGIRequest):
             return StreamingHttpResponse(text, headers=headers)
         if len(_under_way) >= MOST_AT_ONCE:
-            raise AwayError(f"{MOST_AT_ONCE} exports are under way already; try again later.")
+            raise AwayError(gettext("%d exports are under way already; try again later.") % MOST_AT_ONCE)
         return StreamingHttpResponse(_Stream(text), headers=headers)
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
@@ -81,7 +85,11 @@ class Export(APIView):
         return super().perform_content_negotiation(request, force=True)
 
 
-def _file_name(sensor_id: int, query: Mapping[str, Any], form: Format) -> str:
+def _form(name: str) -> Format | Sheet:
+    return Sheet(name) if name in set(Sheet) else Format(name)
+
+
+def _file_name(sensor_id: int, query: Mapping[str, Any], form: Format | Sheet) -> str:
     """sensor-3-2026-01-01-2026-02-01.csv; a bound that was not given is left out and the other named."""
     name = f"sensor-{sensor_id}"
     start: datetime | None = query.get("from")
@@ -90,10 +98,10 @@ def _file_name(sensor_id: int, query: Mapping[str, Any], form: Format) -> str:
         name += f"-{start:%Y-%m-%d}" if end else f"-from-{start:%Y-%m-%d}"
     if end:
         name += f"-{end:%Y-%m-%d}" if start else f"-to-{end:%Y-%m-%d}"
-    return f"{name}.{form}"
+    return f"{name}.{form.extension}"
 
 
-def _text(selection: Selection, form: Format) -> Iterator[bytes]:
+def _text(selection: Selection, form: Format | Sheet) -> Iterator[bytes]:
     if form.header:
         yield form.header
     for chunk in chunks(selection, form):

@@ -5,8 +5,10 @@ import logging
 import redis
 from django.db import connections
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.translation import gettext
 
 from monitoring import __version__, books
+from monitoring.details import translated
 from monitoring.store import glance
 
 logger = logging.getLogger(__name__)
@@ -28,10 +30,10 @@ def readyz(request: HttpRequest) -> JsonResponse:
         store = glance()
         store.redis.ping()
         processes = books.processes(store.redis)
-        warnings = store.warnings()
+        warnings = [translated(warning) for warning in store.warnings()]
     except (redis.RedisError, OSError) as error:
         logger.warning("not ready: Redis: %s", error)
-        checks["redis"] = f"does not answer ({type(error).__name__})"
+        checks["redis"] = gettext("does not answer (%s)") % type(error).__name__
     ready = all(check == "ok" for check in checks.values())
     return JsonResponse(
         {
@@ -61,5 +63,5 @@ def _database() -> str:
             connection.close()
     except Exception as error:
         logger.warning("not ready: database: %s", error)
-        return f"does not answer ({type(error).__name__})"
+        return gettext("does not answer (%s)") % type(error).__name__
     return "ok"

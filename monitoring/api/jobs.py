@@ -4,6 +4,8 @@ from datetime import UTC
 from typing import Any
 
 from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers, status
 from rest_framework.exceptions import NotFound
@@ -20,11 +22,12 @@ from monitoring.api.rejected import CHANGE, VIEW
 from monitoring.api.serializers import DetailSerializer
 from monitoring.decoders.limits import MAX_SENSOR_ID
 from monitoring.models import Job
+from monitoring.numbers import grouped
 from monitoring.rejected import jobs
 from monitoring.rejected.replay import UnitChange
 from monitoring.rejected.selection import Selection
 
-_NONE = "There is no job with this id."
+_NONE = _("There is no job with this id.")
 # As the routes that take a selection name them.
 _NAMES = {"start": "from", "until": "to"}
 
@@ -94,17 +97,19 @@ def tried(which: Selection, change: UnitChange | None) -> Response:
     with unless_passing():
         sums = jobs.look(which, change, jobs.LOOKED_AT)
     is_complete = sums.messages >= sums.total
-    detail = "Nothing was changed: this is what would come of it."
+    detail = gettext("Nothing was changed: this is what would come of it.")
     if not is_complete:
-        detail = f"Nothing was changed: this is what would come of the first {sums.messages:,}."
+        looked_at = grouped(sums.messages)
+        detail = gettext("Nothing was changed: this is what would come of the first %s.") % looked_at
     said = sums._asdict() | {"looked_at": sums.messages, "is_complete": is_complete, "detail": detail}
     return Response(SumsSerializer(said).data)
 
 
 def requested(request: Request, job: Job, messages: int) -> Response:
     """The answer where a job does the rest, with so many messages that wait."""
-    deed = "dismisses" if job.kind == Job.Kind.DISMISS else "replays"
-    answer = {"detail": f"A job {deed} them, piece by piece.", "job": job.pk, "messages": messages}
+    dismisses = gettext("A job dismisses them, piece by piece.")
+    detail = dismisses if job.kind == Job.Kind.DISMISS else gettext("A job replays them, piece by piece.")
+    answer = {"detail": detail, "job": job.pk, "messages": messages}
     return Response(
         RequestedSerializer(answer).data,
         status=status.HTTP_202_ACCEPTED,
@@ -195,7 +200,7 @@ class OneJob(APIView):
         take_none(request)
         _job(job_id)
         if not jobs.request_stop(job_id):
-            raise ConflictError(f"It is finished already: {_job(job_id).state}.")
+            raise ConflictError(gettext("It is finished already: %s.") % Job.State(_job(job_id).state).label)
         return Response(JobSerializer(_job(job_id)).data, status=status.HTTP_202_ACCEPTED)
 
 

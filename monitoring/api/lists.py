@@ -6,6 +6,7 @@ from typing import Any
 from django.db.models import F, QuerySet
 from django.db.models.fields.tuple_lookups import TupleLessThan
 from django.db.models.lookups import Lookup
+from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
@@ -57,7 +58,7 @@ def newest_of(sensor_id: int, query: Mapping[str, Any]) -> "QuerySet[Measurement
 
 def _require_sensor(sensor_id: int) -> None:
     if sensor_id > MAX_SENSOR_ID or not Sensor.objects.filter(pk=sensor_id).exists():
-        raise NotFound("There is no sensor with this id.")
+        raise NotFound(gettext("There is no sensor with this id."))
 
 
 class MeasurementsOfSensor(APIView):
@@ -109,7 +110,7 @@ class LastOfSensor(APIView):
         last = Sensor(pk=sensor_id).latest() if sensor_id <= MAX_SENSOR_ID else None
         if last is None:
             _require_sensor(sensor_id)
-            raise NotFound("This sensor has no measurement yet.")
+            raise NotFound(gettext("This sensor has no measurement yet."))
         return Response(LastSerializer(last).data)
 
 

@@ -5,6 +5,8 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.exceptions import NotFound, ValidationError
@@ -29,10 +31,10 @@ ADD, CHANGE_SENSOR = "monitoring.add_sensor", "monitoring.change_sensor"
 # Of each the newest messages are decoded.
 MAX_LIMIT = 200
 MOST = 100
-_NOTHING = "Nothing of this sensor waits."
-_THERE = "There is a sensor with this id, or one is being removed."
-_BLOCKED = "This sensor is blocked: unblock it first."
-_UNKNOWN_TO_THEM = "Its messages do not say which {}: there is nothing to set it to."
+_NOTHING = _("Nothing of this sensor waits.")
+_THERE = _("There is a sensor with this id, or one is being removed.")
+_BLOCKED = _("This sensor is blocked: unblock it first.")
+_UNKNOWN_TO_THEM = _("Its messages do not say which {}: there is nothing to set it to.")
 
 
 class LobbyQuery(PageQuery):
@@ -207,7 +209,7 @@ class ApproveMany(APIView):
                     for sensor in sensors
                 ]
         except IntegrityError:
-            raise ConflictError("Somebody else has registered one of them meanwhile.") from None
+            raise ConflictError(gettext("Somebody else has registered one of them meanwhile.")) from None
         return Response(ManyApprovedSerializer({"approved": approved}).data, status=status.HTTP_201_CREATED)
 
 
@@ -232,7 +234,8 @@ class Block(APIView):
             # One that is blocked may have been blocked by this very request, whose answer was lost.
             _guest(sensor_id)
         job = lobby.block(sensor_id, user_of(request))
-        return Response({"detail": "It is blocked, and a job sets aside what waits of it.", "job": job.pk})
+        detail = gettext("It is blocked, and a job sets aside what waits of it.")
+        return Response({"detail": detail, "job": job.pk})
 
 
 class Unblock(APIView):
@@ -248,8 +251,8 @@ class Unblock(APIView):
     def post(self, request: Request, sensor_id: int) -> Response:
         Body.read(request)
         if sensor_id > MAX_SENSOR_ID or not lobby.unblock(sensor_id):
-            raise NotFound("This sensor is not blocked.")
-        return Response({"detail": "It is not blocked any more."})
+            raise NotFound(gettext("This sensor is not blocked."))
+        return Response({"detail": gettext("It is not blocked any more.")})
 
 
 class Blocked(APIView):
@@ -305,12 +308,14 @@ class Misfits(APIView):
         if not is_of_messages:
             require(request, CHANGE_SENSOR)
             if said["dry_run"]:
-                raise ValidationError({"dry_run": ["Of read_unit_as alone: the others change the sensor."]})
+                detail = gettext("Of read_unit_as alone: the others change the sensor.")
+                raise ValidationError({"dry_run": [detail]})
         misfit = next(iter(lobby.misfits(1, (said["code"], said["sensor"], said["detail"]))), None)
         if misfit is None:
-            raise NotFound("Nothing waits with this code, sensor and detail.")
+            raise NotFound(gettext("Nothing waits with this code, sensor and detail."))
         if name not in misfit.remedies:
-            raise ValidationError({"remedy": [f"For {misfit.code}: {', '.join(misfit.remedies)}."]})
+            known = {"code": misfit.code, "remedies": ", ".join(misfit.remedies)}
+            raise ValidationError({"remedy": [gettext("For %(code)s: %(remedies)s.") % known]})
         if name != "activate" and not misfit.said:
             raise ConflictError(_UNKNOWN_TO_THEM.format("type" if name == "change_kind" else "unit"))
         if said["dry_run"]:

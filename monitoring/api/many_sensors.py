@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -12,9 +14,10 @@ from monitoring.api.query import SensorFilter
 from monitoring.api.serializers import ListedChangeSerializer, SensorChangeSerializer, SensorSerializer
 from monitoring.models import Sensor
 from monitoring.models.sensor import SensorQuerySet
+from monitoring.numbers import grouped
 
 MOST = 1000
-_NAME_THEM = (
+_NAME_THEM = _(
     "Name the sensors: send an array of objects, each with an id, or one object with ?q=, ?kind= or ?active=."
 )
 
@@ -29,7 +32,7 @@ def change_many(request: Request) -> Response:
     query = SensorFilter.read(request)
     if isinstance(request.data, list):
         if query:
-            raise ValidationError({"detail": "An array names its sensors: leave the query out."})
+            raise ValidationError({"detail": gettext("An array names its sensors: leave the query out.")})
         sensors = _change_listed(request.data)
         return Response(SensorSerializer(sensors, many=True).data)
     if not query:
@@ -39,14 +42,16 @@ def change_many(request: Request) -> Response:
 
 def _change_listed(data: list[Any]) -> list[Sensor]:
     if not 0 < len(data) <= MOST:
-        raise ValidationError({"detail": f"1 to {MOST:,} sensors can be changed at once."})
+        most = grouped(MOST)
+        raise ValidationError({"detail": gettext("1 to %s sensors can be changed at once.") % most})
     changes = _checked(data)
     ids = [change.pop("id", None) for change in changes]
     named = [(number, change) for number, change in zip(ids, changes, strict=True) if number is not None]
     with transaction.atomic():
         Sensor.objects.present().change((Sensor(pk=number, **change), change) for number, change in named)
         # Whoever changes sensors waits for us by now, so that what is seen here stays so.
-        there = Sensor.objects.present().in_bulk([number for number in ids if number is not None])
+        present = Sensor.objects.present().select_related("standing")
+        there = present.in_bulk([number for number in ids if number is not None])
         _require_each_once(ids, there)
     return [there[number] for number in ids]
 
@@ -72,11 +77,11 @@ def _require_each_once(ids: list[int | None], there: Mapping[int, Sensor]) -> No
     errors, seen = [], set()
     for number in ids:
         if number is None:
-            problem = "This field is required."
+            problem = gettext("This field is required.")
         elif number in seen:
-            problem = "Given more than once."
+            problem = gettext("Given more than once.")
         else:
-            problem = "" if number in there else "There is no sensor with this id."
+            problem = "" if number in there else gettext("There is no sensor with this id.")
         errors.append({"id": [problem]} if problem else {})
         seen.add(number)
     if any(errors):
@@ -87,5 +92,5 @@ def _change_found(query: Mapping[str, Any], data: Any) -> int:
     said = SensorChangeSerializer(data=data, partial=True)
     said.is_valid(raise_exception=True)
     if not said.validated_data:
-        raise ValidationError({"detail": "Say what is to change."})
+        raise ValidationError({"detail": gettext("Say what is to change.")})
     return named_by(query).update(**said.validated_data)

@@ -5,6 +5,7 @@ import time
 from uuid import UUID
 
 from celery import current_app
+from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import status
 from rest_framework.exceptions import UnsupportedMediaType, ValidationError
@@ -27,6 +28,7 @@ from monitoring.api.serializers import (
     RefusedSerializer,
 )
 from monitoring.decoders import MAX_PAYLOAD_BYTES, Refusal, decode
+from monitoring.details import translated
 from monitoring.store import batch_store
 
 SOURCE = TOPIC = "http"
@@ -126,14 +128,14 @@ def _require_json(request: Request) -> None:
 def _idempotency_key(request: Request) -> str | None:
     key = request.headers.get("Idempotency-Key")
     if key is not None and not (0 < len(key) <= MAX_KEY_CHARS and key.isascii() and key.isprintable()):
-        detail = f"Idempotency-Key must be 1 to {MAX_KEY_CHARS} printable ASCII characters."
+        detail = gettext("Idempotency-Key must be 1 to %d printable ASCII characters.") % MAX_KEY_CHARS
         raise ValidationError({"detail": detail})
     return key
 
 
 def _read_body(request: Request) -> bytes:
     """At most one byte more than is taken comes into memory. Raises TooLargeError."""
-    detail = f"The body is too large: at most {MAX_PAYLOAD_BYTES} bytes are taken."
+    detail = gettext("The body is too large: at most %d bytes are taken.") % MAX_PAYLOAD_BYTES
     length = request.headers.get("Content-Length", "")
     if length.isdecimal() and len(length) < 20 and int(length) > MAX_PAYLOAD_BYTES:
         raise TooLargeError(detail)
@@ -144,8 +146,10 @@ def _read_body(request: Request) -> bytes:
 
 
 def _refused(refusals: list[Refusal]) -> Response:
-    errors = [{"index": one.index, "code": str(one.code), "detail": one.detail} for one in refusals]
-    detail = "Nothing was taken: what errors lists must be mended first."
+    errors = [
+        {"index": one.index, "code": str(one.code), "detail": translated(one.detail)} for one in refusals
+    ]
+    detail = gettext("Nothing was taken: what errors lists must be mended first.")
     return Response({"detail": detail, "errors": errors}, status=status.HTTP_400_BAD_REQUEST)
 
 
@@ -162,7 +166,7 @@ def _hand_over(body: bytes, key: str | None, user_id: str) -> UUID:
     try:
         standing, pending = batch_store().hand_over(batch, receipt)
     except IdempotencyKeyReusedError:
-        raise UnprocessableError("This Idempotency-Key was used with another body before.") from None
+        raise UnprocessableError(gettext("This Idempotency-Key was used with another body before.")) from None
     if standing == batch.id:
         send_ingest(current_app, batch, pending)
     return standing

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import IO, Any
 
+from django.utils.translation import gettext
 from rest_framework import parsers
 from rest_framework.exceptions import ParseError
 
@@ -21,8 +22,9 @@ class JSONParser(parsers.JSONParser):
             data = super().parse(stream, media_type, parser_context)
             json.dumps(data, ensure_ascii=False).encode()
         except RecursionError:
-            raise ParseError("JSON parse error - it is nested too deeply.") from None
+            raise ParseError(gettext("JSON parse error - it is nested too deeply.")) from None
         except UnicodeEncodeError as error:
             half = str(error.object)[error.start]
-            raise ParseError(f"JSON parse error - \\u{ord(half):04x} is half of a character.") from None
+            text = gettext("JSON parse error - %s is half of a character.") % f"\\u{ord(half):04x}"
+            raise ParseError(text) from None
         return data

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, cast
 
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.utils.translation import gettext
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
@@ -34,7 +35,7 @@ class MayRead(BasePermission):
         needed = self.needed(request, view)
         if not in_scope(request, needed):
             scope = request.auth.scope if isinstance(request.auth, Token) else ""
-            self.message = f"The token's scope is {scope}, and this is beyond it."
+            self.message = gettext("The token's scope is %s, and this is beyond it.") % scope
             return False
         return self.may(request, needed)
 
@@ -92,4 +93,5 @@ def user_of(request: Request) -> User:
 
 
 def lacks(request: Request, permission: str) -> str:
-    return f"This needs the permission {permission}, and {request.user.get_username()} does not have it."
+    text = gettext("This needs the permission %(permission)s, and %(user)s does not have it.")
+    return text % {"permission": permission, "user": request.user.get_username()}

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from django.http import QueryDict
+from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
@@ -14,6 +15,7 @@ from rest_framework.request import Request
 from monitoring.api.pages import DEFAULT_LIMIT, MAX_LIMIT, Cursor
 from monitoring.decoders.limits import MAX_SENSOR_ID
 from monitoring.decoders.timestamp import moment
+from monitoring.details import translated
 
 _NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
 # In a query a "+" stands for a space, and hardly anybody writes %2B.
@@ -35,7 +37,8 @@ class MomentField(serializers.Field[datetime, str, str, Any]):
         try:
             return moment(ts)
         except ValueError as error:
-            raise ValidationError(f"{str(error).capitalize()[:1]}{str(error)[1:]}.") from None
+            text = translated(str(error))
+            raise ValidationError(f"{text[:1].upper()}{text[1:]}.") from None
 
     def to_representation(self, value: datetime) -> str:
         return value.isoformat()
@@ -47,7 +50,8 @@ class CursorField(serializers.Field[Cursor, str, str, Any]):
         try:
             return Cursor.decode(data)
         except ValueError:
-            raise ValidationError("Not a cursor: follow the Link header of the page before.") from None
+            text = gettext("Not a cursor: follow the Link header of the page before.")
+            raise ValidationError(text) from None
 
     def to_representation(self, value: Cursor) -> str:
         return value.encode()
@@ -56,7 +60,7 @@ class CursorField(serializers.Field[Cursor, str, str, Any]):
 def take_none(request: Request) -> None:
     """For a route or a method without parameters. Raises ValidationError (400)."""
     for name in request.query_params:
-        raise ValidationError({"detail": f"Unknown parameter {name[:100]!r}; this takes none."})
+        raise ValidationError({"detail": gettext("Unknown parameter %r; this takes none.") % name[:100]})
 
 
 class PageQuery(serializers.Serializer[Any]):
@@ -82,10 +86,11 @@ class PageQuery(serializers.Serializer[Any]):
         query = cls(data=params.dict() | lists)
         for name, values in params.lists():
             if name not in query.fields:
-                known = ", ".join(query.fields)
-                raise ValidationError({"detail": f"Unknown parameter {name[:100]!r}; known are {known}."})
+                text = gettext("Unknown parameter %(name)r; known are %(known)s.")
+                said = {"name": name[:100], "known": ", ".join(query.fields)}
+                raise ValidationError({"detail": text % said})
             if len(values) > 1 and name not in cls.repeatable:
-                raise ValidationError({name: ["Given more than once."]})
+                raise ValidationError({name: [gettext("Given more than once.")]})
         query.is_valid(raise_exception=True)
         checked: Mapping[str, Any] = query.validated_data
         return checked
@@ -141,7 +146,7 @@ class SpanQuery(PageQuery):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "from" in attrs and "to" in attrs and attrs["from"] >= attrs["to"]:
-            raise ValidationError({"from": ["Must lie before `to`."]})
+            raise ValidationError({"from": [gettext("Must lie before `to`.")]})
         return attrs
 
 

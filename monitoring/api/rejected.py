@@ -7,6 +7,8 @@ from typing import Any
 from django.db.models import F
 from django.db.models.fields.tuple_lookups import TupleLessThan
 from django.db.models.lookups import Lookup
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound, ValidationError
@@ -29,6 +31,7 @@ from monitoring.api.permissions import user_of
 from monitoring.api.query import SpanQuery, take_none
 from monitoring.api.serializers import DetailSerializer
 from monitoring.decoders.limits import MAX_SENSOR_ID
+from monitoring.details import translated
 from monitoring.models import RejectedMessage
 from monitoring.models.rejected import RejectedMessageQuerySet
 from monitoring.rejected.dismissal import dismiss
@@ -38,8 +41,8 @@ from monitoring.rejected.replay import CutError, NotWaitingError, Outcome, Verdi
 VIEW, CHANGE = "monitoring.view_rejectedmessage", "monitoring.change_rejectedmessage"
 # A payload of 16 KiB is here as text and as base64: at most 8 MB a page.
 MAX_LIMIT = 200
-_NONE = "There is no rejected message with this id."
-_CUT = (
+_NONE = _("There is no rejected message with this id.")
+_CUT = _(
     "Only the beginning of its payload was kept, so there is nothing to replay: say as `payload` what is to"
     " be stored instead."
 )
@@ -78,7 +81,7 @@ class GroupsQuery(WaitingFilter):
     def validate_by(self, text: str) -> list[str]:
         names = text.split(",")
         if len(set(names)) < len(names) or not set(names) <= set(COLUMNS):
-            raise ValidationError(f"Give each once, by commas, of {', '.join(COLUMNS)}.")
+            raise ValidationError(gettext("Give each once, by commas, of %s.") % ", ".join(COLUMNS))
         return names
 
 
@@ -329,5 +332,9 @@ def _require_waiting(message_id: int) -> None:
     """Raises ConflictError, which says what has become of it."""
     message = _message(message_id)
     if message.state != RejectedMessage.State.WAITING:
-        at = f" at {message.replayed_at:%Y-%m-%dT%H:%M:%SZ}" if message.replayed_at else ""
-        raise ConflictError(f"It does not wait: it was {message.state}{at} ({message.outcome}).")
+        text = gettext("It does not wait: it was %(state)s (%(outcome)s).")
+        said = {"state": message.get_state_display(), "outcome": translated(message.outcome)}
+        if message.replayed_at:
+            text = gettext("It does not wait: it was %(state)s at %(moment)s (%(outcome)s).")
+            said["moment"] = f"{message.replayed_at:%Y-%m-%dT%H:%M:%SZ}"
+        raise ConflictError(text % said)

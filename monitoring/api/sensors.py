@@ -4,6 +4,8 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
 from rest_framework import status
 from rest_framework.exceptions import NotFound, PermissionDenied
@@ -31,7 +33,7 @@ from monitoring.models.sensor import SensorQuerySet
 from monitoring.upkeep.removal import belongings, request_removal
 
 _SENSORS: dict[str, Any] = {"serializer": SensorSerializer, "cursor": lambda sensor: Cursor.by_id(sensor.pk)}
-_NONE = "There is no sensor with this id."
+_NONE = _("There is no sensor with this id.")
 
 
 class Sensors(APIView):
@@ -49,14 +51,15 @@ class Sensors(APIView):
     )
     def get(self, request: Request) -> Response:
         query = SensorsQuery.read(request)
-        rows = named_by(query).order_by("pk")
+        rows = named_by(query).select_related("standing").order_by("pk")
         if cursor := query.get("cursor"):
             rows = rows.filter(pk__gt=cursor.id)
         found = list(rows[: query["limit"] + 1])
         if "with" not in query:
             return page(request, found, query["limit"], _SENSORS)
         if not (settings.API_PUBLIC_READ or request.user.has_perm("monitoring.view_measurement")):
-            raise PermissionDenied("with=last needs the permission monitoring.view_measurement.")
+            needed = "monitoring.view_measurement"
+            raise PermissionDenied(gettext("with=last needs the permission %s.") % needed)
         last = Measurement.objects.last_of([sensor.pk for sensor in found])
         for sensor in found:
             sensor.last = last.get(sensor.pk)
@@ -100,7 +103,8 @@ class Sensors(APIView):
             with transaction.atomic():
                 sensor = Sensor.objects.create(**said.validated_data)
         except IntegrityError:
-            raise ConflictError("There is a sensor with this id, or one is being removed.") from None
+            detail = gettext("There is a sensor with this id, or one is being removed.")
+            raise ConflictError(detail) from None
         if "id" in said.validated_data:
             # Moves the sequence past it.
             Sensor.objects.register([])
@@ -121,7 +125,7 @@ class OneSensor(APIView):
     @extend_schema(summary="One sensor", responses={200: SensorSerializer, 404: DetailSerializer})
     def get(self, request: Request, sensor_id: int) -> Response:
         take_none(request)
-        sensor = _present(sensor_id).first()
+        sensor = _present(sensor_id).select_related("standing").first()
         if sensor is None:
             raise NotFound(_NONE)
         return Response(SensorSerializer(sensor).data)
@@ -154,7 +158,7 @@ class OneSensor(APIView):
             raise NotFound(_NONE)
         going = belongings(sensor_id)
         request_removal(sensors)
-        detail = "It takes no more measurements, and is being removed with all that belongs to it."
+        detail = gettext("It takes no more measurements, and is being removed with all that belongs to it.")
         answer = {"detail": detail, "sensor": sensor_id, **going._asdict()}
         return Response(RemovalSerializer(answer).data, status=status.HTTP_202_ACCEPTED)
 

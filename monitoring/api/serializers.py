@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC
 from typing import Any
 
+from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
 from monitoring.decoders.limits import MAX_SENSOR_ID
-from monitoring.models import Measurement, Sensor
+from monitoring.models import Measurement, Sensor, SensorStatus
 from monitoring.models.measurement_queryset import Last
 
 
@@ -16,9 +17,8 @@ def refuse_unknown(fields: Iterable[str], data: Any) -> None:
     """Raises ValidationError for each name in `data` that is none of the fields'."""
     known = list(fields)
     if isinstance(data, Mapping) and (unknown := sorted(set(data) - set(known))):
-        raise serializers.ValidationError(
-            {name[:100]: [f"Not to be set here; known are {', '.join(known)}."] for name in unknown}
-        )
+        text = gettext("Not to be set here; known are %s.") % ", ".join(known)
+        raise serializers.ValidationError({name[:100]: [text] for name in unknown})
 
 
 @extend_schema_serializer(
@@ -33,17 +33,48 @@ def refuse_unknown(fields: Iterable[str], data: Any) -> None:
                 "is_active": True,
                 "location": "",
                 "retention_days": None,
+                "expected_interval_s": None,
+                "status": "ok",
+                "interval_s": 60.0,
                 "added_at": "2026-01-28T15:00:00Z",
             },
         )
     ]
 )
 class SensorSerializer(serializers.ModelSerializer[Sensor]):
+    """Ask for sensors with `select_related("standing")`."""
+
+    status = serializers.ChoiceField(
+        SensorStatus.Status.choices,
+        source="standing.status",
+        read_only=True,
+        default=SensorStatus.Status.NEVER,
+        help_text="By the age of its newest reading: past 3 expected intervals it is late, past 10 silent.",
+    )
+    interval_s = serializers.FloatField(
+        source="standing.interval_s",
+        read_only=True,
+        default=None,
+        help_text="The expected interval in seconds: `expected_interval_s`, or the median of its last 50"
+        " gaps; null while it is not known.",
+    )
     added_at = serializers.DateTimeField(default_timezone=UTC, read_only=True)
 
     class Meta:
         model = Sensor
-        fields = ["id", "name", "kind", "unit", "is_active", "location", "retention_days", "added_at"]
+        fields = [
+            "id",
+            "name",
+            "kind",
+            "unit",
+            "is_active",
+            "location",
+            "retention_days",
+            "expected_interval_s",
+            "status",
+            "interval_s",
+            "added_at",
+        ]
 
 
 class LastKnownSerializer(serializers.Serializer[Last]):
@@ -77,7 +108,7 @@ class SensorChangeSerializer(serializers.ModelSerializer[Sensor]):
 
     class Meta:
         model = Sensor
-        fields = ["name", "kind", "unit", "is_active", "location", "retention_days"]
+        fields = ["name", "kind", "unit", "is_active", "location", "retention_days", "expected_interval_s"]
 
     def to_internal_value(self, data: Any) -> Any:
         refuse_unknown(self.fields, data)
@@ -210,6 +241,11 @@ class BooksSerializer(serializers.Serializer[Any]):
     ledger = LedgerSumsSerializer()
     corrected = serializers.IntegerField(
         help_text="Messages that `manage.py correct_books` noted as missing in the ledger (in Redis: < 0)."
+    )
+    missing = serializers.IntegerField(
+        allow_null=True,
+        help_text="Messages handed over that are neither pending, in the ledger nor corrected (unknown to"
+        " Redis: < 0). Exact while messages come; null where too much is pending to say.",
     )
     balanced = serializers.BooleanField(
         help_text="handed_over = pending.messages + ledger.messages + corrected, and readings = stored"

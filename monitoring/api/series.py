@@ -1,10 +1,11 @@
 """series/: what a chart draws, of one sensor or of several."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound, ValidationError
@@ -16,7 +17,7 @@ from monitoring.api.query import SpanQuery
 from monitoring.api.serializers import DetailSerializer
 from monitoring.decoders.limits import MAX_SENSOR_ID
 from monitoring.models import Sensor
-from monitoring.rollups import series
+from monitoring.rollups import series, statistics
 from monitoring.span import Span
 
 DEFAULT_POINTS = 500
@@ -37,7 +38,8 @@ class ZoneField(serializers.Field[ZoneInfo, str, str, Any]):
             return ZoneInfo(data)
         # A name such as ".." or "Europe" is refused as a path, in one of several ways.
         except (KeyError, ValueError, OSError):
-            raise ValidationError("Not a time zone: send an IANA name such as Europe/Paris.") from None
+            text = gettext("Not a time zone: send an IANA name such as Europe/Paris.")
+            raise ValidationError(text) from None
 
     def to_representation(self, value: ZoneInfo) -> str:
         return value.key
@@ -52,6 +54,9 @@ class SeriesQuery(SpanQuery):
     tz = ZoneField(
         required=False, help_text="Whose days the buckets are counted by: an IANA name; UTC if left out."
     )
+    statistics = serializers.BooleanField(
+        default=False, help_text="Adds `statistics` of exactly the readings from `from` to `to`."
+    )
 
     def get_fields(self) -> dict[str, Any]:
         fields = super().get_fields()
@@ -61,7 +66,7 @@ class SeriesQuery(SpanQuery):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         for name in ("from", "to"):
             if name in attrs and not _EARLIEST <= attrs[name] <= _LATEST:
-                raise ValidationError({name: ["Must lie between 1970 and 2200."]})
+                raise ValidationError({name: [gettext("Must lie between 1970 and 2200.")]})
         end = attrs.setdefault("to", datetime.now(UTC))
         attrs.setdefault("from", max(end - DEFAULT_SPAN, _EARLIEST))
         return super().validate(attrs)
@@ -91,6 +96,27 @@ class PointSerializer(serializers.Serializer[series.Point]):
     last = serializers.FloatField(help_text="The bucket's latest value.")
 
 
+class GapSerializer(serializers.Serializer[Span]):
+    start = serializers.DateTimeField(default_timezone=UTC)
+    end = serializers.DateTimeField(default_timezone=UTC)
+
+
+class StatisticsSerializer(serializers.Serializer[statistics.Statistics]):
+    """All but `count` null where there is none. `min_at` and `max_at`: the earliest with that value; where
+    the row has gone, its minute, hour or day."""
+
+    count = serializers.IntegerField()
+    avg = serializers.FloatField(allow_null=True)
+    min = serializers.FloatField(allow_null=True)
+    min_at = serializers.DateTimeField(allow_null=True, default_timezone=UTC)
+    max = serializers.FloatField(allow_null=True)
+    max_at = serializers.DateTimeField(allow_null=True, default_timezone=UTC)
+    first = serializers.FloatField(allow_null=True)
+    first_at = serializers.DateTimeField(allow_null=True, default_timezone=UTC)
+    last = serializers.FloatField(allow_null=True)
+    last_at = serializers.DateTimeField(allow_null=True, default_timezone=UTC)
+
+
 @extend_schema_serializer(
     examples=[
         OpenApiExample(
@@ -111,6 +137,10 @@ class PointSerializer(serializers.Serializer[series.Point]):
                     }
                 ],
                 "coverage": 0.0417,
+                "step_s": 3600,
+                "interval_s": 60,
+                "gaps": [],
+                "covered": 0.0417,
             },
         )
     ]
@@ -126,6 +156,23 @@ class SeriesSerializer(serializers.Serializer[series.Series]):
         help_text="The share of the span's buckets that hold data; those that hold none are left out of"
         " `points`. Where it is raw: of the span's minutes."
     )
+    step_s = serializers.FloatField(
+        allow_null=True, help_text="Seconds that a bucket lasts (a day: 86400); null where it is raw."
+    )
+    interval_s = serializers.FloatField(
+        allow_null=True,
+        help_text="Seconds from one reading to the next, as the points have it (the median); null where"
+        " there are too few of them.",
+    )
+    gaps = GapSerializer(
+        many=True,
+        help_text="Spans between two points, of more than three intervals, in which nothing was measured:"
+        " where a chart's line ends.",
+    )
+    covered = serializers.FloatField(
+        help_text="The share of the span's time, as far as it is past, that has no gap in it."
+    )
+    statistics = StatisticsSerializer(required=False, help_text="Where `statistics=true` was asked for.")
 
 
 _DESCRIPTION = (
@@ -167,12 +214,31 @@ class SeriesOfSensors(APIView):
 
 
 def _read(ids: Sequence[int], query: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """As SeriesSerializer says, put together by hand: through it, 500 points cost more than their query."""
-    there = Sensor.objects.in_bulk([one for one in ids if one <= MAX_SENSOR_ID])
+    there = Sensor.objects.select_related("standing").in_bulk([one for one in ids if one <= MAX_SENSOR_ID])
     if missing := [str(one) for one in ids if one not in there]:
-        raise NotFound(f"There is no sensor {', '.join(missing)}.")
-    span = Span(query["from"], query["to"])
-    found = [
-        series.read(there[one], span, query["points"], query.get("tz", UTC)) for one in dict.fromkeys(ids)
+        raise NotFound(gettext("There is no sensor %s.") % ", ".join(missing))
+    span, zone = Span(query["from"], query["to"]), query.get("tz", UTC)
+    return [
+        answer(there[one], span, query["points"], zone, with_statistics=query["statistics"])
+        for one in dict.fromkeys(ids)
     ]
-    return [vars(one) | {"points": [vars(point) for point in one.points]} for one in found]
+
+
+def answer(
+    sensor: Sensor,
+    span: Span,
+    points: int,
+    zone: tzinfo = UTC,
+    *,
+    unit: str | None = None,
+    with_statistics: bool = False,
+) -> dict[str, Any]:
+    """As SeriesSerializer says, put together by hand: through it, 500 points cost more than their query."""
+    found = series.read(sensor, span, points, zone, unit)
+    parts: dict[str, Any] = {
+        "points": [vars(point) for point in found.points],
+        "gaps": [vars(gap) for gap in found.gaps],
+    }
+    if with_statistics:
+        parts["statistics"] = vars(statistics.read(sensor, span))
+    return vars(found) | parts

@@ -3,6 +3,7 @@
 from datetime import UTC
 from typing import Any
 
+from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
@@ -36,7 +37,7 @@ class TraceQuery(PageQuery):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "topic" not in attrs and "sensor" not in attrs:
-            raise ValidationError({"detail": "Say which: topic, sensor or both."})
+            raise ValidationError({"detail": gettext("Say which: topic, sensor or both.")})
         return attrs
 
 

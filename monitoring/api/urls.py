@@ -1,9 +1,9 @@
 """The routes, in the order of the design's table."""
 
 from django.urls import include, path, re_path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularSwaggerView
 
-from monitoring.api import schema  # noqa: F401 -- registers itself
+from monitoring.api.boards import Boards
 from monitoring.api.deletions import DeletionsOfSensor
 from monitoring.api.errors import unknown_path
 from monitoring.api.export import Export
@@ -12,6 +12,7 @@ from monitoring.api.lists import LastOfSensor, MeasurementsOfSensor, Pipeline
 from monitoring.api.lobby import Approve, ApproveMany, Block, Blocked, Lobby, Misfits, Unblock
 from monitoring.api.measurements import Measurements
 from monitoring.api.rejected import Dismiss, OneRejectedMessage, RejectedGroups, RejectedMessages, Replay
+from monitoring.api.schema import SchemaView
 from monitoring.api.sensors import OneSensor, Sensors
 from monitoring.api.series import SeriesOfSensor, SeriesOfSensors
 from monitoring.api.tokens import Login, Logout, LogoutAll
@@ -20,6 +21,7 @@ from monitoring.api.trace import TraceView
 monitoring = [
     path("sensors/", Sensors.as_view()),
     path("sensors/<int:sensor_id>/", OneSensor.as_view(), name="sensor"),
+    path("boards/", Boards.as_view()),
     path("measurements/", Measurements.as_view()),
     path("sensors/<int:sensor_id>/measurements/", MeasurementsOfSensor.as_view()),
     path("sensors/<int:sensor_id>/measurements/export/", Export.as_view(), name="export"),
@@ -56,7 +58,7 @@ auth = [
 urlpatterns = [
     path("monitoring/", include(monitoring)),
     path("auth/", include(auth)),
-    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("schema/", SchemaView.as_view(), name="schema"),
     path("docs/", SpectacularSwaggerView.as_view(url_name="schema")),
     re_path("", unknown_path),
 ]

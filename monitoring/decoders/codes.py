@@ -28,6 +28,7 @@ class Code(StrEnum):
     TYPE_MISMATCH = "type_mismatch"
     UNIT_MISMATCH = "unit_mismatch"
     CONFLICT = "conflict"
+    BAD_STATUS = "bad_status"
     FAILED = "failed"
     CRASHED_WORKER = "crashed_worker"
 
@@ -50,6 +51,7 @@ MEANINGS: dict[Code, str] = {
     Code.TYPE_MISMATCH: _("type is not the sensor's kind."),
     Code.UNIT_MISMATCH: _("unit is not the sensor's unit."),
     Code.CONFLICT: _("Another value is stored already for this sensor at this ts."),
+    Code.BAD_STATUS: _("On a board's status topic something else stands than online or offline."),
     Code.FAILED: _("Storing it raised an error; the detail holds the error's text."),
     Code.CRASHED_WORKER: _("The worker died each time it touched this message."),
 }

@@ -18,6 +18,7 @@ ways               whole, message by message, carefully
 settle             readings held against their sensors, and stored
 refused            what is kept of the readings that were refused
 progress           what has come of a batch so far, and its entry in the ledger
+boards             what a batch brings of boards
 after_commit       what others want to know of what was stored
 columns            the fast way of plain readings
 known_partitions   those that a batch needs, made before its transaction

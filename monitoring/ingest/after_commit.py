@@ -1,6 +1,6 @@
 """What others want to know of stored rows: the one hook after a batch's commit.
 
-    subscribe(on_stored)          at start, in AppConfig.ready() or beside it
+    subscribe(on_stored)          at start, in each process that stores
 
 A subscriber is called with a `Committed`, in a thread of its own, after the transaction: it can neither fail
 the batch nor hold it up. What it raises is logged. Where subscribers fall behind, the oldest of what waits is
@@ -14,6 +14,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 from uuid import UUID
 
@@ -35,44 +36,55 @@ class Newest(NamedTuple):
 
 
 class Committed(NamedTuple):
-    """`stored` by sensor, `rejected` by reason code."""
+    """`stored` by sensor, `rejected` by reason code; `boards`: whose topic a sensor's reading came on, where
+    the topic says so."""
 
     batch: UUID
     stored: Mapping[int, Newest]
     rejected: Mapping[str, int]
+    boards: Mapping[int, str] = MappingProxyType({})
 
 
 Subscriber = Callable[[Committed], None]
+Wanted = Callable[[], bool]
 
-_subscribers: list[Subscriber] = []
+_subscribers: list[tuple[Subscriber, Wanted]] = []
 _waiting: "queue.Queue[Committed]" = queue.Queue(WAITING)
 _teller: threading.Thread | None = None
 _left_out = 0
 
 
-def subscribe(subscriber: Subscriber) -> Callable[[], None]:
-    """From now on it is told of each batch that this process stores. Returns what ends that."""
-    _subscribers.append(subscriber)
-    return lambda: _subscribers.remove(subscriber)
+def subscribe(subscriber: Subscriber, is_wanted: Wanted = lambda: True) -> Callable[[], None]:
+    """From now on it is told of each batch that this process stores. Returns what ends that.
+
+    `is_wanted`: asked a few times a batch, so it must be quick. Where it says no, and nobody else says yes,
+    the batch is not gathered.
+    """
+    entry = (subscriber, is_wanted)
+    _subscribers.append(entry)
+    return lambda: _subscribers.remove(entry)
 
 
 def is_wanted() -> bool:
     """Whether anybody listens; else there is nothing to gather."""
-    return bool(_subscribers)
+    return any(is_wanted() for _, is_wanted in _subscribers)
 
 
 def newest_of(rows: Iterable[tuple[int, int, float, str]]) -> dict[int, Newest]:
     """Of rows (sensor, created_us, value, unit), in any order."""
     found: dict[int, Newest] = {}
     for sensor_id, created_us, value, unit in rows:
-        before = found.get(sensor_id)
-        if before is None:
-            found[sensor_id] = Newest(1, created_us, value, unit)
-        elif created_us >= before.created_us:
-            found[sensor_id] = Newest(before.rows + 1, created_us, value, unit)
-        else:
-            found[sensor_id] = before._replace(rows=before.rows + 1)
+        add(found, sensor_id, Newest(1, created_us, value, unit))
     return found
+
+
+def add(found: dict[int, Newest], sensor_id: int, more: Newest) -> None:
+    """Of two rows with one time, the one that came later is the newest."""
+    before = found.get(sensor_id)
+    if before is not None:
+        newest = more if more.created_us >= before.created_us else before
+        more = newest._replace(rows=before.rows + more.rows)
+    found[sensor_id] = more
 
 
 def tell(committed: Committed) -> None:
@@ -105,7 +117,7 @@ def _tell_for_ever() -> None:
         if _left_out:
             logger.warning("subscribers are behind: %d batches were not told", _left_out)
             _left_out = 0
-        for subscriber in tuple(_subscribers):
+        for subscriber, _ in tuple(_subscribers):
             try:
                 subscriber(committed)
             except Exception:

@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from math import modf
+from operator import itemgetter
 from typing import NamedTuple
 
 from django.db import transaction
@@ -28,7 +29,8 @@ from batches.batch import Batch, Message
 from monitoring.decoders import MAX_CLOCK_AHEAD, Reading, Refusal, check
 from monitoring.decoders.json import fast
 from monitoring.decoders.timestamp import moment
-from monitoring.ingest import after_commit
+from monitoring.ingest import after_commit, boards
+from monitoring.ingest.after_commit import Newest
 from monitoring.ingest.progress import Progress
 from monitoring.ingest.sensors import Accepted, Key, Sensors
 from monitoring.ingest.settle import Decoded
@@ -64,10 +66,14 @@ def read(batch: Batch) -> tuple[list[Plain], list[int]]:
     others: list[int] = []
     take, leave = plain.append, others.append
     short, decode_short, decode = fast.SHORT, fast.decode_one, fast.one
+    statuses = boards.status_keys(batch)
     for position, row in enumerate(batch.rows()):
         received_us, payload = row[0], row[2]
         if is_armed:
             failpoint("ingest.message", payload)
+        if statuses and row[1] in statuses:
+            leave(position)
+            continue
         if len(row) > 3 and (row[3] or row[4] is not None):  # retained, or cut
             leave(position)
             continue
@@ -143,11 +149,27 @@ def note(progress: Progress, plain: Sequence[Plain], packed: Packed, sensors: Se
     progress.touched_sensors, progress.touched_minutes = packed.sensors, packed.minutes
     if after_commit.is_wanted():
         refused = set(packed.left)
-        progress.rows += [
-            (row[0], row[1], row[4], sensors.accepted[row[5]].unit[4:].decode())
-            for row in plain
-            if row[2] not in refused
-        ]
+        taken = [row for row in plain if row[2] not in refused] if refused else plain
+        progress.newest.update(_newest(taken, sensors.accepted))
+        if keys := boards.board_keys(progress.batch):
+            rows = progress.batch.rows()
+            progress.boards |= {row[0]: keys[key] for row in taken if (key := rows[row[2]][1]) in keys}
+
+
+def _newest(taken: Sequence[Plain], accepted: Mapping[Key, Accepted]) -> dict[int, Newest]:
+    """What those readings are to whoever wants to know: no object a reading, but one a sensor."""
+    counts = Counter(map(itemgetter(0), taken))
+    newest: dict[int, Plain] = {}
+    for row in taken:
+        before = newest.get(row[0])
+        if before is None or row[1] >= before[1]:
+            newest[row[0]] = row
+    # What a NamedTuple's own constructor takes is half of all this where each sensor sends one reading.
+    make = tuple.__new__
+    return {
+        sensor_id: make(Newest, (counts[sensor_id], row[1], row[4], accepted[row[5]].said))
+        for sensor_id, row in newest.items()
+    }
 
 
 def _judge(keys: Sequence[Key], sensors: Sensors) -> None:

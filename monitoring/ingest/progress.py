@@ -10,9 +10,10 @@ from django.conf import settings
 
 from batches.batch import Batch, to_datetime
 from monitoring.decoders import Code, Refusal
-from monitoring.ingest import after_commit, refused
+from monitoring.ingest import after_commit, boards, refused
 from monitoring.ingest.refused import Refused, in_order
-from monitoring.models import IngestBatch, RejectedMessage
+from monitoring.models import Board, IngestBatch, RejectedMessage
+from monitoring.models.board import Heard
 from monitoring.models.retention import oldest_taken
 
 
@@ -46,16 +47,27 @@ class Progress:
     touched_minutes: list[int] = field(default_factory=list)
     #: Sensors of which something stood there already, under a key of the batch's.
     repeated: set[int] = field(default_factory=set)
-    #: Rows stored (sensor, created_us, value, unit), where somebody wants to know (after_commit).
-    rows: list[tuple[int, int, float, str]] = field(default_factory=list)
+    #: What is stored of each sensor, where somebody wants to know (after_commit).
+    newest: dict[int, after_commit.Newest] = field(default_factory=dict)
+    #: The board on whose topic a sensor's reading came, likewise.
+    boards: dict[int, str] = field(default_factory=dict)
+    #: What boards say of themselves, in messages that hold no reading.
+    heard: list[Heard] = field(default_factory=list)
     #: Of each reading that is stored or a duplicate, where somebody asks (monitoring.rejected.replay).
     fates: list[Fate] | None = None
     #: Sensors that are blocked, and were named: their messages are counted, and not kept.
     blocked: set[int] = field(default_factory=set)
 
     @classmethod
-    def begin(cls, batch: Batch) -> "Progress":
-        return cls(batch, oldest_taken(settings.RETENTION_DAYS, datetime.now(UTC)))
+    def begin(cls, batch: Batch, *, again: bool = False) -> "Progress":
+        """`again`: its messages came before, and are replayed; what boards said of themselves is not."""
+        progress = cls(batch, oldest_taken(settings.RETENTION_DAYS, datetime.now(UTC)))
+        if not again:
+            progress.heard, unread = boards.read(batch)
+            for position, refusal in unread:
+                progress.reject(position, [refusal])
+            progress.readings += len(unread)
+        return progress
 
     def oldest_of(self, days: int | None) -> datetime:
         """A sensor that is kept for less time than the rest refuses earlier, for the same reason."""
@@ -78,7 +90,7 @@ class Progress:
         self.readings = self.rejected
         self.stored = self.duplicates = 0
         self.touched.clear()
-        self.rows.clear()
+        self.newest.clear()
         self.fates = None if self.fates is None else []
 
     def kept(self) -> Refused:
@@ -101,8 +113,7 @@ class Progress:
             rejected: Counter[str] = Counter()
             for (code, _), count in refused.counted(self.batch, self.refused).items():
                 rejected[code] += count
-            stored = after_commit.newest_of(self.rows)
-            after_commit.tell(after_commit.Committed(self.batch.id, stored, rejected))
+            after_commit.tell(after_commit.Committed(self.batch.id, self.newest, rejected, self.boards))
 
     def entry(self) -> IngestBatch:
         """The ledger's row, as it is entered before anything else."""
@@ -120,6 +131,7 @@ class Progress:
         """Keeps what was rejected and completes the row. Holds the tallies' rows until the transaction
         ends: call it last."""
         keep_rejected([self])
+        Board.objects.hear(self.heard)
         entry = self.whole_entry()
         IngestBatch.objects.complete(entry)
         self.tell()
@@ -146,6 +158,8 @@ def enter_whole(several: Sequence[Progress]) -> list[IngestBatch] | None:
     Holds the tallies' rows until the transaction ends: call it last, once, in the order of the batches' ids.
     """
     keep_rejected(several)
+    if heard := [one for progress in several for one in progress.heard]:
+        Board.objects.hear(heard)
     entries = [progress.whole_entry() for progress in several]
     if not IngestBatch.objects.enter_whole(*entries):
         return None

@@ -21,12 +21,13 @@ REMEMBERED = 100_000
 
 
 class Accepted:
-    """A key whose readings are taken. `unit`: as COPY has it; `days`: how long its sensor's are kept, where
-    that is the sensor's own matter."""
+    """A key whose readings are taken. `unit`: as COPY has it, `said`: as it reads; `days`: how long its
+    sensor's are kept, where that is the sensor's own matter."""
 
-    __slots__ = ("days", "unit")
+    __slots__ = ("days", "said", "unit")
 
     def __init__(self, unit: str, days: int | None) -> None:
+        self.said = unit
         text = unit.encode()
         self.unit = len(text).to_bytes(4) + text
         self.days = days

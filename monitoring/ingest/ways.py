@@ -11,6 +11,7 @@ from batches.store import BatchStore
 from monitoring.decoders import Code, Reading, Refusal, for_topic
 from monitoring.decoders.reading import storable
 from monitoring.ingest import columns, known_partitions, sensors
+from monitoring.ingest.boards import is_status
 from monitoring.ingest.passing import AllAlikeError, BusyError, is_passing, kind_of
 from monitoring.ingest.progress import Progress, enter_whole
 from monitoring.ingest.settle import Decoded, settle
@@ -169,6 +170,9 @@ def _decode(message: Message) -> list[Reading | Refusal]:
 
 
 def decode_message(message: Message) -> list[Reading | Refusal]:
+    """None where it says how a board is: what that comes to stands in the batch's Progress."""
+    if is_status(message.topic):
+        return []
     return for_topic(message.topic)(message.payload, message.length)
 
 

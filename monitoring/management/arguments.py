@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.core.management.base import CommandError
+from django.utils.translation import gettext
 
 from monitoring.decoders.timestamp import moment
+from monitoring.details import translated
 from monitoring.models import Sensor
 
 
@@ -14,7 +16,7 @@ def a_moment(text: str) -> datetime:
     try:
         return moment(text)
     except ValueError as error:
-        raise ArgumentTypeError(f"{text} {error}") from None
+        raise ArgumentTypeError(f"{text} {translated(str(error))}") from None
 
 
 def sensor_ids(asked: Sequence[int] | None) -> list[int]:
@@ -24,5 +26,5 @@ def sensor_ids(asked: Sequence[int] | None) -> list[int]:
         return list(there)
     found = list(there.filter(pk__in=asked))
     if missing := sorted(set(asked) - set(found)):
-        raise CommandError(f"there is no sensor {', '.join(map(str, missing))}")
+        raise CommandError(gettext("there is no sensor %s") % ", ".join(map(str, missing)))
     return found

@@ -3,6 +3,8 @@
 import time
 from typing import Any
 
+from monitoring.numbers import grouped
+
 _TTY_SECONDS = 0.2
 _LOG_SECONDS = 10.0
 _BAR = 24
@@ -28,7 +30,7 @@ class Progress:
             return
         self._shown = now
         speed = (done - self._begun_at) / max(now - self._started, 0.001)
-        text = f"{share:4.0%}  {done:,} {self._unit}, {speed:,.0f}/s  {note}".rstrip()
+        text = f"{share:4.0%}  {grouped(done)} {self._unit}, {grouped(speed)}/s  {note}".rstrip()
         if self._tty:
             filled = int(share * _BAR)
             self._stream.write(f"\r[{'#' * filled}{'.' * (_BAR - filled)}] {text}\033[K", ending="")

@@ -1,9 +1,10 @@
-"""Arrays of numbers on their way to PostgreSQL."""
+"""Arrays of numbers and ids on their way to PostgreSQL."""
 
 from collections.abc import Iterable
+from uuid import UUID
 
 
-def as_literal(numbers: Iterable[int] | None) -> str | None:
+def as_literal(numbers: Iterable[int | UUID] | None) -> str | None:
     """`{1,2,3}`, to be cast to the array's type; None stays None.
 
     psycopg2 writes a list as ARRAY[1, 2, 3], which PostgreSQL parses as an expression an element: of a

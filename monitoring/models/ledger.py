@@ -2,7 +2,8 @@
 
 import struct
 from collections.abc import Collection
-from typing import Self, TypedDict, cast
+from typing import NamedTuple, Self, TypedDict, cast
+from uuid import UUID
 
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.functions import TransactionNow
@@ -21,6 +22,16 @@ class Sums(TypedDict):
     stored: int
     duplicates: int
     rejected: int
+
+
+class Entered(NamedTuple):
+    """Messages: all of the ledger's; those of the batches that were asked for; of each batch whose storing
+    began in the last seconds; and what was corrected."""
+
+    messages: int
+    of_batches: int
+    lately: dict[UUID, int]
+    corrected: int
 
 
 _HOW_MANY = (12).to_bytes(2)
@@ -87,6 +98,14 @@ class IngestBatchQuerySet(models.QuerySet["IngestBatch"]):
             cursor.execute(_SUMS)
             return cast(Sums, dict(zip(Sums.__annotations__, map(int, cursor.fetchone()), strict=True)))
 
+    def entered(self, batches: Collection[UUID], seconds: float) -> Entered:
+        """What the ledger has as of one moment: in one statement, so that the parts fit together."""
+        with connection.cursor() as cursor:
+            cursor.execute(_ENTERED, {"batches": as_literal(batches), "seconds": seconds})
+            messages, of_batches, ids, counts, corrected = cursor.fetchone()
+        lately = dict(zip(map(UUID, ids or ()), counts or (), strict=True))
+        return Entered(int(messages), int(of_batches), lately, int(corrected))
+
     def untaken(self) -> Self:
         """Those whose minutes no refresh of the rollups has taken yet (by the index ledger_untaken)."""
         return self.filter(touched_sensors__isnull=False)
@@ -119,6 +138,19 @@ FROM (
     UNION ALL
     SELECT batches, messages, readings, stored, duplicates, rejected FROM monitoring_ingesttotal
 ) AS both_sides
+"""
+
+
+_ENTERED = """
+SELECT (SELECT coalesce(sum(messages), 0) FROM monitoring_ingestbatch WHERE NOT counted)
+           + (SELECT coalesce(sum(messages), 0) FROM monitoring_ingesttotal),
+       (SELECT coalesce(sum(messages), 0) FROM monitoring_ingestbatch WHERE id = ANY(%(batches)s::uuid[])),
+       lately.ids, lately.counts,
+       (SELECT coalesce(sum(messages), 0) FROM monitoring_correction)
+FROM (
+    SELECT array_agg(id::text) AS ids, array_agg(messages) AS counts FROM monitoring_ingestbatch
+    WHERE NOT counted AND ingested_at > statement_timestamp() - %(seconds)s * interval '1 second'
+) AS lately
 """
 
 

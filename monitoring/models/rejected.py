@@ -91,6 +91,11 @@ class RejectedMessageQuerySet(models.QuerySet["RejectedMessage"]):
                         " kept_bytes = kept_bytes + %s, held_bytes = held_bytes + %s WHERE id = %s",
                         [elements[key], waiting[key], size[key] - before, size[key] - before, tally],
                     )
+            of_codes: Counter[str] = Counter()
+            for (code, _), count in seen.items():
+                of_codes[code] += count
+            codes = sorted(of_codes)
+            cursor.execute(_ADD_TO_THE_MINUTE, [codes, [of_codes[code] for code in codes]])
         if kept:
             rejected_copy.insert(kept)
         return len(kept)
@@ -174,6 +179,13 @@ def _settlement(row: "RejectedMessage") -> tuple[Any, ...]:
         *(row.code, row.detail, row.elements, row.indexes),
     )
 
+
+# Of the minute in which the transaction began, as the ledger's entry says it.
+_ADD_TO_THE_MINUTE = """
+INSERT INTO monitoring_rejectedminute AS minute (start, code, seen)
+SELECT date_trunc('minute', now(), 'UTC'), code, seen FROM unnest(%s::text[], %s::bigint[]) AS of (code, seen)
+ON CONFLICT (start, code) DO UPDATE SET seen = minute.seen + EXCLUDED.seen
+"""
 
 _SETTLE = """
 UPDATE monitoring_rejectedmessage AS message

@@ -165,3 +165,23 @@ class RejectedTotal(models.Model):
 
     def __str__(self) -> str:
         return f"{self.code}: {self.seen}"
+
+
+class RejectedMinute(models.Model):
+    """How many readings were refused with a code by the batches that were ingested within a minute.
+
+    For the picture of the last hours: kept for two days. `start` counts as IngestTotal's does, so a minute's
+    codes come to what the ledger's batches of that minute say was rejected.
+    """
+
+    start = models.DateTimeField(_("start"))
+    code = models.CharField(_("code"), max_length=32)
+    seen = models.PositiveBigIntegerField(_("seen"))
+
+    class Meta:
+        verbose_name = _("rejected by minute")
+        verbose_name_plural = _("rejected by minute")
+        constraints = [models.UniqueConstraint(fields=["start", "code"], name="rejected_minute_of_code")]
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.start:%Y-%m-%d %H:%M}: {self.seen}"

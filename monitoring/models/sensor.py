@@ -8,7 +8,8 @@ from uuid import UUID, uuid4
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import connection, models, transaction
-from django.db.models import Q
+from django.db.models import Func, Q, TextField, Value
+from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -140,6 +141,16 @@ class SensorQuerySet(models.QuerySet["Sensor"]):
             self.bulk_create(ordered, ignore_conflicts=True)
 
 
+def natural(column: str) -> Func:
+    """What sorts as a person would: Sensor 2 before Sensor 10. Each number is written with ten digits."""
+
+    def replace(text: Func, pattern: str, by: str) -> Func:
+        function = "regexp_replace"
+        return Func(text, Value(pattern), Value(by), Value("g"), function=function, output_field=TextField())
+
+    return replace(replace(Lower(column), r"(\d+)", r"0000000000\1"), r"\d*(\d{10})", r"\1")
+
+
 _HOLDERS = """
 SELECT virtualtransaction FROM pg_locks JOIN pg_database ON pg_database.oid = database
 WHERE locktype = 'advisory' AND granted AND datname = current_database() AND pid <> pg_backend_pid()
@@ -187,6 +198,11 @@ class Sensor(models.Model):
         _("active"), default=True, help_text=_("Measurements of a sensor that is not active are rejected.")
     )
     location = models.CharField(_("location"), max_length=200, blank=True)
+    # Worked out when a name is written: for each page, of ten thousand sensors, it would take 0.2 s.
+    name_key = models.GeneratedField(expression=natural("name"), output_field=TextField(), db_persist=True)
+    location_key = models.GeneratedField(
+        expression=natural("location"), output_field=TextField(), db_persist=True
+    )
     retention_days = models.PositiveIntegerField(
         _("retention (days)"),
         null=True,
@@ -194,6 +210,16 @@ class Sensor(models.Model):
         validators=[MinValueValidator(2), MaxValueValidator(36_500)],
         help_text=_(
             "Keeps this sensor's measurements for fewer days than the rest; empty keeps them as long."
+        ),
+    )
+    expected_interval_s = models.PositiveIntegerField(
+        _("expected interval (s)"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(31_536_000)],
+        help_text=_(
+            "How often a reading is expected: past 3 of these it is late, past 10 silent. Empty: learned from"
+            " its readings."
         ),
     )
     removal_requested_at = models.DateTimeField(

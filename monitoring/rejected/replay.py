@@ -33,6 +33,7 @@ from batches.batch import Batch, Message, time_ordered_id, to_datetime
 from monitoring.decoders import Code, Reading, Refusal
 from monitoring.decoders.reading import storable
 from monitoring.ingest import known_partitions, sensors
+from monitoring.ingest.boards import is_status
 from monitoring.ingest.passing import AllAlikeError, is_passing, kind_of
 from monitoring.ingest.progress import Fate, Progress
 from monitoring.ingest.refused import summary
@@ -43,6 +44,7 @@ from monitoring.models.rejected import Standing
 from process.failpoints import failpoint
 
 SOURCE = "replay"
+_OF_ITS_MOMENT = "what a board says of itself holds when it says it: dismiss it, it is not replayed"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -231,7 +233,7 @@ def _decoded(rows: Sequence[RejectedMessage], asked: _Asked) -> tuple[Progress, 
         )
         for row in rows
     ]
-    progress = Progress.begin(Batch(time_ordered_id(), SOURCE, messages))
+    progress = Progress.begin(Batch(time_ordered_id(), SOURCE, messages), again=True)
     progress.fates = []
     items = [
         (position, [_read(item, asked.change) for item in _items(row, messages[position], asked)])
@@ -249,6 +251,8 @@ def _make_partitions(progress: Progress, decoded: list[Decoded]) -> None:
 def _items(row: RejectedMessage, message: Message, asked: _Asked) -> list[Reading | Refusal]:
     """Of an array, those elements that were refused; the others are stored."""
     failpoint("replay.message", message.payload)
+    if is_status(message.topic):
+        return [Refusal(Code.BAD_STATUS, _OF_ITS_MOMENT, message.payload, None)]
     items = decode_message(message)
     if asked.payload is not None:
         return items

@@ -15,12 +15,14 @@ What a series costs grows with its points, hardly with its span, and not with th
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+from itertools import pairwise
 from typing import Any
 
 from django.conf import settings
 from django.db import connection
 
-from monitoring.models import Sensor
+from monitoring.models import Measurement, Sensor
+from monitoring.rollups import gaps
 from monitoring.rollups.buckets import DAY, EPOCH, HOUR, MINUTE, Buckets, floor, lay, whole_minutes
 from monitoring.rollups.levels import OF_BUCKETS, OF_ROWS
 from monitoring.span import Span
@@ -28,6 +30,10 @@ from monitoring.span import Span
 # How many ledger entries a series looks through for what the rollups have not taken yet: more than a
 # heavy load leaves between two refreshes. Where the refresh is further behind, the newest are shown.
 UNTAKEN = 2000
+# Of fewer readings no pace is learned: it is what the sensor's status says, or what so many readings before
+# the span's end say.
+FEW = 20
+READINGS = 51
 
 
 @dataclass(frozen=True)
@@ -47,17 +53,27 @@ class Point:
 @dataclass(frozen=True)
 class Series:
     """`resolution`: raw, or a number and m, h or d. `coverage`: the share of buckets that have a point,
-    or of minutes that have a row where it is raw. Points come in the order of time."""
+    or of minutes that have a row where it is raw. Points come in the order of time.
+
+    `step_s`: seconds that a bucket lasts (a day: 86,400, on whatever day), None where it is raw. `interval_s`
+    and `gaps`: see monitoring.rollups.gaps. `covered`: the share of the span that has no gap in it.
+    """
 
     sensor: int
     resolution: str
     unit: str
     points: list[Point]
     coverage: float
+    step_s: float | None
+    interval_s: float | None
+    gaps: list[Span]
+    covered: float
 
 
-def read(sensor: Sensor, span: Span, points: int, zone: tzinfo = UTC) -> Series:
+def read(sensor: Sensor, span: Span, points: int, zone: tzinfo = UTC, unit: str | None = None) -> Series:
     """The series of a span in at most `points` points; buckets with nothing in them are left out.
+
+    `unit`: what whoever asks knows already; None: the sensor's, or that of its last measurement.
 
     Raw rows are those of the span to the microsecond; buckets those of its whole minutes, so the first
     and the last may be cut. A day on which the clocks of `zone` change has 23 or 25 hours.
@@ -72,14 +88,41 @@ def read(sensor: Sensor, span: Span, points: int, zone: tzinfo = UTC) -> Series:
     ]
     filled = len({floor(point.start, MINUTE) for point in found}) if is_raw else len(found)
     possible = (minutes.end - minutes.start) // MINUTE if is_raw else len(buckets.starts)
-    last = None if sensor.unit else sensor.latest()
+    if unit is None:
+        last = None if sensor.unit else sensor.latest()
+        unit = last.unit if last else sensor.unit
+    ends = dict(pairwise([*buckets.starts, buckets.end]))
+    stretches = [
+        gaps.Stretch(point.start, point.start if is_raw else ends[point.start], point.count)
+        for point in found
+    ]
+    is_few = 0 < sum(point.count for point in found) < FEW
+    known = interval_of(sensor) if is_few else None
+    pace = gaps.find(stretches, known, _before(sensor, span.end) if is_few and known is None else ())
     return Series(
         sensor=sensor.pk,
         resolution="raw" if is_raw else buckets.resolution,
-        unit=last.unit if last else sensor.unit,
+        unit=unit,
         points=found,
         coverage=round(filled / possible, 4),
+        step_s=None if is_raw else buckets.step.total_seconds(),
+        interval_s=pace.interval_s,
+        gaps=pace.gaps,
+        covered=round(gaps.covered(span, stretches, pace, datetime.now(UTC)), 4),
     )
+
+
+def interval_of(sensor: Sensor) -> float | None:
+    """Seconds from one reading to the next, as its status has it: set, or learned; None: not known. A query,
+    unless the status came with the sensor."""
+    standing = getattr(sensor, "standing", None)  # it may have none
+    return standing.interval_s if standing else None
+
+
+def _before(sensor: Sensor, end: datetime) -> list[datetime]:
+    """The moments of the last readings before `end`, in the order of time."""
+    rows = Measurement.objects.filter(sensor_id=sensor.pk, created_at__lt=end).order_by("-created_at")
+    return list(rows.values_list("created_at", flat=True)[:READINGS])[::-1]
 
 
 def _narrowest(start: datetime) -> timedelta:
@@ -99,21 +142,29 @@ def _finite(value: float) -> float | None:
 
 def _query(sensor: Sensor, span: Span, buckets: Buckets, points: int) -> list[tuple[Any, ...]]:
     """Of each bucket (None, place from 1, count, avg, min, max, first, last); of a row (created_at, ...)."""
-    first, step = buckets.starts[0], buckets.step
-    parts = [_UNTAKEN_ROWS]
-    if step < HOUR:
-        parts += [_MINUTES]
-    else:
-        parts += [_MINUTES_OF_CUT_HOURS, _HOURS_WITHOUT_MINUTES]
-        parts += [_HOURS] if step < DAY else [_DAYS, _HOURS_OF_CUT_DAYS, _DAYS_WITHOUT_HOURS]
-    sql = _BUCKETS.format(parts="\n    UNION ALL\n".join(parts), of_buckets=OF_BUCKETS)
-    if step == MINUTE:
+    parts = PARTS.format(parts="\n    UNION ALL\n".join(parts_for(buckets.step)))
+    sql = _BUCKETS.format(parts=parts, of_buckets=OF_BUCKETS)
+    if buckets.step == MINUTE:
         sql = _ROWS_OR_BUCKETS.format(buckets=sql)
-    params: dict[str, Any] = {
+    with connection.cursor() as cursor:
+        cursor.execute(sql, {**parameters(sensor, span, buckets), "rows": points})
+        return list(cursor.fetchall())
+
+
+def parts_for(step: timedelta) -> list[str]:
+    """The statements that PARTS is made of: what buckets of this length are put together from."""
+    if step < HOUR:
+        return [_UNTAKEN_ROWS, _MINUTES]
+    parts = [_UNTAKEN_ROWS, _MINUTES_OF_CUT_HOURS, _HOURS_WITHOUT_MINUTES]
+    return parts + ([_HOURS] if step < DAY else [_DAYS, _HOURS_OF_CUT_DAYS, _DAYS_WITHOUT_HOURS])
+
+
+def parameters(sensor: Sensor, span: Span, buckets: Buckets) -> dict[str, Any]:
+    first = buckets.starts[0]
+    return {
         "sensor": sensor.pk,
         "from": span.start,
         "to": span.end,
-        "rows": points,
         "first": first,
         "end": buckets.end,
         "first_minute": (first - EPOCH) // MINUTE,
@@ -123,9 +174,6 @@ def _query(sensor: Sensor, span: Span, buckets: Buckets, points: int) -> list[tu
         "cut_days": _array(buckets.cut(DAY)),
         "untaken": UNTAKEN,
     }
-    with connection.cursor() as cursor:
-        cursor.execute(sql, params)
-        return list(cursor.fetchall())
 
 
 def _array(moments: list[datetime]) -> str:
@@ -199,7 +247,7 @@ _DAYS_WITHOUT_HOURS = """
 # untaken: the sensor's minutes that a refresh has yet to compute. cut_hour, cut_day: those that cannot be
 # read whole, for an untaken minute in them or a bucket that begins or ends in them. OFFSET 0: a look-up of
 # two rows at most, and no join.
-_BUCKETS = """
+PARTS = """
 WITH untaken AS MATERIALIZED (
     SELECT DISTINCT to_timestamp(minute * 60.0::float8) AS start
     FROM (
@@ -219,7 +267,10 @@ WITH untaken AS MATERIALIZED (
     SELECT unnest(%(cut_days)s::timestamptz[]) AS start
     UNION SELECT date_trunc('day', start, 'UTC') FROM untaken
 ), part (start, count, sum, min, max, first, last) AS ({parts}
-)
+)"""
+
+_BUCKETS = """
+{parts}
 SELECT NULL::timestamptz AS created_at, place, count, sum / count::float8 AS avg, min, max, first, last
 FROM (
     SELECT GREATEST(1, width_bucket(start, %(starts)s::timestamptz[])) AS place, {of_buckets}

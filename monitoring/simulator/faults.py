@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from heapq import heappop, heappush
 
+from django.utils.translation import gettext
+
 from monitoring.decoders import Code
 from monitoring.decoders.json.examples import load
 
@@ -53,7 +55,8 @@ def parse(text: str) -> frozenset[Kind]:
     """From `duplicates,late`. Raises ValueError, which names those there are."""
     names = [name.strip() for name in text.split(",") if name.strip()]
     if unknown := [name for name in names if name not in FAULTS]:
-        raise ValueError(f"no such fault: {', '.join(unknown)}; there are {', '.join(FAULTS)}")
+        said = {"unknown": ", ".join(unknown), "known": ", ".join(FAULTS)}
+        raise ValueError(gettext("no such fault: %(unknown)s; there are %(known)s") % said)
     return frozenset(FAULTS[name] for name in names)
 
 
@@ -75,7 +78,7 @@ class Messages:
     def __init__(self, faults: Collection[Kind] = (), *, ts: bool = False, seed: int | None = None) -> None:
         """Raises ValueError for late messages without `ts`: nothing would show that they are late."""
         if Kind.LATE in faults and not ts:
-            raise ValueError("late messages need ts: without it nothing shows that they are late")
+            raise ValueError(gettext("late messages need ts: without it nothing shows that they are late"))
         self._ts = ts
         self._random = random.Random(seed)  # noqa: S311
         self._next: dict[Kind, Iterator[bool]] = {kind: self._now_and_then() for kind in sorted(faults)}

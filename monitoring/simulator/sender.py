@@ -10,6 +10,7 @@ from socket import SHUT_RDWR
 from typing import Any
 
 import paho.mqtt.client as mqtt
+from django.utils.translation import gettext
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -32,11 +33,12 @@ def first_topic(topics: Sequence[str]) -> str:
     """The topic to publish on, of a list such as MQTT_TOPICS. Raises ValueError where it is a filter."""
     topic = topics[0] if topics else ""
     if not topic:
-        raise ValueError("there is no topic to publish on; give one with --topic")
+        raise ValueError(gettext("there is no topic to publish on; give one with --topic"))
     if "+" in topic or "#" in topic:
-        raise ValueError(f"{topic} has a wildcard: one can subscribe to it, not publish; give a --topic")
+        text = gettext("%s has a wildcard: one can subscribe to it, not publish; give a --topic")
+        raise ValueError(text % topic)
     if topic.startswith("$"):
-        raise ValueError(f"{topic} cannot be published on; give a --topic")
+        raise ValueError(gettext("%s cannot be published on; give a --topic") % topic)
     return topic
 
 
@@ -120,7 +122,7 @@ class Connection:
         properties: Properties | None,
     ) -> None:
         if code.is_failure:
-            self.why = f"the broker refused: {code}"
+            self.why = gettext("the broker refused: %s") % code
             self.wrong_version = code.value == UNSUPPORTED_VERSION
             return
         self.connected = self.ever = True
@@ -137,8 +139,10 @@ class Connection:
     ) -> None:
         if not self.ever and not self.why:
             self.wrong_version = True  # closed without an answer: so do brokers that do not know the version
-        self.why = self.why or (f"the broker said: {code}" if flags.is_disconnect_packet_from_server else "")
-        self.why = self.why or "the connection was lost"
+        self.why = self.why or (
+            gettext("the broker said: %s") % code if flags.is_disconnect_packet_from_server else ""
+        )
+        self.why = self.why or gettext("the connection was lost")
         self.connected = False
 
     def _on_publish(
@@ -179,7 +183,7 @@ class Connection:
         except (OSError, ValueError) as error:
             self.abandon(str(error))
         if self.opening and time.monotonic() > self.deadline:
-            self.abandon("no answer to CONNECT")
+            self.abandon(gettext("no answer to CONNECT"))
 
     def abandon(self, why: str) -> None:
         """Close a connection that says nothing or nonsense."""
@@ -258,7 +262,7 @@ class Sender:
         """Why there is no connection; empty where there is."""
         if self.ready:
             return ""
-        return self._said or next((c.why for c in self._connections if c.why), "not connected yet")
+        return self._said or next((c.why for c in self._connections if c.why), gettext("not connected yet"))
 
     def has_room(self, board: int) -> bool:
         return self._of(board).room > 0
@@ -314,11 +318,10 @@ class Sender:
         if self.ready:
             if not self._was_ready:
                 self._was_ready = True
-                again = "again " if self._said else ""
-                version = self._connections[0].version
-                self._say(
-                    f"connected {again if self.reconnections else ''}to {self.address} (MQTT {version})"
-                )
+                text = gettext("connected to %(address)s (MQTT %(version)s)")
+                if self._said and self.reconnections:
+                    text = gettext("connected again to %(address)s (MQTT %(version)s)")
+                self._say(text % {"address": self.address, "version": self._connections[0].version})
                 self._said = ""
             elif self._wait > BACKOFF[0] and self._held():
                 self._wait = BACKOFF[0]
@@ -340,7 +343,8 @@ class Sender:
                 return  # at once, and without a word
         if connection.why != self._said:
             self._said = connection.why
-            self._say(f"{self.address}: {connection.why}; trying again until it answers")
+            said = {"address": self.address, "why": connection.why}
+            self._say(gettext("%(address)s: %(why)s; trying again until it answers") % said)
         self._next_try = time.monotonic() + self._wait
         self._wait = min(self._wait * 2, BACKOFF[1])
 

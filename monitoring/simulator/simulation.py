@@ -5,6 +5,10 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from django.utils.translation import gettext
+
+from monitoring.numbers import grouped
+
 from .faults import Kind, Message, Messages
 from .sender import Sender
 
@@ -40,22 +44,27 @@ class Sums:
     def lines(self, qos: int = 1) -> list[str]:
         """For people. Good and late readings are to be stored, duplicates recognised, garbage rejected."""
         kinds = self.kinds
-        sent = f"sent {self.messages:,} messages in {self.seconds:.1f} s ({self.rate:,.1f}/s)"
-        lines = [sent + (f", {self.acknowledged:,} acknowledged" if qos else ", at QoS 0: unacknowledged")]
-        lines.append(
-            f"readings: {kinds[Kind.GOOD]:,} good, {kinds[Kind.DUPLICATE]:,} duplicate, "
-            f"{kinds[Kind.LATE]:,} late; garbage: {kinds[Kind.GARBAGE]:,}"
+        sent = gettext("sent %(messages)s messages in %(seconds)s s (%(rate)s/s)") % {
+            "messages": grouped(self.messages),
+            "seconds": grouped(self.seconds, 1),
+            "rate": grouped(self.rate, 1),
+        }
+        acknowledged = gettext(", %s acknowledged") % grouped(self.acknowledged)
+        lines = [sent + (acknowledged if qos else gettext(", at QoS 0: unacknowledged"))]
+        readings = gettext(
+            "readings: %(good)s good, %(duplicate)s duplicate, %(late)s late; garbage: %(garbage)s"
         )
+        lines.append(readings % {str(kind): grouped(kinds[kind]) for kind in Kind})
         if self.refused:
-            lines.append(f"the broker refused {self.refused:,}")
+            lines.append(gettext("the broker refused %s") % grouped(self.refused))
         if qos and (missing := self.messages - self.acknowledged - self.refused):
-            lines.append(f"{missing:,} were not acknowledged within {ACKNOWLEDGE_SECONDS:.0f} s")
+            text = gettext("%(count)s were not acknowledged within %(seconds)d s")
+            lines.append(text % {"count": grouped(missing), "seconds": ACKNOWLEDGE_SECONDS})
         if self.reconnections:
-            lines.append(
-                f"{self.reconnections:,} reconnections; {self.resent:,} messages may have arrived twice"
-            )
+            text = gettext("%(count)s reconnections; %(resent)s messages may have arrived twice")
+            lines.append(text % {"count": grouped(self.reconnections), "resent": grouped(self.resent)})
         if self.fell_behind:
-            lines.append("the broker or this machine was slower than the rate asked for")
+            lines.append(gettext("the broker or this machine was slower than the rate asked for"))
         return lines
 
 

@@ -14,6 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from django.utils.translation import gettext
+
 from monitoring.transfer.bookmark import Bookmark, sync_folder
 from monitoring.transfer.formats import Format
 from monitoring.transfer.rows_out import Selection, chunks, ends
@@ -66,7 +68,8 @@ def write_file(
     bookmark = Bookmark(part.with_name(part.name + ".bookmark"))
     found = bookmark.read() if resume and part.exists() else {}
     if found and found.get("asked") != asked:
-        raise ResumeError(f"{part} was begun with other options: give the same, or leave --resume out")
+        problem = gettext("%s was begun with other options: give the same, or leave --resume out")
+        raise ResumeError(problem % part)
     with part.open("r+b" if found else "wb") as file:
         if found:
             file.truncate(found["bytes"])

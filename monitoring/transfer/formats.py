@@ -19,6 +19,11 @@ class Format(StrEnum):
         return "text/csv; charset=utf-8; header=present" if self is Format.CSV else "application/x-ndjson"
 
     @property
+    def extension(self) -> str:
+        """What a file's name ends in."""
+        return str(self)
+
+    @property
     def header(self) -> bytes:
         """What stands before the first row."""
         return (",".join(COLUMNS) + "\n").encode() if self is Format.CSV else b""

@@ -18,6 +18,7 @@ from django.db import connection, transaction
 
 from monitoring.models import Measurement
 from monitoring.transfer.formats import Format
+from monitoring.transfer.sheet import Sheet
 
 CHUNK_ROWS = 10_000
 # A chunk takes milliseconds; what takes this long waits for something that is wrong.
@@ -42,7 +43,7 @@ class Chunk(NamedTuple):
 
 
 def chunks(
-    selection: Selection, form: Format, after: datetime | None = None, rows: int = CHUNK_ROWS
+    selection: Selection, form: Format | Sheet, after: datetime | None = None, rows: int = CHUNK_ROWS
 ) -> Iterator[Chunk]:
     """All of a selection, or what follows `after`; without the header. Memory: one chunk."""
     while True:
@@ -54,7 +55,7 @@ def chunks(
         after = chunk.last
 
 
-def _chunk(selection: Selection, form: Format, after: datetime | None, rows: int) -> Chunk | None:
+def _chunk(selection: Selection, form: Format | Sheet, after: datetime | None, rows: int) -> Chunk | None:
     conditions, values = ["sensor_id = %s"], [selection.sensor_id, rows]
     bounds = (("created_at >= %s", selection.start), ("created_at < %s", selection.end))
     for condition, bound in (*bounds, ("created_at > %s", after)):
@@ -87,12 +88,16 @@ SELECT count(*), max(created_at), string_agg({line} || E'\\n', '' ORDER BY creat
 ) AS chunk
 """
 
-_LINES = {
-    Format.CSV: (
-        "sensor_id || ',' || created || ',' || received || ',' || number || ',' ||"
-        # One look for the many units that need neither quotes nor a guard.
-        r""" CASE WHEN unit !~ '[",''=+@\s-]' THEN unit ELSE '"' || replace("""
-        r"""CASE WHEN unit ~ '^''*[=+@\t\r\n-]' THEN '''' || unit ELSE unit END, '"', '""') || '"' END"""
+# One look for the many units that need neither quotes nor a guard.
+_UNIT = (
+    r"""CASE WHEN unit !~ '[",;''=+@\s-]' THEN unit ELSE '"' || replace("""
+    r"""CASE WHEN unit ~ '^''*[=+@\t\r\n-]' THEN '''' || unit ELSE unit END, '"', '""') || '"' END"""
+)
+_LINES: dict[Format | Sheet, str] = {
+    Format.CSV: f"sensor_id || ',' || created || ',' || received || ',' || number || ',' || {_UNIT}",
+    Sheet.CSV_FR: (
+        "sensor_id || ';' || translate(created, 'T.Z', ' ,') || ';' || translate(received, 'T.Z', ' ,')"
+        f" || ';' || translate(number, '.', ',') || ';' || {_UNIT}"
     ),
     Format.NDJSON: (
         """'{"sensor":' || sensor_id || ',"created_at":"' || created || '","received_at":"' || received"""

@@ -7,17 +7,23 @@ from typing import NamedTuple
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext, gettext_noop
 
 from monitoring.decoders.limits import MAX_SENSOR_ID
 from monitoring.models import Sensor
+from monitoring.numbers import grouped
 from monitoring.transfer.lines_in import Fault, FileError
 
-COLUMNS = ("id", "name", "kind", "unit", "location", "is_active", "retention_days")
+COLUMNS = ("id", "name", "kind", "unit", "location", "is_active", "retention_days", "expected_interval_s")
 MAX_BYTES = 2**20
 MAX_LINES = 10_000
 _YES, _NO = ("true", "yes", "1"), ("false", "no", "0")
 # What an empty field says; elsewhere it is the empty text.
-_EMPTY = {"is_active": True, "retention_days": None}
+_EMPTY = {"is_active": True, "retention_days": None, "expected_interval_s": None}
+_NUMBERS = {
+    "retention_days": gettext_noop("must be a whole number of days"),
+    "expected_interval_s": gettext_noop("must be a whole number of seconds"),
+}
 
 
 class Change(NamedTuple):
@@ -43,11 +49,12 @@ class Plan(NamedTuple):
 def decoded(content: bytes) -> str:
     """The text of a file. Raises FileError."""
     if len(content) > MAX_BYTES:
-        raise FileError(f"it is larger than {MAX_BYTES >> 20} MiB; send it in parts")
+        raise FileError(gettext("it is larger than %d MiB; send it in parts") % (MAX_BYTES >> 20))
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise FileError(f"it is not UTF-8 (byte {error.start}); save it as CSV UTF-8") from None
+        text = gettext("it is not UTF-8 (byte %d); save it as CSV UTF-8") % error.start
+        raise FileError(text) from None
 
 
 def plan(text: str) -> Plan:
@@ -64,7 +71,7 @@ def plan(text: str) -> Plan:
         try:
             number = _checked_id(fields)
             if number is not None and first.setdefault(number, line) != line:
-                raise ValidationError({"id": f"line {first[number]} has it too"})
+                raise ValidationError({"id": gettext("line %d has it too") % first[number]})
             sensor = there.get(number) if number is not None else None
             change = _change(sensor or Sensor(pk=number), fields, is_new=sensor is None)
         except ValidationError as error:
@@ -99,7 +106,7 @@ def carry_out(text: str) -> Plan:
             Sensor.objects.present().change((change.sensor, change.fields) for change in planned.changed)
             return planned
     except IntegrityError:
-        raise FileError("somebody made one of these sensors meanwhile; try it again") from None
+        raise FileError(gettext("somebody made one of these sensors meanwhile; try it again")) from None
 
 
 def _lines(text: str) -> Iterator[tuple[int, Mapping[str, str]]]:
@@ -112,20 +119,31 @@ def _lines(text: str) -> Iterator[tuple[int, Mapping[str, str]]]:
         names = [name.strip().lower() for name in header]
         unknown = sorted(set(names) - set(COLUMNS))
         if ("name" not in names and "id" not in names) or unknown or len(set(names)) < len(names):
-            raise FileError(
-                f"its first line must name columns among {', '.join(COLUMNS)}, with id or name among them"
-                + (f"; there is no {unknown[0][:40]!r}" if unknown else "")
+            problem = gettext(
+                "its first line must name columns among %(columns)s, with id or name among them"
             )
+            said = {"columns": ", ".join(COLUMNS)}
+            if unknown:
+                problem = gettext(
+                    "its first line must name columns among %(columns)s, with id or name among them;"
+                    " there is no %(unknown)r"
+                )
+                said["unknown"] = unknown[0][:40]
+            raise FileError(problem % said)
         for count, row in enumerate(rows, 1):
             if count > MAX_LINES:
-                raise FileError(f"it has more than {MAX_LINES:,} lines; send it in parts")
+                most = grouped(MAX_LINES)
+                raise FileError(gettext("it has more than %s lines; send it in parts") % most)
             if not any(field.strip() for field in row):
                 continue
             if len(row) != len(names):
-                raise FileError(f"line {rows.line_num} has {len(row)} fields, the first line {len(names)}")
+                counts = {"line": rows.line_num, "fields": len(row), "wanted": len(names)}
+                problem = gettext("line %(line)d has %(fields)d fields, the first line %(wanted)d")
+                raise FileError(problem % counts)
             yield rows.line_num, dict(zip(names, map(str.strip, row), strict=True))
     except csv.Error as error:
-        raise FileError(f"line {rows.line_num}: {error}") from None
+        of_line = {"line": rows.line_num, "error": error}
+        raise FileError(gettext("line %(line)d: %(error)s") % of_line) from None
 
 
 def _id(fields: Mapping[str, str]) -> int | None:
@@ -136,15 +154,16 @@ def _id(fields: Mapping[str, str]) -> int | None:
 def _checked_id(fields: Mapping[str, str]) -> int | None:
     number = _id(fields)
     if fields.get("id") and (number is None or not 1 <= number <= MAX_SENSOR_ID):
-        raise ValidationError({"id": f"must be a whole number from 1 to {MAX_SENSOR_ID}"})
+        text = gettext("must be a whole number from 1 to %d") % MAX_SENSOR_ID
+        raise ValidationError({"id": text})
     return number
 
 
 def _change(sensor: Sensor, fields: Mapping[str, str], *, is_new: bool) -> Change:
     if sensor.removal_requested_at is not None:
-        raise ValidationError({"id": "this sensor is being removed"})
+        raise ValidationError({"id": gettext("this sensor is being removed")})
     if is_new and not fields.get("name"):
-        raise ValidationError({"name": "a new sensor must have one"})
+        raise ValidationError({"name": gettext("a new sensor must have one")})
     changes = {}
     for name, text in fields.items():
         if name == "id":
@@ -161,13 +180,13 @@ def _value(name: str, text: str) -> object:
     if not text:
         return _EMPTY.get(name, "")
     if "\0" in text:
-        raise ValidationError({name: "holds a null character"})
+        raise ValidationError({name: gettext("holds a null character")})
     if name == "is_active":
         if text.lower() not in _YES + _NO:
-            raise ValidationError({name: f"must be one of {', '.join(_YES + _NO)}"})
+            raise ValidationError({name: gettext("must be one of %s") % ", ".join(_YES + _NO)})
         return text.lower() in _YES
-    if name == "retention_days":
+    if name in _NUMBERS:
         if not (text.isascii() and text.isdecimal() and len(text) < 9):
-            raise ValidationError({name: "must be a whole number of days"})
+            raise ValidationError({name: gettext(_NUMBERS[name])})
         return int(text)
     return text

@@ -12,7 +12,14 @@ from django.conf import settings
 from django.db import connection
 
 from monitoring import locks
-from monitoring.models import Measurement, RejectedMessage, RejectedTally, RetentionRun, Sensor
+from monitoring.models import (
+    Measurement,
+    RejectedMessage,
+    RejectedMinute,
+    RejectedTally,
+    RetentionRun,
+    Sensor,
+)
 from monitoring.rollups.refresh import freeze, refresh_span
 from monitoring.span import Span
 from monitoring.upkeep import folding
@@ -20,6 +27,8 @@ from monitoring.upkeep.pieces import PIECE, TimeShare, in_pieces
 
 # How long what retention did is remembered.
 KEEP_RUNS = timedelta(days=400)
+# A picture of the last day, and some.
+KEEP_MINUTES_OF_CODES = timedelta(days=2)
 
 
 class Expired(NamedTuple):
@@ -83,6 +92,7 @@ def delete_expired(share: TimeShare, now: datetime | None = None) -> dict[str, i
     # Not the hour that the edge lies in: rows of it are still held.
     whole = edge - timedelta(hours=1)
     in_pieces(locks.EXPIRE, lambda: RejectedTally.objects.fold(whole, PIECE), share)
+    RejectedMinute.objects.filter(start__lt=now - KEEP_MINUTES_OF_CODES).delete()
     RetentionRun.objects.filter(last_at__lt=now - KEEP_RUNS).delete()
     return deleted
 

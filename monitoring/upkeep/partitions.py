@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.utils.translation import gettext
 
 from monitoring import locks
 from monitoring.span import Span
@@ -93,18 +94,21 @@ def ensure_partitions(first: datetime, last: datetime, table: PartitionedTable =
         there = existing(table)
         missing = _missing(first, last, list(there.values()), table.width)
         if len(there) + len(missing) > MOST:
-            raise TooManyPartitionsError(
-                f"{len(there)} partitions of {table.name} and {len(missing)} more needed, but {MOST} is the"
-                f" most: {_remedy(table)}"
+            text = gettext(
+                "%(there)d partitions of %(table)s and %(missing)d more needed, but %(most)d is the most:"
+                " %(remedy)s"
             )
+            counts = {"there": len(there), "missing": len(missing), "most": MOST}
+            raise TooManyPartitionsError(text % (counts | {"table": table.name, "remedy": _remedy(table)}))
         return [_make(table, span) for span in missing]
 
 
 def _remedy(table: PartitionedTable) -> str:
     if table.fixed_width:
-        return f"keep it for less time (the ROLLUP_..._RETENTION_DAYS of {table.name})"
-    wider = "" if table.width == "month" else f"set a wider PARTITION_WIDTH than {table.width}, or "
-    return f"{wider}set a shorter RETENTION_DAYS"
+        return gettext("keep it for less time (the ROLLUP_..._RETENTION_DAYS of %s)") % table.name
+    if table.width == "month":
+        return gettext("set a shorter RETENTION_DAYS")
+    return gettext("set a wider PARTITION_WIDTH than %s, or set a shorter RETENTION_DAYS") % table.width
 
 
 def _missing(first: datetime, last: datetime, there: list[Span], width: str) -> list[Span]:
@@ -162,5 +166,5 @@ def _free_name(name: str) -> str:
             if found is None:
                 break
             if found[0]:
-                raise PartitionLeavingError(f"{candidate} is being dropped")
+                raise PartitionLeavingError(gettext("%s is being dropped") % candidate)
     return candidate

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from django.db import DEFAULT_DB_ALIAS
 
 from batches.queues import INGEST_QUEUE, RESEND_TASK, UPKEEP_QUEUE
+from process.said import _
 
 MAKE_PARTITIONS = "monitoring.make_partitions"
 REFRESH_ROLLUPS = "monitoring.refresh_rollups"
@@ -15,6 +16,7 @@ REMOVE_SENSORS = "monitoring.remove_sensors"
 DELETE_MEASUREMENTS = "monitoring.delete_measurements"
 FOLD_LEDGER = "monitoring.fold_ledger"
 WORK_JOBS = "monitoring.work_jobs"
+LOOK_AT_SENSORS = "monitoring.look_at_sensors"
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,8 @@ class Job:
     """A task and how often it is sent.
 
     `expires` is just under the interval: where no worker takes the task, the next one replaces it
-    rather than queue up behind it.
+    rather than queue up behind it. Name and description are stored in English, since rows are found by their
+    names; the admin shows the names in the reader's language.
     """
 
     name: str
@@ -36,7 +39,7 @@ class Job:
 
 JOBS = (
     Job(
-        "resend overdue batches",
+        _("resend overdue batches"),
         RESEND_TASK,
         *(5, "seconds", 4),
         "Calls the workers for batches that are due and that none of them is at.",
@@ -44,58 +47,64 @@ JOBS = (
         INGEST_QUEUE,
     ),
     Job(
-        "make partitions ahead",
+        _("make partitions ahead"),
         MAKE_PARTITIONS,
         *(6, "hours", 6 * 3600 - 60),
         "Makes the partitions of measurements before the first row that needs them.",
     ),
     Job(
-        "refresh rollups",
+        _("refresh rollups"),
         REFRESH_ROLLUPS,
         *(10, "seconds", 9),
         "Computes the minutes, hours and days again that new measurements fall into.",
     ),
     Job(
-        "drop partitions",
+        _("drop partitions"),
         DROP_PARTITIONS,
         *(10, "minutes", 540),
         "Drops the partitions that lie before the edge of their retention.",
     ),
     Job(
-        "delete what has expired",
+        _("delete what has expired"),
         DELETE_EXPIRED,
         *(15, "minutes", 840),
         "Deletes, in pieces, measurements of sensors kept for less time, and old rejected messages.",
     ),
     Job(
-        "make room among the rejected",
+        _("make room among the rejected"),
         GIVE_WAY,
         *(1, "minutes", 50),
         "Deletes the oldest of the loudest rejected messages where all of them take too much.",
     ),
     Job(
-        "remove sensors",
+        _("remove sensors"),
         REMOVE_SENSORS,
         *(1, "minutes", 50),
         "Removes, in pieces, the sensors that were deleted and all that was theirs.",
     ),
     Job(
-        "delete false readings",
+        _("delete false readings"),
         DELETE_MEASUREMENTS,
         *(1, "minutes", 50),
         "Deletes, in pieces, the measurements that somebody named as false, and computes their rollups anew.",
     ),
     Job(
-        "fold the ledger",
+        _("fold the ledger"),
         FOLD_LEDGER,
         *(1, "minutes", 50),
         "Counts the ledger's rows into totals, and deletes them after 7 days.",
     ),
     Job(
-        "replay and dismiss rejected messages",
+        _("replay and dismiss rejected messages"),
         WORK_JOBS,
         *(1, "minutes", 50),
         "Goes on, in pieces, with the replays and dismissals that somebody asked for.",
+    ),
+    Job(
+        _("look at sensors"),
+        LOOK_AT_SENSORS,
+        *(5, "seconds", 4),
+        "Finds out which sensors have become late or silent.",
     ),
 )
 

@@ -55,6 +55,9 @@ def test_shapes(client: APIClient, measure: Measure, noon: datetime) -> None:
         "is_active": True,
         "location": "",
         "retention_days": None,
+        "expected_interval_s": None,
+        "status": "never",
+        "interval_s": None,
     }
     assert [row["id"] for row in client.get(API + "sensors/").json()] == [1, 2, 3]
     assert client.get(API + "sensors/3/measurements/").json() == client.get(API + "measurements/").json()

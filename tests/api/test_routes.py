@@ -36,6 +36,7 @@ API, AUTH = "api/monitoring/", "api/auth/"
 TABLE: dict[str, dict[str, set[str]]] = {
     API + "sensors/": {"GET": READ, "POST": MANAGE, "PATCH": MANAGE},
     API + "sensors/<int:sensor_id>/": {"GET": READ, "PATCH": MANAGE, "DELETE": MANAGE},
+    API + "boards/": {"GET": READ},
     API + "measurements/": {"GET": READ, "POST": SEND},
     API + "sensors/<int:sensor_id>/measurements/": {"GET": READ, "DELETE": MANAGE},
     API + "sensors/<int:sensor_id>/deletions/": {"GET": READ},
@@ -68,8 +69,9 @@ TABLE: dict[str, dict[str, set[str]]] = {
     "api/schema/": {"GET": DOCUMENTED},
     "api/docs/": {"GET": DOCUMENTED},
 }
-# Open to everybody, or with rules of their own (the admin's are Django's).
-OPEN = {"", "healthz", "readyz", "favicon.ico", "api/"}
+# Open to everybody, or with rules of their own (the admin's are Django's; tests/pipeline/test_metrics.py,
+# tests/live/test_door.py).
+OPEN = {"", "healthz", "readyz", "metrics", "favicon.ico", "api/", "live/"}
 # Pages of a library's.
 DOCUMENTS = {"api/schema/", "api/docs/"}
 # What strangers sent, and who did what with it: never for everybody.

@@ -294,7 +294,7 @@ def test_a_refused_subscription_is_said_and_tried_again(
         assert "access list" in line
         first, second = broker.accepted[:2]
         assert first.said_goodbye
-        assert second.asked == [["iot/measurements"]]
+        assert second.asked == [["iot/measurements", "iot/status/+"]]
         # Pages see that no bridge is at work, a healthcheck what is wrong with this one.
         until(lambda: "iot/measurements" in heartbeat.trouble(store.redis, "bridge"), "the trouble", 30)
         store.redis.delete("iot:heartbeat:bridge")  # as its time would run out
@@ -305,6 +305,24 @@ def test_a_refused_subscription_is_said_and_tried_again(
         assert heartbeat.trouble(store.redis, "bridge") == ""
         broker.accepted[-1].publish(b"x", 1)
         until(lambda: payloads(store) == [b"x"], "the message")
+
+
+def test_a_broker_that_does_not_let_us_hear_of_boards_brings_readings_as_before(
+    start: Start, store: BatchStore
+) -> None:
+    """As one with an access list of an earlier version."""
+    with ScriptedBroker() as broker:
+        broker.refuse_topics = {"iot/status/+"}
+        bridge = start(MQTT_URL=broker.url)
+        bridge.wait_for_line("refuses the subscription to iot/status/+")
+        connection = broker.connection()
+        until(lambda: len(connection.asked) > 1, "its asking again")
+        assert connection.asked[1] == ["iot/status/+"]
+        connection.publish(b"x", 1)
+        connection.wait_for_acks(1)
+        assert bridge.output.count("refuses") == 1
+        until(lambda: heartbeat.is_beating(store.redis, "bridge"), "it to be at work")
+        assert heartbeat.trouble(store.redis, "bridge") == ""
 
 
 def test_what_is_granted_is_served_while_the_rest_is_asked_for_again(

@@ -10,7 +10,7 @@ from paho.mqtt.client import topic_matches_sub
 from scripted_broker import ScriptedBroker
 
 from batches.store import BatchStore
-from bridge.topics import Topics, covers, overlap
+from batches.topics import Topics, covers, overlap
 
 LEVELS = ("a", "b", "$c", "")
 # `z` stands for every level that no filter names.

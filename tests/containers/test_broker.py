@@ -163,7 +163,7 @@ def test_each_user_writes_its_own_topics_and_no_others(enter: Enter, name: str) 
     assert not user.may_write("$SYS/broker/uptime")
 
 
-def test_the_bridge_reads_measurements_and_nothing_else(enter: Enter) -> None:
+def test_the_bridge_reads_measurements_and_statuses_and_nothing_else(enter: Enter) -> None:
     bridge, board, demo = enter("bridge"), enter("board-1"), enter("demo")
     bridge.listens("#")
     bridge.listens("$SYS/#")
@@ -173,7 +173,10 @@ def test_the_bridge_reads_measurements_and_nothing_else(enter: Enter) -> None:
     assert demo.may_write("iot/measurements", b"2")
     wait_for(lambda: ("iot/measurements", b"2") in bridge.got)
     read = {topic for topic, _ in bridge.got if topic != "$SYS/broker/uptime"}
-    assert read == {"iot/board-1/measurements", "iot/measurements"}
+    assert read == {
+        *("iot/board-1/measurements", "iot/measurements"),
+        *("iot/status/board-1", "iot/status/board-2"),
+    }
 
 
 @pytest.mark.parametrize("name", ["demo", "board-2"])

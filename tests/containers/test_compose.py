@@ -1,6 +1,7 @@
 """docker-compose.yml says in its own words what stands elsewhere: here the two are held together."""
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ PROCFILE = dict(
     for line in (PROJECT / "Procfile").read_text().splitlines()
     if not line.startswith("#")
 )
-OURS = {"credentials", "migrate", "web", "bridge", "worker", "upkeep", "beat", "flower", "simulator"}
-ONCE = {"credentials", "migrate"}
+ONCE = {"credentials", "migrate", "grafana-role"}
+OURS = ONCE | {"web", "bridge", "worker", "upkeep", "beat", "flower", "simulator"}
 
 
 def words(command: str) -> list[str]:
@@ -61,10 +62,11 @@ def test_ours_may_do_nothing_that_they_need_not(name: str) -> None:
     assert re.search(r"^USER \d+:\d+$", (PROJECT / "Dockerfile").read_text(), re.MULTILINE)
 
 
-def test_only_the_site_and_the_broker_are_published_and_flower_on_loopback() -> None:
+def test_only_the_site_and_the_broker_are_published_and_flower_and_grafana_on_loopback() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert set(published) == {"web", "mosquitto", "flower"}
-    assert published["flower"][0].startswith("127.0.0.1:")
+    assert set(published) == {"web", "mosquitto", "flower", "grafana"}
+    for name in ("flower", "grafana"):
+        assert published[name][0].startswith("127.0.0.1:")
 
 
 def test_a_new_image_of_ours_replaces_none_of_the_others() -> None:
@@ -122,6 +124,23 @@ def test_secrets_are_written_by_those_alone_who_make_them() -> None:
     assert readers["credentials-db"] == {"credentials", "db"}
     assert readers["credentials-redis"] == {"credentials", "redis"}
     assert readers["credentials-mosquitto"] == {"credentials", "mosquitto"}
+    assert readers["credentials-grafana"] == {"credentials", "grafana", "grafana-role"}
+
+
+def test_what_comes_up_by_itself_needs_no_image_of_a_profile() -> None:
+    """.ci/run pulls these before it tests the containers."""
+    text = (PROJECT / ".ci/run").read_text()
+    function = text[text.index("base_images() {") :].split("\n}\n")[0] + "\n}\nbase_images"
+    said = subprocess.run(["bash", "-c", function], cwd=PROJECT, capture_output=True, text=True, check=True)
+    of_services = {
+        service["image"]
+        for name, service in SERVICES.items()
+        if name not in OURS and "profiles" not in service
+    }
+    assert len(of_services) == 3
+    assert {image for image in said.stdout.split() if not image.startswith("python:")} == of_services
+    # Each is pinned, and stays so.
+    assert re.fullmatch(r"grafana/grafana:\d+\.\d+\.\d+", SERVICES["grafana"]["image"])
 
 
 def test_no_command_needs_a_shell_but_those_that_read_a_file() -> None:

@@ -21,12 +21,14 @@ VARIABLES = [
     "MQTT_BRIDGE_PASSWORD",
     "MQTT_DEMO_PASSWORD",
     "FLOWER_PASSWORD",
+    "GRAFANA_DB_PASSWORD",
+    "GRAFANA_PASSWORD",
 ]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name in ("ours", "db", "redis", "mosquitto"):
+    for name in ("ours", "db", "redis", "mosquitto", "grafana"):
         (tmp_path / name).mkdir()
     return tmp_path
 
@@ -46,7 +48,7 @@ def test_every_secret_is_made_once_and_kept(folder: Path) -> None:
 
 def test_no_two_are_alike_within_an_installation_or_between_two(folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
-    for name in ("ours", "db", "redis", "mosquitto"):
+    for name in ("ours", "db", "redis", "mosquitto", "grafana"):
         (other / name).mkdir(parents=True)
     make(folder, {})
     make(other, {})
@@ -57,6 +59,8 @@ def test_no_two_are_alike_within_an_installation_or_between_two(folder: Path, tm
         "mosquitto/bridge",
         "mosquitto/demo",
         "ours/FLOWER_PASSWORD",
+        "grafana/database",
+        "grafana/admin",
     ]
     made = [(root / place).read_text().strip() for root in (folder, other) for place in places]
     assert len(set(made)) == len(made)
@@ -68,6 +72,8 @@ def test_each_reader_gets_what_is_its_own(folder: Path) -> None:
     files = contents(folder)
     assert sorted(files) == [
         "db/password",
+        "grafana/admin",
+        "grafana/database",
         "mosquitto/bridge",
         "mosquitto/demo",
         "ours/BOARD_MQTT_URL",
@@ -167,7 +173,7 @@ def nobody() -> Iterator[Path]:
     user = os.geteuid() or 65534
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        for folder in (root, *(root / reader for reader in ("ours", "db", "redis", "mosquitto"))):
+        for folder in (root, *(root / reader for reader in ("ours", "db", "redis", "mosquitto", "grafana"))):
             folder.mkdir(exist_ok=True)
             os.chown(folder, user, -1)
         was = os.geteuid()

@@ -123,6 +123,18 @@ class System:
         if name == "bridge":
             self.wait_connected(alias)
 
+    def run(self, *command: str) -> "subprocess.Popen[bytes]":
+        """A command of ours that runs on, with the processes' variables."""
+        with open(self.folder / f"{command[-1]}.log", "ab") as log:
+            return subprocess.Popen(
+                ["python", *command],
+                cwd=PROJECT,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
     @staticmethod
     def _expand(command: str, env: dict[str, str]) -> str:
         for key, value in env.items():

@@ -1,12 +1,13 @@
 """How a line of the log looks."""
 
+import logging
 import os
 import subprocess
 import sys
 
 import pytest
 
-from process.log import moment
+from process.log import Formatter, moment
 
 
 @pytest.mark.parametrize(
@@ -42,3 +43,20 @@ logging.getLogger("x").debug("not said")
         check=True,
     )
     assert done.stderr == "2026-01-28 16:07:55+01:00 INFO    said\n"
+
+
+def test_a_line_is_in_the_language_of_the_installation_and_other_handlers_get_it_as_it_was() -> None:
+    record = logging.makeLogRecord(
+        {"msg": "job %d: %s", "args": (3, "it closed it without an answer"), "levelname": "INFO"}
+    )
+    assert Formatter("UTC", "fr").format(record).endswith("INFO    tâche 3\xa0: il l’a fermée sans répondre")
+    assert Formatter("UTC", "en").format(record).endswith("INFO    job 3: it closed it without an answer")
+    assert record.getMessage() == "job 3: it closed it without an answer"
+
+
+def test_a_word_that_is_filled_in_and_a_line_that_nobody_has_translated_stay_as_they_are() -> None:
+    for message, args in [("job %d: %s", (3, "stored")), ("", ()), ("said by a library: %s", ("stored",))]:
+        record = logging.makeLogRecord({"msg": message, "args": args, "levelname": "INFO"})
+        said = Formatter("UTC", "fr").format(record)
+        assert said.endswith(str(args[-1]) if args else "INFO    ")
+        assert ("said by a library: " in said) == ("library" in message)

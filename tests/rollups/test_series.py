@@ -63,6 +63,10 @@ def test_it_works(client: APIClient, years: dict[int, Sensor]) -> None:
             {"start": "2026-03-01T01:00:00Z", "count": 1, "avg": 4.0, **values(4.0, 4.0, 4.0, 4.0)},
         ],
         "coverage": 0.0833,
+        "step_s": 3600.0,
+        "interval_s": 1800.0,
+        "gaps": [],
+        "covered": 0.0833,
     }
 
 

@@ -15,6 +15,7 @@ from tests.clusters import copy_migrated
 from tests.journey.system import PROJECT, free_port, wait_for
 
 THREADS = 2
+METRICS_TOKEN = "a-token-for-the-tests"
 
 
 class Site:
@@ -32,6 +33,7 @@ class Site:
             "LOG_LEVEL": "INFO",
             "WEB_THREADS": str(THREADS),
             "API_PUBLIC_READ": "1",
+            "METRICS_TOKEN": METRICS_TOKEN,
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             **environment,
         }

@@ -6,8 +6,9 @@ from contextlib import contextmanager
 
 from django.contrib.auth.models import User
 from django.test import Client
+from prometheus_client.parser import text_string_to_metric_families as parse
 
-from tests.web.site import Answer, Site
+from tests.web.site import METRICS_TOKEN, Answer, Site
 
 
 def assert_ours(answer: Answer, status: int, *said: str) -> None:
@@ -15,6 +16,7 @@ def assert_ours(answer: Answer, status: int, *said: str) -> None:
     assert answer.status == status
     assert answer.headers["Content-Type"].startswith("text/html")
     assert f'<p class="status">{status}</p>' in page
+    assert 'href="/"' in page
     assert 'href="/admin/"' in page
     for words in said:
         assert words in page
@@ -55,6 +57,20 @@ def test_a_fault_of_the_api_is_json(site: Site) -> None:
         answer = site.client().get("/api/monitoring/sensors/")
     assert answer.status == 500
     assert "a fault of the site" in json.loads(answer.body)["detail"]
+
+
+def test_prometheus_reads_the_metrics(site: Site) -> None:
+    def up() -> dict[str, float]:
+        answer = site.client().get("/metrics", Authorization=f"Bearer {METRICS_TOKEN}")
+        assert answer.status == 200
+        samples = [one for family in parse(answer.body.decode()) for one in family.samples]
+        assert any(one.labels == {"process": "web"} and one.value == 1 for one in samples)
+        return {one.labels["store"]: one.value for one in samples if one.name == "iot_store_up"}
+
+    assert site.client().get("/metrics").status == 401
+    assert up() == {"redis": 1, "database": 1}
+    with away(site, "monitoring_ingestbatch"):
+        assert up() == {"redis": 1, "database": 0}
 
 
 def test_a_page_that_one_may_not_see(client: Client, db: None) -> None:

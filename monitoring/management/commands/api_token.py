@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.translation import gettext
 
 from monitoring.models import Token
 from monitoring.models.token import Scope
@@ -14,7 +15,7 @@ MOST_DAYS = 36_500
 
 
 class Command(BaseCommand):
-    help = "Prints a new token for the API; send it as `Authorization: Token <token>`."
+    help = gettext("Prints a new token for the API; send it as `Authorization: Token <token>`.")
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("username")
@@ -22,25 +23,26 @@ class Command(BaseCommand):
             "--scope",
             choices=Scope.values,
             default=Scope.MANAGE.value,
-            help="send: measurements alone; read: what the user may see; manage (the default): all",
+            help=gettext("send: measurements alone; read: what the user may see; manage (the default): all"),
         )
-        parser.add_argument("--name", default="", help="what it is for; the admin shows it")
+        parser.add_argument("--name", default="", help=gettext("what it is for; the admin shows it"))
         parser.add_argument(
-            "--days", type=int, help="how long it is good for; without it, until it is revoked"
+            "--days", type=int, help=gettext("how long it is good for; without it, until it is revoked")
         )
 
     def handle(
         self, *args: Any, username: str, days: int | None, scope: str, name: str, **options: Any
     ) -> None:
         if days is not None and not 1 <= days <= MOST_DAYS:
-            raise CommandError(f"--days must lie between 1 and {MOST_DAYS}")
+            raise CommandError(gettext("--days must lie between 1 and %d") % MOST_DAYS)
         user = get_user_model().objects.filter(username=username).first()
         if user is None:
             raise CommandError(
-                f"there is no user {username!r}: make one with `manage.py createsuperuser`, or in the admin"
+                gettext("there is no user %r: make one with `manage.py createsuperuser`, or in the admin")
+                % username
             )
         if not user.is_active:
-            raise CommandError(f"the user {username!r} is not active: switch them on in the admin")
+            raise CommandError(gettext("the user %r is not active: switch them on in the admin") % username)
         said = {"user": user, "scope": scope, "name": name}
         try:
             Token(**said).clean_fields(exclude=["digest", "token_key"])

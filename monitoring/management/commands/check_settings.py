@@ -5,10 +5,11 @@ from typing import Any
 
 from django.core.checks import run_checks
 from django.core.management.base import BaseCommand
+from django.utils.translation import gettext
 
 
 class Command(BaseCommand):
-    help = "Looks at the settings, and at how they go together, without the database."
+    help = gettext("Looks at the settings, and at how they go together, without the database.")
     requires_system_checks = []
 
     def handle(self, *args: Any, **options: Any) -> None:

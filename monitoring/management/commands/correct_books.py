@@ -4,47 +4,54 @@ import time
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.translation import gettext
 from redis.exceptions import RedisError
 
 from monitoring import books
 from monitoring.models import Correction
+from monitoring.numbers import grouped
 from monitoring.store import batch_store
 
-# Under a steady stream there is a moment of rest between two batches.
+# A flood, and what it left pending, may pass.
 PATIENCE_SECONDS = 10
-PAUSE_SECONDS = 0.01
+PAUSE_SECONDS = 0.2
 
 
 class Command(BaseCommand):
-    help = (
+    help = gettext(
         "Notes what a restored database or a new Redis has forgotten, so that the books balance again."
         " Nothing else changes; the admin shows it under Corrections."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("reason", help="why, as it is to be read later: 'restored the dump of 3 May'")
+        parser.add_argument(
+            "reason", help=gettext("why, as it is to be read later: 'restored the dump of 3 May'")
+        )
 
     def handle(self, *args: Any, reason: str, **options: Any) -> None:
         length = Correction._meta.get_field("reason").max_length
         reason = reason.strip()
         if not reason or len(reason) > (length or 0) or not reason.isprintable():
-            raise CommandError(f"the reason is a line of 1 to {length} characters")
+            raise CommandError(gettext("the reason is a line of 1 to %d characters") % length)
         try:
             made = _correct(reason)
-        except books.NotAtRest:
+        except books.NotKnown:
             raise CommandError(
-                "messages are on their way: stop the bridge, and try again once nothing is pending"
+                gettext("too much is pending to say what is missing: try again once it is less")
             ) from None
         except RedisError as error:
-            raise CommandError(f"Redis does not say what was handed over (REDIS_URL: {error})") from None
+            text = gettext("Redis does not say what was handed over (REDIS_URL: %s)") % error
+            raise CommandError(text) from None
         if made is None:
-            self.stdout.write("nothing is missing: nothing to correct")
+            self.stdout.write(gettext("nothing is missing: nothing to correct"))
         elif made.messages > 0:
             self.stdout.write(
-                f"{made.messages:,} messages were handed over that the database does not know: noted"
+                gettext("%s messages were handed over that the database does not know: noted")
+                % grouped(made.messages)
             )
         else:
-            self.stdout.write(f"{-made.messages:,} messages in the ledger are unknown to Redis: noted")
+            text = gettext("%s messages in the ledger are unknown to Redis: noted")
+            self.stdout.write(text % grouped(-made.messages))
 
 
 def _correct(reason: str) -> Correction | None:
@@ -52,7 +59,7 @@ def _correct(reason: str) -> Correction | None:
     while True:
         try:
             return books.correct(batch_store(), reason)
-        except books.NotAtRest:
+        except books.NotKnown:
             if time.monotonic() > end:
                 raise
             time.sleep(PAUSE_SECONDS)

@@ -8,9 +8,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error
+from django.utils.translation import gettext
 
 from monitoring.management.arguments import a_moment, sensor_ids
 from monitoring.management.progress import Progress
+from monitoring.numbers import grouped
 from monitoring.transfer.file_out import ResumeError, Standing, write_file, write_stream
 from monitoring.transfer.formats import Format
 from monitoring.transfer.rows_out import Selection
@@ -19,39 +21,54 @@ STOPPED = 130
 
 
 class Command(BaseCommand):
-    help = "Writes measurements as CSV or NDJSON, by sensor and then by time."
+    help = gettext("Writes measurements as CSV or NDJSON, by sensor and then by time.")
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         add = parser.add_argument
-        add("--sensor", type=int, action="append", metavar="N", help="this one; may be repeated (all)")
-        add("--from", dest="start", type=a_moment, help="the first moment, included: 2026-01-01T00:00:00Z")
-        add("--to", dest="end", type=a_moment, help="the last moment, not included")
-        add("--format", choices=[str(form) for form in Format], help="(by FILE's name, else csv)")
+        add(
+            "--sensor",
+            type=int,
+            action="append",
+            metavar="N",
+            help=gettext("this one; may be repeated (all)"),
+        )
+        add(
+            "--from",
+            dest="start",
+            type=a_moment,
+            help=gettext("the first moment, included: 2026-01-01T00:00:00Z"),
+        )
+        add("--to", dest="end", type=a_moment, help=gettext("the last moment, not included"))
+        add("--format", choices=[str(form) for form in Format], help=gettext("(by FILE's name, else csv)"))
         add(
             "--output",
             default="-",
             metavar="FILE",
-            help="compressed where it ends in .gz; there only once it is whole, FILE.part until then;"
-            " - is stdout (-)",
+            help=gettext(
+                "compressed where it ends in .gz; there only once it is whole, FILE.part until then;"
+                " - is stdout (-)"
+            ),
         )
-        add("--resume", action="store_true", help="go on with the FILE.part that an earlier run left")
+        add(
+            "--resume", action="store_true", help=gettext("go on with the FILE.part that an earlier run left")
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         path = None if options["output"] == "-" else Path(options["output"])
         if path is None and options["resume"]:
-            raise CommandError("--resume needs --output FILE")
+            raise CommandError(gettext("--resume needs --output FILE"))
         start, end = options["start"], options["end"]
         if start and end and start >= end:
-            raise CommandError("--from must lie before --to")
+            raise CommandError(gettext("--from must lie before --to"))
         form = Format(options["format"] or _by_name(path))
         selections = [Selection(number, start, end) for number in sensor_ids(options["sensor"])]
-        progress = Progress(self.stderr, "rows")
+        progress = Progress(self.stderr, gettext("rows"))
         self.stderr.style_func = None
         began = time.monotonic()
 
         def tell(standing: Standing) -> None:
-            note = f"sensor {standing.sensor_id}, {standing.last:%Y-%m-%d}"
+            note = gettext("sensor %d") % standing.sensor_id + f", {standing.last:%Y-%m-%d}"
             progress.show(standing.rows, standing.share, note)
 
         try:
@@ -74,11 +91,16 @@ class Command(BaseCommand):
             raise CommandError(f"{error.filename or path or 'stdout'}: {error.strerror}") from None
         except Error as error:
             problem = str(error).strip().partition("\n")[0]
-            raise CommandError(f"the database: {problem}{_to_go_on(path)}") from None
+            raise CommandError(_to_go_on(gettext("the database: %s") % problem, path)) from None
         except KeyboardInterrupt:
-            raise CommandError(f"stopped{_to_go_on(path)}", returncode=STOPPED) from None
+            raise CommandError(_to_go_on(gettext("stopped"), path), returncode=STOPPED) from None
         seconds = max(time.monotonic() - began, 0.001)
-        progress.line(f"{path or 'stdout'}: {rows:,} rows of {len(selections):,} sensors in {seconds:,.1f} s")
+        text = gettext("%(rows)s rows of %(sensors)s sensors in %(seconds)s s") % {
+            "rows": grouped(rows),
+            "sensors": grouped(len(selections)),
+            "seconds": grouped(seconds, 1),
+        }
+        progress.line(f"{path or 'stdout'}: {text}")
 
 
 def _by_name(path: Path | None) -> Format:
@@ -86,5 +108,5 @@ def _by_name(path: Path | None) -> Format:
     return Format.NDJSON if name.endswith((".ndjson", ".jsonl")) else Format.CSV
 
 
-def _to_go_on(path: Path | None) -> str:
-    return "; the same command with --resume goes on" if path else ""
+def _to_go_on(problem: str, path: Path | None) -> str:
+    return gettext("%s; the same command with --resume goes on") % problem if path else problem

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, transaction
+from django.utils.translation import gettext
 
 from monitoring import locks
 from monitoring.models import Sensor
@@ -23,7 +24,9 @@ class Command(BaseCommand):
     # migrate has just run them; they cost a second.
     requires_system_checks = []
 
-    help = "Makes partitions, sensors 1 to 3 and an admin user where there are none. May be run again."
+    help = gettext(
+        "Makes partitions, sensors 1 to 3 and an admin user where there are none. May be run again."
+    )
 
     def handle(self, *args: Any, **options: Any) -> None:
         now = datetime.now(UTC)
@@ -31,7 +34,9 @@ class Command(BaseCommand):
             made = ensure_partitions(now - timedelta(days=31), now + timedelta(days=31))
         except TooManyPartitionsError as error:
             raise CommandError(str(error)) from None
-        self.stdout.write(f"partitions: {len(made)} made" if made else "partitions: there")
+        self.stdout.write(
+            gettext("partitions: %d made") % len(made) if made else gettext("partitions: there")
+        )
         with transaction.atomic():
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_xact_lock(%s)", [locks.FIRST_RUN])
@@ -40,7 +45,7 @@ class Command(BaseCommand):
 
     def make_sensors(self) -> None:
         if Sensor.objects.exists():
-            self.stdout.write("sensors: there")
+            self.stdout.write(gettext("sensors: there"))
             return
         Sensor.objects.register(
             [
@@ -49,17 +54,20 @@ class Command(BaseCommand):
                 Sensor(id=3, name="Capteur Lumière Salon", kind="light", unit="V"),
             ]
         )
-        self.stdout.write("sensors: made 1 to 3")
+        self.stdout.write(gettext("sensors: made 1 to 3"))
 
     def make_admin(self) -> None:
         """The password is in the file before the user is committed: no admin whose password nobody has."""
         users = get_user_model().objects
         if users.filter(is_superuser=True).exists():
-            self.stdout.write("admin: there")
+            self.stdout.write(gettext("admin: there"))
             return
         if users.filter(username="admin").exists():
             self.stdout.write(
-                'admin: the user "admin" is no superuser; manage.py createsuperuser makes one of another name'
+                gettext(
+                    'admin: the user "admin" is no superuser;'
+                    " manage.py createsuperuser makes one of another name"
+                )
             )
             return
         password = "-".join("".join(secrets.choice(LETTERS) for _ in range(4)) for _ in range(4))
@@ -67,6 +75,8 @@ class Command(BaseCommand):
         try:
             private_file.write(path, password + "\n")
         except OSError as error:
-            raise CommandError(f"the admin's password cannot be kept in {path}: {error.strerror}") from None
+            said = {"path": path, "error": error.strerror}
+            text = gettext("the admin's password cannot be kept in %(path)s: %(error)s") % said
+            raise CommandError(text) from None
         users.create_superuser("admin", password=password)
-        self.stdout.write(f'admin: made the user "admin"; its password is in {path}')
+        self.stdout.write(gettext('admin: made the user "admin"; its password is in %s') % path)

@@ -10,8 +10,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error
+from django.utils.translation import gettext
 
+from monitoring.details import translated
 from monitoring.management.progress import Progress
+from monitoring.numbers import grouped
 from monitoring.transfer.file_in import Counts, FileIn, How
 from monitoring.transfer.formats import Format
 from monitoring.transfer.lines_in import Fault, FileError
@@ -25,12 +28,13 @@ STOPPED = 130
 
 def batch_size(text: str) -> int:
     if not (text.isdecimal() and 1 <= int(text) <= MAX_BATCH):
-        raise ArgumentTypeError(f"{text} is not a whole number from 1 to {MAX_BATCH}")
+        said = {"text": text, "most": MAX_BATCH}
+        raise ArgumentTypeError(gettext("%(text)s is not a whole number from 1 to %(most)d") % said)
     return int(text)
 
 
 class Command(BaseCommand):
-    help = (
+    help = gettext(
         "Stores the measurements of CSV or NDJSON files, each once: by its sensor and created_at. What was"
         " stopped goes on when it is run again. Exit code 1 where a line was refused."
     )
@@ -38,17 +42,29 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         add = parser.add_argument
-        add("files", nargs="+", metavar="FILE", help="also compressed with gzip; - is stdin, CSV alone")
+        add(
+            "files",
+            nargs="+",
+            metavar="FILE",
+            help=gettext("also compressed with gzip; - is stdin, CSV alone"),
+        )
         add("--format", choices=["auto", *(str(form) for form in Format)], default="auto")
-        add("--create-sensors", action="store_true", help="make the sensors that do not exist")
-        add("--batch", type=batch_size, default=5000, metavar="N", help="lines a transaction (5000)")
+        add("--create-sensors", action="store_true", help=gettext("make the sensors that do not exist"))
+        add("--batch", type=batch_size, default=5000, metavar="N", help=gettext("lines a transaction (5000)"))
         add(
             "--refused",
             metavar="FILE",
-            help="a CSV of all lines that were refused, and why, added to its end;"
-            f" else the first {MOST_SHOWN} of each reason are shown",
+            help=gettext(
+                "a CSV of all lines that were refused, and why, added to its end;"
+                " else the first %d of each reason are shown"
+            )
+            % MOST_SHOWN,
         )
-        add("--conflicts", metavar="FILE", help="the same of lines whose moment has another value already")
+        add(
+            "--conflicts",
+            metavar="FILE",
+            help=gettext("the same of lines whose moment has another value already"),
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.stderr.style_func = None
@@ -62,7 +78,7 @@ class Command(BaseCommand):
                 "file,line,sensor,created_at,value,unit,stored_value,stored_unit",
             )
             for name in options["files"]:
-                progress = Progress(self.stderr, "lines")
+                progress = Progress(self.stderr, gettext("lines"))
                 said = _Said(name, progress, refused, conflicts)
                 how = How(
                     options["create_sensors"],
@@ -76,33 +92,34 @@ class Command(BaseCommand):
                 failed += not self._run(name, file, said)
                 not_stored += file.counts.not_stored
         if failed or not_stored:
-            parts = [f"{not_stored:,} lines were not stored"] if not_stored else []
-            parts += [f"{failed} of the files could not be read to their end"] if failed else []
+            parts = [gettext("%s lines were not stored") % grouped(not_stored)] if not_stored else []
+            parts += [gettext("%d of the files could not be read to their end") % failed] if failed else []
             raise CommandError("; ".join(parts))
 
     def _run(self, name: str, file: FileIn, said: "_Said") -> bool:
         """Whether the file could be read to its end."""
         began = time.monotonic()
-        again = "the same command goes on from here"
+        again = gettext("%s; the same command goes on from here")
         problem = ""
         try:
             file.run()
         except FileError as error:
-            problem = str(error)
+            problem = translated(str(error))
         except OSError as error:
             problem = error.strerror or str(error)
         except TooManyPartitionsError as error:
-            raise CommandError(f"{name}: {error}") from None
+            raise CommandError(f"{name}: {translated(str(error))}") from None
         except PartitionLeavingError as error:
             self._sum_up(name, file, said, began)
-            raise CommandError(f"{name}: {error}; {again}") from None
+            raise CommandError(f"{name}: {again % translated(str(error))}") from None
         except Error as error:
             self._sum_up(name, file, said, began)
             text = str(error).strip().partition("\n")[0]
-            raise CommandError(f"{name}: the database: {text}; {again}") from None
+            problem = gettext("the database: %s") % text
+            raise CommandError(f"{name}: {again % problem}") from None
         except KeyboardInterrupt:
             self._sum_up(name, file, said, began)
-            raise CommandError(f"{name}: stopped; {again}", returncode=STOPPED) from None
+            raise CommandError(f"{name}: {again % gettext('stopped')}", returncode=STOPPED) from None
         if problem:
             said.progress.line(f"{name}: {problem}")
         if not problem or file.counts.lines:
@@ -113,14 +130,25 @@ class Command(BaseCommand):
         said.more()
         counts: Counts = file.counts
         seconds = max(time.monotonic() - began, 0.001)
-        reasons = ", ".join(f"{reason} {number:,}" for reason, number in sorted(counts.refused.items()))
-        said.progress.line(
-            f"{name}: {counts.lines:,} lines: {counts.stored:,} stored, {counts.duplicates:,} duplicates,"
-            f" {counts.conflicts:,} conflicts, {counts.refused.total():,} refused"
-            + (f" ({reasons})" if reasons else "")
-            + (f"; went on at line {file.resumed_at + 1:,}" if file.resumed_at else "")
-            + f"; {(counts.lines - file.lines_before) / seconds:,.0f} lines/s"
-        )
+        refused = sorted(counts.refused.items())
+        reasons = ", ".join(f"{reason} {grouped(number)}" for reason, number in refused)
+        text = gettext(
+            "%(lines)s lines: %(stored)s stored, %(duplicates)s duplicates, %(conflicts)s conflicts,"
+            " %(refused)s refused"
+        ) % {
+            "lines": grouped(counts.lines),
+            "stored": grouped(counts.stored),
+            "duplicates": grouped(counts.duplicates),
+            "conflicts": grouped(counts.conflicts),
+            "refused": grouped(counts.refused.total()),
+        }
+        text += f" ({reasons})" if reasons else ""
+        if file.resumed_at:
+            resumed = {"sums": text, "line": grouped(file.resumed_at + 1)}
+            text = gettext("%(sums)s; went on at line %(line)s") % resumed
+        speed = grouped((counts.lines - file.lines_before) / seconds)
+        text = gettext("%(sums)s; %(speed)s lines/s") % {"sums": text, "speed": speed}
+        said.progress.line(f"{name}: {text}")
 
 
 def _report(files: ExitStack, name: str | None, header: str) -> Any:
@@ -150,9 +178,9 @@ class _Said:
 
     def fault(self, fault: Fault) -> None:
         if self._refused:
-            self._refused.writerow([self.name, *fault])
+            self._refused.writerow([self.name, fault.line, fault.reason, translated(fault.detail)])
         else:
-            self._show(fault.reason, fault.line, fault.detail)
+            self._show(fault.reason, fault.line, translated(fault.detail))
 
     def conflict(self, conflict: Conflict) -> None:
         row, unit, (value, stored_unit) = conflict
@@ -161,13 +189,14 @@ class _Said:
             fields = [row.line, row.sensor_id, moment, row.value, unit, value, stored_unit]
             self._conflicts.writerow([self.name, *fields])
             return
-        self._show(
-            "conflict",
-            row.line,
-            f"{row.value!r} {unit}".rstrip()
-            + f" in the file, {value!r} {stored_unit}".rstrip()
-            + f" stored, for sensor {row.sensor_id} at {row.created_at.isoformat()}",
-        )
+        text = gettext("%(ours)s in the file, %(theirs)s stored, for sensor %(sensor)d at %(moment)s")
+        said = {
+            "ours": f"{row.value!r} {unit}".rstrip(),
+            "theirs": f"{value!r} {stored_unit}".rstrip(),
+            "sensor": row.sensor_id,
+            "moment": row.created_at.isoformat(),
+        }
+        self._show("conflict", row.line, text % said)
 
     def _show(self, reason: str, line: int, detail: str) -> None:
         self._seen[reason] += 1
@@ -177,4 +206,5 @@ class _Said:
     def more(self) -> None:
         for reason, number in self._seen.items():
             if number > MOST_SHOWN:
-                self.progress.line(f"{self.name}: {reason}: {number - MOST_SHOWN:,} more")
+                more = gettext("%s more") % grouped(number - MOST_SHOWN)
+                self.progress.line(f"{self.name}: {reason}: {more}")

@@ -10,10 +10,12 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.translation import gettext, ngettext
 
 from bridge.address import MqttAddress
 from bridge.tls import TlsFileError, TlsFiles
 from monitoring.management.signals import until_signalled
+from monitoring.numbers import grouped
 from monitoring.simulator.boards import SENSORS_A_BOARD, probes
 from monitoring.simulator.faults import FAULTS, Kind, Messages, parse
 from monitoring.simulator.sender import Sender, first_topic
@@ -30,16 +32,17 @@ def positive(text: str) -> float:
     try:
         number = float(text)
     except ValueError:
-        raise ArgumentTypeError(f"{text} is not a number") from None
+        raise ArgumentTypeError(gettext("%s is not a number") % text) from None
     if not (math.isfinite(number) and number > 0):
-        raise ArgumentTypeError(f"{text} is not above 0")
+        raise ArgumentTypeError(gettext("%s is not above 0") % text)
     return number
 
 
 def whole(most: int) -> Callable[[str], int]:
     def parse_whole(text: str) -> int:
         if not (text.isdecimal() and 1 <= int(text) <= most):
-            raise ArgumentTypeError(f"{text} is not a whole number from 1 to {most}")
+            said = {"text": text, "most": most}
+            raise ArgumentTypeError(gettext("%(text)s is not a whole number from 1 to %(most)d") % said)
         return int(text)
 
     return parse_whole
@@ -53,7 +56,7 @@ def known_faults(text: str) -> frozenset[Kind]:
 
 
 class Command(BaseCommand):
-    help = "Publishes what simulated ESP32 boards measure (DHT22 and LDR), until it is stopped."
+    help = gettext("Publishes what simulated ESP32 boards measure (DHT22 and LDR), until it is stopped.")
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -62,40 +65,56 @@ class Command(BaseCommand):
             "--boards",
             type=whole(MAX_BOARDS),
             default=1,
-            help="how many (1); board k, counted from 0, has the sensors 3k+1 (temperature), "
-            "3k+2 (humidity) and 3k+3 (light)",
+            help=gettext(
+                "how many (1); board k, counted from 0, has the sensors 3k+1 (temperature), "
+                "3k+2 (humidity) and 3k+3 (light)"
+            ),
         )
-        add("--rate", type=positive, default=0.5, help="messages a second for each sensor (0.5)")
+        add("--rate", type=positive, default=0.5, help=gettext("messages a second for each sensor (0.5)"))
         add(
             "--faults",
             type=known_faults,
             default=frozenset(),
             metavar=",".join(FAULTS),
-            help="what goes wrong, each with one message in fifty: the same payload again, an older or "
-            "out-of-order ts, payloads that are no reading",
+            help=gettext(
+                "what goes wrong, each with one message in fifty: the same payload again, an older or "
+                "out-of-order ts, payloads that are no reading"
+            ),
         )
-        add("--duration", type=positive, metavar="S", help="end after so many seconds of sending")
-        add("--messages", type=whole(10**12), metavar="N", help="end after so many messages, faults included")
+        add("--duration", type=positive, metavar="S", help=gettext("end after so many seconds of sending"))
+        add(
+            "--messages",
+            type=whole(10**12),
+            metavar="N",
+            help=gettext("end after so many messages, faults included"),
+        )
         add("--qos", type=int, choices=(0, 1), default=1)
         add(
             "--ts",
             action=BooleanOptionalAction,
             default=None,
-            help="whether messages carry their time: without it a duplicate is stored as a new reading; "
-            "unless given, on where duplicates or late are asked for, else off",
+            help=gettext(
+                "whether messages carry their time: without it a duplicate is stored as a new reading; "
+                "unless given, on where duplicates or late are asked for, else off"
+            ),
         )
-        add("--seed", type=int, help="the same faults at the same places each time")
-        add("--topic", help="in place of the first of MQTT_TOPICS")
+        add("--seed", type=int, help=gettext("the same faults at the same places each time"))
+        add("--topic", help=gettext("in place of the first of MQTT_TOPICS"))
         add(
             "--url",
             metavar="MQTT_URL",
-            help="the broker, in place of MQTT_URL: mqtt://user:password@host:port",
+            help=gettext("the broker, in place of MQTT_URL: mqtt://user:password@host:port"),
         )
-        add("--profile", choices=("esp32",), default="esp32", help="what boards there are: esp32 so far")
+        add(
+            "--profile",
+            choices=("esp32",),
+            default="esp32",
+            help=gettext("what boards there are: esp32 so far"),
+        )
         add(
             "--register",
             action="store_true",
-            help="first make those of the boards' sensors that do not exist",
+            help=gettext("first make those of the boards' sensors that do not exist"),
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -119,11 +138,17 @@ class Command(BaseCommand):
         if options["register"]:
             register(boards)
         elif boards > 1:
-            self._line(
-                f"sensors 1 to {last} must exist, else their messages are rejected as unknown_sensor: "
+            text = gettext(
+                "sensors 1 to %d must exist, else their messages are rejected as unknown_sensor: "
                 "--register makes them, as AUTO_REGISTER_SENSORS=1 does"
             )
-        self._line(f"{boards} board{'s' if boards > 1 else ''}, sensors 1 to {last}, topic {topic}")
+            self._line(text % last)
+        text = ngettext(
+            "%(boards)d board, sensors 1 to %(last)d, topic %(topic)s",
+            "%(boards)d boards, sensors 1 to %(last)d, topic %(topic)s",
+            boards,
+        )
+        self._line(text % {"boards": boards, "last": last, "topic": topic})
         sender = Sender(address, topic, boards=boards, qos=qos, tls=tls, say=self._line)
         simulation = Simulation(
             sender,
@@ -141,7 +166,8 @@ class Command(BaseCommand):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 return
             except Unreachable as error:
-                raise CommandError(f"{address} cannot be reached: {error}; is MQTT_URL right?") from None
+                text = gettext("%(address)s cannot be reached: %(error)s; is MQTT_URL right?")
+                raise CommandError(text % {"address": address, "error": error}) from None
         for line in sums.lines(qos):
             self._line(line)
 
@@ -168,10 +194,10 @@ class Command(BaseCommand):
             now = time.monotonic()
             if now - before < every:
                 return
-            text = f"{sums.messages:,} sent"
+            text = gettext("%s sent") % grouped(sums.messages)
             if qos:
-                text += f", {sums.acknowledged:,} acknowledged"
-            text += f", {(sums.messages - seen) / (now - before):,.1f}/s"
+                text += gettext(", %s acknowledged") % grouped(sums.acknowledged)
+            text += f", {grouped((sums.messages - seen) / (now - before), 1)}/s"
             before, seen = now, sums.messages
             if tty:
                 self._rewriting = True
@@ -202,7 +228,9 @@ def _address(url: str | None) -> MqttAddress:
     """Raises ValueError."""
     if not url:
         raise ValueError(
-            "MQTT_URL is not set; start `make run` in another terminal, or give --url mqtt://host:1883"
+            gettext(
+                "MQTT_URL is not set; start `make run` in another terminal, or give --url mqtt://host:1883"
+            )
         )
     try:
         return MqttAddress.parse(url)

@@ -1,6 +1,11 @@
-"""Topic filters that one message matches twice: the broker may then send it twice (MQTT 5, section 3.3.4).
+"""The topics that the bridge subscribes to, and what is to be told from a topic.
 
-With `ts`, the second is a duplicate. Without, nothing tells it from a second reading.
+Of two filters that one message matches, the broker may send it twice (MQTT 5, section 3.3.4). With `ts`, the
+second is a duplicate. Without, nothing tells it from a second reading.
+
+Beside its readings a board says `online`, and its last will `offline`, on a topic whose last level is its
+name: iot/status/esp32-1. Where boards have a topic of their own for readings, the level before the last is
+their name: iot/esp32-1/measurements.
 """
 
 from collections.abc import Iterable, Sequence
@@ -53,6 +58,49 @@ def check(filters: Iterable[str]) -> None:
                 "+" in level and level != "+"
             ):
                 raise ValidationError(f"{one!r} is not an MQTT topic filter")
+
+
+OFF = "off"
+_READINGS, _STATUS = "measurements", "status"
+
+
+def check_status(filters: Iterable[str]) -> None:
+    """As `check`, and the last level names a board; `off` alone, or none, will do. Raises ValidationError."""
+    filters = list(filters)
+    if not filters or filters == [OFF]:
+        return
+    check(filters)
+    for one in filters:
+        if one.endswith("#") or "/" not in one:
+            raise ValidationError(f"{one!r} does not end in a level that names a board, such as iot/status/+")
+
+
+def status_filters(given: Sequence[str], topics: Iterable[str]) -> tuple[str, ...]:
+    """What to subscribe to for the status of boards: what is `given`, nothing where that is `off`.
+
+    Where nothing is given, beside the `topics` of readings: iot/measurements and iot/+/measurements make
+    iot/status/+. On a broker that strangers use too, a fixed default would take in theirs.
+    """
+    if list(given) == [OFF]:
+        return ()
+    if not given:
+        given = [one for topic in topics if (one := _beside(_parts(topic)[1]))]
+    return Topics.of(given).filters
+
+
+def _beside(levels: Sequence[str]) -> str:
+    *before, last = levels
+    if before and before[-1] == "+":
+        before.pop()
+    if last != _READINGS or not before or "+" in before:
+        return ""
+    return "/".join([*before, _STATUS, "+"])
+
+
+def board_of(topic: str) -> str:
+    """The board whose readings come on this topic; '' where it does not say."""
+    levels = topic.split("/")
+    return levels[-2] if len(levels) > 2 and levels[-1] == _READINGS else ""
 
 
 def covers(wide: str, narrow: str) -> bool:

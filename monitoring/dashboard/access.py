@@ -1,0 +1,39 @@
+"""Who may see a page: everybody where API_PUBLIC_READ is set, else whoever is signed in and may."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec
+
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+P = ParamSpec("P")
+View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
+
+MEASUREMENTS = "monitoring.view_measurement"
+BOOKS = "monitoring.view_ingestbatch"
+REJECTED = "monitoring.view_rejectedmessage"
+
+
+def may_see(request: HttpRequest, permission: str = MEASUREMENTS) -> bool:
+    return settings.API_PUBLIC_READ or request.user.has_perm(permission)
+
+
+def readable(permission: str = MEASUREMENTS) -> Callable[[View[P]], View[P]]:
+    """A page that reads. Who is not signed in is sent to the login, and back; who may not is told so: 403."""
+
+    def decorate(view: View[P]) -> View[P]:
+        @wraps(view)
+        def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+            if may_see(request, permission):
+                return view(request, *args, **kwargs)
+            if request.user.is_authenticated:
+                raise PermissionDenied
+            return redirect_to_login(request.get_full_path())
+
+        return guarded
+
+    return decorate

@@ -1,0 +1,26 @@
+"""The story of a sensor's status: measured, and kept rather than worked out for each page.
+
+1. A sensor's row is a lease: `due_at` says when its status changes next if nothing comes. While readings come
+   as expected nobody writes it but a look, once in a few intervals: no row is written for each reading.
+2. The job looks at what is due, finds the newest reading by the index, and judges.
+3. What comes back is seen at once: whoever is not well, and of whom a batch stored something, is looked at
+   within a second.
+4. While we ourselves are behind, nobody's status gets worse.
+
+rule        what the status is, by the times alone
+reach       up to when we know all that was sent; whether we are behind
+looking     looks at sensors
+returning   sees those that come back
+changes     tells of changes
+"""
+
+from monitoring.status.reach import Behind, Why, behind
+
+__all__ = ["Behind", "Why", "behind", "counts"]
+
+
+def counts() -> dict[str, int]:
+    """{"ok": 12, "late": 0, "silent": 3, "never": 1, "off": 0}: one query."""
+    from monitoring.models import SensorStatus
+
+    return SensorStatus.objects.counts()

@@ -1,0 +1,104 @@
+"""A sensor that was late, silent or never seen, and now sends, is looked at within a second.
+
+It hears of each batch after its commit, and keeps nothing but the sensors' ids: a thread of its own asks,
+once a second at most, which of them are not well, and looks at these. Where that is missed, for a worker
+died or the database was away, the job finds them some minutes later.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from django.db import close_old_connections, transaction
+
+from monitoring.ingest import after_commit
+from monitoring.models import SensorStatus
+from monitoring.status.looking import look_at
+
+logger = logging.getLogger(__name__)
+
+EVERY_SECONDS = 1.0
+# For so long nobody asks again whose a sensor is.
+CLAIMS_SECONDS = 60.0
+
+
+class Returning:
+    """Of one process. Its thread is made by the first batch: it would not outlive a fork."""
+
+    def __init__(self, every_seconds: float = EVERY_SECONDS) -> None:
+        self._every = every_seconds
+        self._ids: set[int] = set()
+        self._boards: dict[int, str] = {}
+        # Whose claims were looked at lately, and until when that will do.
+        self._claimed: dict[int, str] = {}
+        self._claimed_until = 0.0
+        self._something = threading.Event()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._ended = threading.Event()
+
+    def start(self) -> Callable[[], None]:
+        """From now on. Returns what ends it."""
+        unsubscribe = after_commit.subscribe(self.note)
+
+        def end() -> None:
+            unsubscribe()
+            self._ended.set()
+            self._something.set()
+            if self._thread is not None:
+                self._thread.join()
+
+        return end
+
+    def note(self, committed: after_commit.Committed) -> None:
+        if not committed.stored:
+            return
+        with self._lock:
+            self._ids.update(committed.stored)
+            self._boards.update(committed.boards)
+        self._something.set()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="returning sensors", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            self._something.wait()
+            if self._ended.is_set():
+                break
+            self._something.clear()
+            self.look()
+            self._ended.wait(self._every)
+        close_old_connections()
+
+    def look(self) -> int:
+        """At those that came meanwhile; returns how many have another status now. Raises nothing."""
+        with self._lock:
+            ids, self._ids = self._ids, set()
+            boards, self._boards = self._boards, {}
+        close_old_connections()
+        try:
+            self._claim(boards)
+            not_well = SensorStatus.objects.not_well(ids)
+            if not not_well:
+                return 0
+            with transaction.atomic():
+                return look_at(not_well)
+        except Exception:
+            logger.warning("%d sensors are looked at by the job instead", len(ids), exc_info=True)
+            return 0
+
+    def _claim(self, boards: Mapping[int, str]) -> None:
+        if time.monotonic() > self._claimed_until:
+            self._claimed.clear()
+            self._claimed_until = time.monotonic() + CLAIMS_SECONDS
+        new = {sensor: board for sensor, board in boards.items() if self._claimed.get(sensor) != board}
+        if new:
+            SensorStatus.objects.claim(new)
+            self._claimed |= new
+
+
+def start() -> None:
+    """In a process that stores batches."""
+    Returning().start()
