@@ -40,6 +40,7 @@ MOST_PERCENT = 15.0
 AT_AN_ADDRESS = 50
 WATCHED = 1000  # different sensors
 INGEST_VIEWERS = 50
+OURS = ("bridge", "Redis", "worker", "PostgreSQL")
 SETTLE_SECONDS = 5
 
 
@@ -196,11 +197,12 @@ def ingest(bench: Bench, rounds: int, sensors: int) -> None:
             with web(bench) as (_, port), watching(port, INGEST_VIEWERS, sensors):
                 found["viewers"].append(bench.ours(1))
     ratios = [b.rate / a.rate for a, b in zip(found["nobody"], found["viewers"], strict=True)]
-    print("| ingest | messages a second | worker, us of CPU a message |\n|---|---|---|")
+    print("| ingest | messages a second | us of CPU a message | of these the worker |\n|---|---|---|---|")
     for name, runs in found.items():
         rate = statistics.median(one.rate for one in runs)
         worker = statistics.median(one.cpu["worker"] for one in runs)
-        print(f"| {name} | {rate:,.0f} | {worker:.2f} |")
+        ours = statistics.median(sum(one.cpu[of] for of in OURS) for one in runs)
+        print(f"| {name} | {rate:,.0f} | {ours:.1f} | {worker:.2f} |")
     print(
         f"with {INGEST_VIEWERS} viewers to without, round by round: {statistics.median(ratios):.2f}"
         f" ({', '.join(f'{one:.2f}' for one in ratios)})"

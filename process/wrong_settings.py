@@ -37,6 +37,7 @@ _FORMS = Forms(
         _("an MQTT topic filter is not empty, holds no NUL and is at most 65,535 bytes"),
         _("{filter} is not $share/group/filter"),
         _("{filter} is not an MQTT topic filter"),
+        _("{filter} does not end in a level that names a board, such as iot/status/+"),
         # --- config, runner
         _("not a rate: 10/minute, or off"),
         _("they must differ"),

@@ -28,12 +28,14 @@ def _start() -> None:
     _folder = Path(tempfile.mkdtemp(prefix="iot-tests-"))
     _folder.chmod(0o755)
     (_folder / "data" / "static").mkdir(parents=True)
+    (_folder / "clusters").mkdir()
     postgres = Postgres(_folder / "postgres", durable=False)
     redis = Redis(_folder / "redis")
     for service in (postgres, redis):
         _started.append(service.start())
     os.environ |= {
         "TEST_SERVICES": "started",
+        "TEST_CLUSTERS": str(_folder / "clusters"),
         "ENV_FILES": "0",
         "DATABASE_URL": postgres.url,
         "REDIS_URL": redis.url,

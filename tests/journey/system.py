@@ -20,6 +20,7 @@ from batches.store import BatchStore
 from bridge.address import MqttAddress
 from process.heartbeat import bridge_process
 from runner.services import Broker, Postgres, Redis
+from tests.clusters import copy_migrated
 
 PROJECT = Path(__file__).parents[2]
 T = TypeVar("T")
@@ -54,6 +55,7 @@ class System:
 
     def __init__(self, folder: Path, **environment: str) -> None:
         self.folder = folder
+        copy_migrated(folder / "postgres")
         self.postgres = Postgres(folder / "postgres", durable=False)
         self.redis = Redis(folder / "redis")
         self.broker = Broker(folder / "mqtt")
@@ -84,7 +86,6 @@ class System:
             if ": " in line and not line.startswith("#")
         )
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        self.manage("migrate", "--noinput", "-v0")
         self.manage("first_run")
 
     def manage(self, *command: str) -> str:

@@ -48,6 +48,28 @@ def test_the_shell_shows_the_newest(system: System, device: Device) -> None:
     assert "20.25 °C" in shown
 
 
+def test_who_falls_silent_is_seen_and_who_comes_back(system: System, device: Device) -> None:
+    def is_now(status: str) -> bool:
+        return bool(system.api("sensors/1/")["status"] == status)
+
+    system.take(device, '{"sensor_id": 1, "value": 20.5}')
+    wait_for(lambda: is_now("ok"), "a sensor that sends")
+    every = "from monitoring.models import Sensor; Sensor.objects.filter(pk=1).update(expected_interval_s=%s)"
+    system.manage("shell", "-c", every % 1)
+    wait_for(lambda: is_now("silent"), "a sensor that is silent", 60)
+    system.take(device, '{"sensor_id": 1, "value": 20.75}')
+    wait_for(lambda: is_now("ok"), "a sensor that is back")
+    system.manage("shell", "-c", every % None)
+
+
+def test_a_board_says_that_it_is_online(system: System, device: Device) -> None:
+    device.publish("online", topic="iot/status/esp32-1")
+    device.publish('{"sensor_id": 2, "value": 40.5}', topic="iot/measurements")
+    [board] = wait_for(lambda: system.api("boards/"), "the board")
+    assert (board["name"], board["online"], board["sensors"]) == ("esp32-1", True, [])
+    assert system.rest()["balanced"] is True
+
+
 def test_every_message_that_cannot_be_stored_can_be_seen(system: System, device: Device) -> None:
     """The decoders' examples over MQTT, each with a valid neighbour before and after."""
     # The others need a clock, a sensor or a retained flag of their own; tests/ingest has them.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.clusters import copy_new
 from tests.runner.running import Run
 
 
@@ -20,7 +21,11 @@ def project(tmp_path: Path) -> Path:
 def start(project: Path) -> Iterator[Callable[..., Run]]:
     runs: list[Run] = []
 
-    def start(**options: object) -> Run:
+    def start(fresh: bool = False, **options: object) -> Run:
+        """`fresh`: in an empty data folder; else PostgreSQL's cluster is there already."""
+        if not fresh and not (project / ".data").exists():
+            (project / ".data").mkdir(mode=0o700)
+            copy_new(project / ".data" / "postgres")
         runs.append(Run(project, **options))  # type: ignore[arg-type]
         return runs[-1]
 

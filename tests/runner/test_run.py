@@ -33,7 +33,7 @@ def rounds(run: Run, name: str) -> int:
 
 
 def test_it_works(start):
-    run = start().ready()
+    run = start(fresh=True).ready()
     assert "admin / correct-horse" in run.output
     assert f"http://127.0.0.1:{run.env['WEB_PORT']}/admin/" in run.output
     assert f"mosquitto_pub -h 127.0.0.1 -p {run.env['MQTT_PORT']} -q 1 -t iot/measurements" in run.output
@@ -84,7 +84,7 @@ def test_a_taken_port_is_one_line_that_names_the_variable(start, variable):
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        run = start(**{variable: str(port)})
+        run = start(fresh=True, **{variable: str(port)})
         assert run.wait() == 1
     assert run.output.count("\n") == 1
     assert f"port {port} is taken by" in run.output
@@ -93,7 +93,7 @@ def test_a_taken_port_is_one_line_that_names_the_variable(start, variable):
 
 
 def test_every_wrong_variable_is_named(start):
-    run = start(WEB_PORT="eighty", SIMULATE="-1", MQTT_PORT="99999")
+    run = start(fresh=True, WEB_PORT="eighty", SIMULATE="-1", MQTT_PORT="99999")
     assert run.wait() == 1
     assert run.output.count("\n") == 1
     for name in ("WEB_PORT", "SIMULATE", "MQTT_PORT"):
@@ -101,7 +101,7 @@ def test_every_wrong_variable_is_named(start):
 
 
 def test_what_django_refuses_is_one_line_before_anything_is_started(start):
-    run = start(FAIL="check_settings")
+    run = start(fresh=True, FAIL="check_settings")
     assert run.wait() == 1
     assert run.output.splitlines()[-1] == "✗ RETENTION_DAYS: what Django says"
     assert not (run.data / "postgres").exists()
@@ -138,7 +138,7 @@ HOSTILE = {
 
 def test_what_else_is_in_the_environment_changes_nothing(start):
     """From nothing, so that PostgreSQL's cluster too is made in it."""
-    run = start(**HOSTILE).ready()
+    run = start(fresh=True, **HOSTILE).ready()
     noted = dotenv_values(run.data / "environment")
     with (
         contextlib.closing(psycopg2.connect(noted["DATABASE_URL"])) as connection,
@@ -177,7 +177,7 @@ def test_what_else_is_in_the_environment_changes_nothing(start):
     ],
 )
 def test_a_url_that_does_not_answer_is_one_line_without_the_password(start, variable, url):
-    run = start(**{variable: url.format(port=ports.choose())})
+    run = start(fresh=True, **{variable: url.format(port=ports.choose())})
     assert run.wait() == 1
     problem = run.output.splitlines()[-1]
     assert problem.startswith(f"✗ {variable}")
@@ -193,7 +193,7 @@ def test_services_given_by_url_are_used_and_left_running(start, tmp_path):
         Broker(tmp_path / "mqtt") as broker,
     ):
         urls = {"DATABASE_URL": database.url, "REDIS_URL": store.url, "MQTT_URL": broker.url}
-        run = start(**urls).ready()
+        run = start(fresh=True, **urls).ready()
         assert f"mosquitto_pub -h 127.0.0.1 -p {broker.port} " in run.output
         assert not {path.name for path in run.data.iterdir()} & {"postgres", "redis", "mqtt"}
         assert run.end() == 0
@@ -299,7 +299,7 @@ def test_a_second_ctrl_c_hurries(start, project):
 
 
 def test_ctrl_c_while_it_starts(start):
-    run = start()
+    run = start(fresh=True)
     until(lambda: "starting PostgreSQL" in run.output)
     assert run.end() == 0
     assert run.left() == {}
@@ -313,7 +313,7 @@ def test_a_full_disk_is_one_line(start, tmp_path):
     if os.geteuid() != 0 or subprocess.run(mount, stderr=subprocess.DEVNULL).returncode != 0:
         pytest.skip("needs the right to mount")
     try:
-        run = start(DATA_DIR=str(small / "data"))
+        run = start(fresh=True, DATA_DIR=str(small / "data"))
         assert run.wait() == 1
         assert "is full" in run.output.splitlines()[-1]
         assert "Traceback" not in run.output
@@ -356,7 +356,7 @@ def test_names_that_somebody_gave_are_left_and_what_they_lack_is_said(start):
 
 
 def test_a_web_listen_that_is_no_address_of_this_machine(start):
-    run = start(WEB_LISTEN="192.0.2.77")
+    run = start(fresh=True, WEB_LISTEN="192.0.2.77")
     assert run.wait() == 1
     assert "cannot be used on 192.0.2.77" in run.output
 

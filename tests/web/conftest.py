@@ -12,7 +12,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder.chmod(0o755)
     site = Site(folder)
     try:
-        site.manage("migrate", "-v0")
         site.manage("first_run")
         site.query(
             "INSERT INTO monitoring_measurement (sensor_id, created_at, received_at, value, unit)"

@@ -11,6 +11,7 @@ import psycopg2
 
 from runner.child import read_procfile
 from runner.services import Postgres
+from tests.clusters import copy_migrated
 from tests.journey.system import PROJECT, free_port, wait_for
 
 THREADS = 2
@@ -20,6 +21,7 @@ METRICS_TOKEN = "a-token-for-the-tests"
 class Site:
     def __init__(self, folder: Path, **environment: str) -> None:
         self.folder = folder
+        copy_migrated(folder / "postgres")
         self.postgres = Postgres(folder / "postgres", durable=False).start()
         self.port = free_port()
         self.environment = os.environ | {
