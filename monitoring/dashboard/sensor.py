@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import Count, OuterRef, Subquery
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import reverse
@@ -50,7 +50,8 @@ class Rejected(NamedTuple):
 @require_safe
 @readable()
 def sensor(request: HttpRequest, sensor_id: int) -> HttpResponseBase:
-    found = with_last(sensor_id)
+    may_see_rejected = _may_see_rejected(request)
+    found = _found(sensor_id, with_rejected=may_see_rejected)
     now = datetime.now(UTC)
     shown = span.read(request.GET.dict(), now)
     unit = found.unit or (found.last.unit if found.last else "")
@@ -77,7 +78,7 @@ def sensor(request: HttpRequest, sensor_id: int) -> HttpResponseBase:
         "covered": series["covered"],
         "presets": span.LENGTHS,
         "files": _files(found.pk, shown),
-        "rejected": _rejected(request, found.pk),
+        "rejected": _rejected(found) if may_see_rejected else None,
         "admin_url": _admin_url(request, found.pk),
         "data": json_script(first, "first", JSONEncoder),
         "words": json_script(chart_words(), "words"),
@@ -85,21 +86,22 @@ def sensor(request: HttpRequest, sensor_id: int) -> HttpResponseBase:
     return show(request, "monitoring/dashboard/sensor.html", context, status=400 if shown.error else 200)
 
 
-def with_last(sensor_id: int) -> Sensor:
-    """The sensor with its `last`, and its `standing`, in one statement: a few look-ups. Raises Http404."""
+def _found(sensor_id: int, *, with_rejected: bool) -> Sensor:
+    """The sensor with its `last`, its `standing`, and how many rejected messages wait that name it: one
+    statement, a few look-ups. Raises Http404."""
     newest = Measurement.objects.filter(sensor=OuterRef("pk")).order_by("-created_at")
-    found = (
-        Sensor.objects.select_related("standing")
-        .filter(pk=min(sensor_id, MAX_SENSOR_ID))
-        .annotate(
-            **{f"last_{name}": Subquery(newest.values(name)[:1]) for name in ("value", "unit", "created_at")}
-        )
-        .first()
-    )
-    if found is None or found.pk != sensor_id:
+    more: dict[str, Any] = {
+        f"last_{name}": Subquery(newest.values(name)[:1]) for name in ("value", "unit", "created_at")
+    }
+    if with_rejected:
+        waiting = RejectedMessage.objects.waiting().filter(sensors__contains=[sensor_id])
+        some = RejectedMessage.objects.filter(pk__in=waiting.values("pk")[: REJECTED_AT_MOST + 1])
+        more["rejected"] = Subquery(some.values("state").annotate(count=Count("pk")).values("count"))
+    sensors = Sensor.objects.select_related("standing").annotate(**more)
+    found = sensors.filter(pk=sensor_id).first() if sensor_id <= MAX_SENSOR_ID else None
+    if found is None:
         raise Http404(_("There is no sensor with the number %(id)s.") % {"id": sensor_id})
-    at = getattr(found, "last_created_at")  # noqa: B009 -- an annotation, which the type does not know
-    value, unit = (getattr(found, f"last_{name}") for name in ("value", "unit"))
+    value, unit, at = (getattr(found, f"last_{name}") for name in ("value", "unit", "created_at"))
     found.last = Last(value, unit, at) if at else None
     return found
 
@@ -117,15 +119,16 @@ def _files(sensor_id: int, shown: span.Shown) -> list[File]:
     ]
 
 
-def _rejected(request: HttpRequest, sensor_id: int) -> Rejected | None:
-    """None for whoever may not see them: payloads are private, though values are public."""
-    if not (getattr(request.user, "is_staff", False) and request.user.has_perm(REJECTED)):
-        return None
-    waiting = RejectedMessage.objects.waiting().filter(sensors__contains=[sensor_id])
-    count = waiting[: REJECTED_AT_MOST + 1].count()
-    said = {"sensor": sensor_id, "state__exact": RejectedMessage.State.WAITING.value}
+def _may_see_rejected(request: HttpRequest) -> bool:
+    """Payloads are private, though values are public."""
+    return bool(getattr(request.user, "is_staff", False)) and request.user.has_perm(REJECTED)
+
+
+def _rejected(sensor: Sensor) -> Rejected:
+    waiting: int = getattr(sensor, "rejected", None) or 0
+    said = {"sensor": sensor.pk, "state__exact": RejectedMessage.State.WAITING.value}
     url = f"{reverse(INBOX)}?{urlencode(said)}"
-    return Rejected(min(count, REJECTED_AT_MOST), count > REJECTED_AT_MOST, url)
+    return Rejected(min(waiting, REJECTED_AT_MOST), waiting > REJECTED_AT_MOST, url)
 
 
 def _admin_url(request: HttpRequest, sensor_id: int) -> str:

@@ -39,86 +39,94 @@ class Statistics:
 
 
 def read(sensor: Sensor, span: Span) -> Statistics:
-    """Of the readings from `span.start` on and before `span.end`, to the microsecond. One statement."""
+    """Of the readings from `span.start` on and before `span.end`, to the microsecond. Two statements."""
     inner = Span(EPOCH - (EPOCH - span.start) // MINUTE * MINUTE, floor(span.end, MINUTE))
     if inner.start > inner.end:  # within one minute
         inner = Span(span.end, span.end)
     buckets = Buckets(DAY, [inner.start], inner.end)
-    parts = "\n    UNION ALL\n".join([*parts_for(DAY), _EDGES])
+    parts = "\n    UNION ALL\n".join([*parts_for(DAY), *_EDGES])
     given: dict[str, Any] = {**parameters(sensor, span, buckets), "inner_end": inner.end}
     if inner.start == inner.end:
         given |= {"cut_hours": "{}", "cut_days": "{}"}
     with connection.cursor() as cursor:
-        cursor.execute(_STATISTICS.format(parts=PARTS.format(parts=parts), of_buckets=OF_BUCKETS), given)
-        row = cursor.fetchone()
-    if not row:
-        return Statistics()
-    count, avg, *rest = row
-    return Statistics(count, avg if math.isfinite(avg) else None, *rest)
+        cursor.execute(_WHOLE.format(parts=PARTS.format(parts=parts), of_buckets=OF_BUCKETS), given)
+        count, total, low, high, first, last, lowest, highest, earliest, latest = cursor.fetchone()
+        if not count:
+            return Statistics()
+        found = {"min": low, "max": high, "lowest": lowest, "highest": highest}
+        ends = {"earliest": earliest, "latest": latest}
+        cursor.execute(_MOMENTS, {"sensor": sensor.pk, "to": span.end, **found, **ends})
+        low_at, high_at, first_at, last_at = cursor.fetchone()
+    average = total / count
+    return Statistics(
+        count=count,
+        avg=average if math.isfinite(average) else None,
+        min=low,
+        min_at=low_at,
+        max=high,
+        max_at=high_at,
+        first=first,
+        first_at=first_at,
+        last=last,
+        last_at=last_at,
+    )
 
 
 # Two parts more, each of less than a minute: what the span has of the minutes it begins and ends within.
-_EDGES = f"""
-    SELECT edge.start, rows.* FROM (
-        VALUES (%(from)s::timestamptz, %(first)s::timestamptz), (%(inner_end)s, %(to)s)
-    ) AS edge (start, until) CROSS JOIN LATERAL (
+_EDGES = [
+    f"""
+    SELECT %({start})s::timestamptz, rows.* FROM (
         SELECT {OF_ROWS} FROM monitoring_measurement
-        WHERE sensor_id = %(sensor)s AND created_at >= edge.start AND created_at < edge.until
-          AND created_at >= %(from)s AND created_at < %(to)s  -- so that planning leaves out the rest
+        WHERE sensor_id = %(sensor)s AND created_at >= %({start})s AND created_at < %({end})s
     ) AS rows WHERE rows.count > 0"""
+    for start, end in (("from", "first"), ("inner_end", "to"))
+]
+
+_WHOLE = """
+{parts}
+SELECT {of_buckets},
+       (array_agg(start ORDER BY min, start))[1], (array_agg(start ORDER BY max DESC, start))[1],
+       min(start), max(start)
+FROM part
+"""
 
 # When an extreme was, given the earliest part that has it. A part is a day at most, and the first minute from
 # its start on that has the extreme lies in it: later parts begin behind it. Its own first minute comes
 # first, as of that the rows may know more than the rollups.
-_MOMENT = """
-CROSS JOIN LATERAL (
-    SELECT coalesce(
+#
+# A statement of its own, where the part is a constant: PostgreSQL plans for its partition alone. Within the
+# one above it would plan for every partition in the span, six times: 60 ms for a year, to run for two.
+_MOMENT = """coalesce(
+    (SELECT created_at FROM monitoring_measurement
+     WHERE sensor_id = %(sensor)s AND value = %({extreme})s AND created_at < %(to)s
+       AND created_at >= %({part})s AND created_at < %({part})s + interval '1 minute'
+     ORDER BY created_at LIMIT 1),
+    (SELECT coalesce(
         (SELECT created_at FROM monitoring_measurement
-         WHERE sensor_id = %(sensor)s AND created_at >= {part} AND created_at < {part} + interval '1 minute'
-           AND created_at >= %(from)s AND created_at < %(to)s AND value = whole.{extreme}
-         ORDER BY created_at LIMIT 1),
-        (SELECT coalesce(
-            (SELECT created_at FROM monitoring_measurement
-             WHERE sensor_id = %(sensor)s
-               AND created_at >= minute.start AND created_at < minute.start + interval '1 minute'
-               AND created_at >= %(from)s AND created_at < %(to)s AND value = whole.{extreme}
-             ORDER BY created_at LIMIT 1), minute.start)
-         FROM monitoring_rollup_minute AS minute
-         WHERE sensor_id = %(sensor)s AND start >= {part} AND start < {part} + interval '1 day'
-           AND minute.{extreme} = whole.{extreme} ORDER BY start LIMIT 1),
-        (SELECT start FROM monitoring_rollup_hour AS hour
-         WHERE sensor_id = %(sensor)s AND start >= {part} AND start < {part} + interval '1 day'
-           AND hour.{extreme} = whole.{extreme} ORDER BY start LIMIT 1),
-        {part}) AS at
-) AS {part}_at"""
+         WHERE sensor_id = %(sensor)s AND created_at >= minute.start
+           AND created_at < minute.start + interval '1 minute' AND value = %({extreme})s
+           AND created_at >= %({part})s AND created_at < %({part})s + interval '1 day'
+         ORDER BY created_at LIMIT 1), minute.start)
+     FROM monitoring_rollup_minute AS minute
+     WHERE sensor_id = %(sensor)s AND start >= %({part})s AND start < %({part})s + interval '1 day'
+       AND minute.{extreme} = %({extreme})s ORDER BY start LIMIT 1),
+    (SELECT start FROM monitoring_rollup_hour AS hour
+     WHERE sensor_id = %(sensor)s AND start >= %({part})s AND start < %({part})s + interval '1 day'
+       AND hour.{extreme} = %({extreme})s ORDER BY start LIMIT 1),
+    %({part})s)"""
 
 # Of the earliest part the earliest row, of the latest the latest.
-_END = """
-CROSS JOIN LATERAL (
-    SELECT coalesce(
-        (SELECT created_at FROM monitoring_measurement
-         WHERE sensor_id = %(sensor)s AND created_at >= {part} AND created_at < {part} + interval '1 day'
-           AND created_at >= %(from)s AND created_at < %(to)s ORDER BY created_at {order} LIMIT 1),
-        {part}) AS at
-) AS {part}_at"""
+_END = """coalesce(
+    (SELECT created_at FROM monitoring_measurement
+     WHERE sensor_id = %(sensor)s AND created_at >= %({part})s AND created_at < %({part})s + interval '1 day'
+       AND created_at < %(to)s ORDER BY created_at {order} LIMIT 1),
+    %({part})s)"""
 
-_STATISTICS = (
-    """
-{parts}, whole AS (
-    SELECT {of_buckets},
-           (array_agg(start ORDER BY min, start))[1] AS lowest,
-           (array_agg(start ORDER BY max DESC, start))[1] AS highest,
-           min(start) AS earliest, max(start) AS latest
-    FROM part
-)
-SELECT count, sum / count::float8, min, lowest_at.at, max, highest_at.at,
-       first, earliest_at.at, last, latest_at.at
-FROM whole"""
-    + _MOMENT.format(extreme="min", part="lowest")
-    + _MOMENT.format(extreme="max", part="highest")
-    + _END.format(part="earliest", order="ASC")
-    + _END.format(part="latest", order="DESC")
-    + """
-WHERE count > 0
-"""
+_MOMENTS = "SELECT " + ", ".join(
+    (
+        _MOMENT.format(extreme="min", part="lowest"),
+        _MOMENT.format(extreme="max", part="highest"),
+        _END.format(part="earliest", order="ASC"),
+        _END.format(part="latest", order="DESC"),
+    )
 )
