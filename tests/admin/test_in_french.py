@@ -148,7 +148,7 @@ def test_every_page_is_in_french(french: Client, everything: None) -> None:
         assert 'lang="fr"' in html, address
         assert [text for text in Texts(html).found if text.casefold() in known] == [], address
     for address, said in (
-        ("/admin/", ["Vue d’ensemble", "Registre", "3 actifs", "mesures dans les 5\xa0dernières minutes"]),
+        ("/admin/", ["Vue d’ensemble", "Registre", "Muet", "mesures dans les 5\xa0dernières minutes"]),
         ("/admin/monitoring/sensor/", ["Importer un CSV", "Grandeur", "Rechercher"]),
         ("/admin/monitoring/sensor/1/change/", ["Activité", "Conservation (jours)"]),
         (
