@@ -27,6 +27,7 @@ from monitoring.admin.column import column, grouped
 from monitoring.decoders.limits import MAX_SENSOR_ID
 from monitoring.models import Measurement, Sensor, SensorStatus
 from monitoring.models.sensor import SensorQuerySet
+from monitoring.templatetags.dashboard import figure
 from monitoring.upkeep.removal import Belongings, belongings, request_removal
 
 _TAKEN = _("There is a sensor with this id, or one is being removed.")
@@ -227,7 +228,7 @@ class SensorAdmin(ModelAdmin):  # type: ignore[misc]
         if (last := sensor.last) is None:
             return None
         url = reverse("admin:monitoring_measurement_changelist")
-        value = f"{last.value:.6g} {last.unit}".rstrip()
+        value = f"{figure(last.value)} {last.unit}".rstrip()
         return format_html(
             '<a class="text-primary-600 dark:text-primary-500 whitespace-nowrap" href="{}">{}</a>',
             f"{url}?sensor__id__exact={sensor.pk}",

@@ -1,7 +1,6 @@
 """boards/: what says online and offline of itself, and whose sensors are its."""
 
 from datetime import UTC, datetime
-from typing import Any
 
 from django.db.models import Max, Prefetch
 from drf_spectacular.utils import extend_schema
@@ -10,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from monitoring.api.pages import LINK, Cursor, page
+from monitoring.api.pages import LINK, page_by_id
 from monitoring.api.query import PageQuery
 from monitoring.models import Board, SensorStatus
 
@@ -46,9 +45,6 @@ class BoardSerializer(serializers.Serializer[Board]):
         return [row.pk for row in board.standings.all()]
 
 
-_BOARDS: dict[str, Any] = {"serializer": BoardSerializer, "cursor": lambda board: Cursor.by_id(board.pk)}
-
-
 class Boards(APIView):
     permissions = {"GET": "monitoring.view_sensor"}
 
@@ -62,6 +58,4 @@ class Boards(APIView):
         query = PageQuery.read(request)
         sensors = Prefetch("standings", SensorStatus.objects.only("pk", "board").order_by("pk"))
         rows = Board.objects.annotate(newest_at=Max("standings__newest_at")).prefetch_related(sensors)
-        if cursor := query.get("cursor"):
-            rows = rows.filter(pk__gt=cursor.id)
-        return page(request, list(rows.order_by("pk")[: query["limit"] + 1]), query["limit"], _BOARDS)
+        return page_by_id(request, query, rows, BoardSerializer)

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from monitoring.api.pages import LINK, Cursor, page
+from monitoring.api.pages import LINK, page_by_id
 from monitoring.api.query import PageQuery, SpanQuery
 from monitoring.api.serializers import DetailSerializer
 from monitoring.decoders.limits import MAX_SENSOR_ID
@@ -111,9 +111,6 @@ def delete_measurements(request: Request, sensor_id: int) -> Response:
     return Response(FoundSerializer(answer).data, status=code)
 
 
-_DELETIONS = {"serializer": DeletionSerializer, "cursor": lambda row: Cursor.by_id(row.pk)}
-
-
 class DeletionsOfSensor(APIView):
     permissions = {"GET": "monitoring.view_deletion"}
 
@@ -127,7 +124,5 @@ class DeletionsOfSensor(APIView):
     def get(self, request: Request, sensor_id: int) -> Response:
         query = PageQuery.read(request)
         everything = Deletion.objects.all() if sensor_id <= MAX_SENSOR_ID else Deletion.objects.none()
-        rows = everything.filter(sensor_id=sensor_id).order_by("-pk")
-        if cursor := query.get("cursor"):
-            rows = rows.filter(pk__lt=cursor.id)
-        return page(request, list(rows[: query["limit"] + 1]), query["limit"], _DELETIONS)
+        rows = everything.filter(sensor_id=sensor_id)
+        return page_by_id(request, query, rows, DeletionSerializer, newest_first=True)

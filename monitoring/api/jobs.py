@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 
 from monitoring.api.bodies import ChangedUnit, DismissManyBody, ReplayManyBody, unit_change
 from monitoring.api.errors import ConflictError, unless_passing
-from monitoring.api.pages import LINK, Cursor, page
+from monitoring.api.pages import LINK, page_by_id
 from monitoring.api.permissions import user_of
 from monitoring.api.query import PageQuery, take_none
 from monitoring.api.rejected import CHANGE, VIEW
@@ -87,9 +87,6 @@ class SumsSerializer(serializers.Serializer[Any]):
     stored = serializers.IntegerField(help_text="Readings, as are duplicates and rejected.")
     duplicates = serializers.IntegerField()
     rejected = serializers.DictField(child=serializers.IntegerField(), help_text="How many, by code.")
-
-
-_JOBS: dict[str, Any] = {"serializer": JobSerializer, "cursor": lambda job: Cursor.by_id(job.pk)}
 
 
 def tried(which: Selection, change: UnitChange | None) -> Response:
@@ -170,10 +167,7 @@ class Jobs(APIView):
     )
     def get(self, request: Request) -> Response:
         query = PageQuery.read(request)
-        rows = Job.objects.order_by("-pk")
-        if cursor := query.get("cursor"):
-            rows = rows.filter(pk__lt=cursor.id)
-        return page(request, list(rows[: query["limit"] + 1]), query["limit"], _JOBS)
+        return page_by_id(request, query, Job.objects.all(), JobSerializer, newest_first=True)
 
 
 class OneJob(APIView):

@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 from monitoring.api.bodies import CODES, MAX_DETAIL_CHARS, Body, has_body
 from monitoring.api.errors import ConflictError
 from monitoring.api.jobs import RequestedSerializer, SumsSerializer, requested, tried
-from monitoring.api.pages import LINK, Cursor, page
+from monitoring.api.pages import LINK, page_by_id
 from monitoring.api.permissions import require, user_of
 from monitoring.api.query import PageQuery, take_none
 from monitoring.api.rejected import CHANGE, VIEW
@@ -267,10 +267,7 @@ class Blocked(APIView):
     )
     def get(self, request: Request) -> Response:
         query = PageQuery.read(request)
-        rows = BlockedSensor.objects.order_by("pk")
-        if cursor := query.get("cursor"):
-            rows = rows.filter(pk__gt=cursor.id)
-        return page(request, list(rows[: query["limit"] + 1]), query["limit"], _BLOCKED_ROWS)
+        return page_by_id(request, query, BlockedSensor.objects.all(), BlockedSerializer)
 
 
 class Misfits(APIView):
@@ -321,12 +318,6 @@ class Misfits(APIView):
         if said["dry_run"]:
             return tried(misfit.selection, UnitChange(misfit.said, misfit.sensor.unit))
         return requested(request, lobby.remedy(misfit, name, user_of(request)), misfit.messages)
-
-
-_BLOCKED_ROWS: dict[str, Any] = {
-    "serializer": BlockedSerializer,
-    "cursor": lambda row: Cursor.by_id(row.pk),
-}
 
 
 def _guest(sensor_id: int) -> lobby.Guest:

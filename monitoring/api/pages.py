@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
+from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -68,3 +69,19 @@ def page(request: Request, rows: Sequence[Any], limit: int, shown: Mapping[str, 
     if len(rows) > limit:
         response["Link"] = next_link(request, cursor_of(rows[limit - 1]))
     return response
+
+
+def page_by_id(
+    request: Request,
+    query: Mapping[str, Any],
+    rows: QuerySet[Any],
+    serializer: Any,
+    newest_first: bool = False,
+) -> Response:
+    """The answer for `rows` in the order of their ids, from the cursor of `query` on (PageQuery)."""
+    rows = rows.order_by("-pk" if newest_first else "pk")
+    if cursor := query.get("cursor"):
+        rows = rows.filter(**{"pk__lt" if newest_first else "pk__gt": cursor.id})
+    limit = query["limit"]
+    shown = {"serializer": serializer, "cursor": lambda row: Cursor.by_id(row.pk)}
+    return page(request, list(rows[: limit + 1]), limit, shown)

@@ -19,8 +19,8 @@ pytestmark = pytest.mark.django_db
 ADD = reverse("admin:monitoring_token_add")
 LIST = reverse("admin:monitoring_token_changelist")
 VIEWER = {
-    "monitoring.board",
-    *("monitoring.correction", "monitoring.deletion", "monitoring.ingestbatch", "monitoring.measurement"),
+    *("monitoring.board", "monitoring.correction", "monitoring.deletion"),
+    *("monitoring.ingestbatch", "monitoring.measurement"),
     *(
         "monitoring.job",
         "monitoring.rejectedmessage",

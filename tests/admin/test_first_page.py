@@ -2,8 +2,11 @@
 
 import re
 from datetime import datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
 
 import pytest
+import unfold
 from django.test import Client
 from django.urls import reverse
 
@@ -11,6 +14,7 @@ from batches.store import BatchStore
 from monitoring.models import RejectedTally, Sensor, SensorStatus
 from monitoring.rollups.refresh import recompute
 from monitoring.templatetags.dashboard import figure
+from process.environment import PROJECT
 from tests.admin.conftest import signed_in
 from tests.admin.test_pages import MODELS, page, tile
 
@@ -126,3 +130,14 @@ def test_a_sensors_page_has_its_last_day_and_leads_to_the_dashboard(admin: Clien
     assert f'data-page="{reverse("dashboard:sensor", args=[1])}"' in text
     assert "status=" not in admin.get(page(Sensor, "add")).content.decode()
     assert admin.get(page(Sensor, "change", 77)).status_code == 302
+
+
+def test_unfold_is_the_one_whose_templates_we_have_changed() -> None:
+    """Another version: compare config/templates with its own, and see what keys reach (tests/browser)."""
+    assert version("django-unfold") == "0.91.0"
+    folder = Path(unfold.__file__).parent / "templates"
+    ours = PROJECT / "config" / "templates"
+    for template in [*ours.glob("admin/*.html"), *ours.glob("unfold/**/*.html")]:
+        assert (folder / template.relative_to(ours)).exists(), (
+            f"nothing of unfold's is replaced by {template}"
+        )
