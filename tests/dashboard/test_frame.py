@@ -4,7 +4,12 @@ import re
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 from django.test import Client
+
+from monitoring.dashboard.urls import urlpatterns
+from monitoring.models import Sensor
+from monitoring.roles import make_groups
 
 pytestmark = pytest.mark.django_db
 
@@ -22,11 +27,31 @@ def test_a_page_is_public_where_reading_is_and_else_behind_a_login(
     assert admin_client.get("/").status_code == 200
 
 
-def test_who_may_not_is_told_so(settings: Any, django_user_model: Any) -> None:
+# For whoever is not signed in, too.
+FOR_ALL = {"login/", "logout/", "preferences/"}
+PAGES = sorted({str(entry.pattern) for entry in urlpatterns} - FOR_ALL)
+
+
+@pytest.mark.parametrize("route", PAGES)
+def test_who_may_see_a_page(settings: Any, django_user_model: Any, route: str) -> None:
+    """Taken from the routes themselves, so that a new one is not forgotten."""
     settings.API_PUBLIC_READ = False
-    client = Client()
-    client.force_login(django_user_model.objects.create_user("nobody"))
-    assert client.get("/").status_code == 403
+    make_groups()
+    sensor = Sensor.objects.create(name="North")
+    path = "/" + route.replace("<int:sensor_id>", str(sensor.pk)) + ("?ids=1" if route == "live/" else "")
+
+    def status(*groups: str) -> int:
+        client = Client()
+        if groups:
+            user = django_user_model.objects.create_user("-".join(groups))
+            user.groups.set(Group.objects.filter(name__in=groups))
+            client.force_login(user)
+        return client.get(path).status_code
+
+    # A stream is for a script, which follows no redirect; and it wants the real server (503).
+    assert status() == (401 if route == "live/" else 302)
+    assert status("no such group") == 403
+    assert status("viewer") == (503 if route == "live/" else 200)
 
 
 def test_the_login_leads_back(settings: Any, django_user_model: Any) -> None:
