@@ -11,7 +11,8 @@ RUN pybabel compile --directory /locale --domain django
 
 # What the pages load besides our own: npm from a wheel, and scripts of packages do not run.
 FROM python:3.11-slim AS pages
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
+# Whom the system trusts: node has a list of its own besides, which does not know a company's proxy.
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore NODE_USE_SYSTEM_CA=1
 COPY requirements/node.txt /requirements/
 RUN pip install --require-hashes --only-binary=:all: -r /requirements/node.txt
 WORKDIR /pages
