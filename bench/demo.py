@@ -67,7 +67,7 @@ SELECT i, at, at,
        (SELECT unit FROM monitoring_sensor WHERE id = i)
 FROM generate_series(1, %s) AS i,
      generate_series(date_trunc('minute', %s::timestamptz), now(), interval '1 minute') AS at
-WHERE NOT (mod(i, 3) = 0 AND at BETWEEN now() - interval '9 hours' AND now() - interval '7 hours')
+WHERE NOT (mod(i, 4) = 0 AND at BETWEEN now() - interval '9 hours' AND now() - interval '7 hours')
   AND NOT (mod(i, 13) = 7 AND at > now() - interval '3 hours')
 ON CONFLICT DO NOTHING RETURNING 1
 """

@@ -32,12 +32,19 @@ def _migrate(made: Path) -> None:
         subprocess.run(
             [sys.executable, "manage.py", "migrate", "-v0"],
             cwd=PROJECT,
-            env=os.environ | {"DATABASE_URL": postgres.url},
+            # Migrations want settings, and neither Redis nor a secret.
+            env={"REDIS_URL": "redis://127.0.0.1", "SECRET_KEY": "for the tables alone"}
+            | os.environ
+            | {"DATABASE_URL": postgres.url, "ENV_FILES": "0"},
             check=True,
         )
 
 
 def _copy(name: str, make: Callable[[Path], object], folder: Path) -> None:
+    if "TEST_CLUSTERS" not in os.environ:
+        # Outside a test run (bench/), where nobody wants a second one.
+        make(folder)
+        return
     templates = Path(os.environ["TEST_CLUSTERS"])
     made = templates / name
     # pytest-xdist's workers share them: the first that wants one makes it, the others wait.

@@ -2,7 +2,10 @@
 
 import ast
 import gettext
+import os
 import re
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -363,3 +366,22 @@ def f(self, error, text):
         *("Does this and that.", "Say which (", "so many rows", "all of them", "It is done."),
         ") it is.",
     }
+
+
+def test_a_command_speaks_the_language_of_the_installation() -> None:
+    environ = {
+        "PATH": os.defpath,
+        "LANGUAGE_CODE": "fr",
+        "ENV_FILES": "0",
+        "SECRET_KEY": "for-this-test-alone",
+        "DATABASE_URL": "postgres://nobody@127.0.0.1:1/none",
+        "REDIS_URL": "redis://127.0.0.1:1/0",
+    }
+    argv = [sys.executable, "manage.py", "replay"]
+    done = subprocess.run(argv, cwd=PROJECT, env=environ, capture_output=True, text=True, check=False)
+    assert done.stderr.startswith("CommandError: dire lesquels\xa0: --code"), done.stderr
+    helped = subprocess.run(
+        [*argv, "--help"], cwd=PROJECT, env=environ, capture_output=True, text=True, check=True
+    )
+    assert "Rejoue les messages rejetés" in helped.stdout
+    assert "tous ceux qui attendent" in helped.stdout

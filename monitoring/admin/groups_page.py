@@ -53,7 +53,8 @@ def page(site: admin.AdminSite, request: HttpRequest) -> HttpResponse:
 
 
 def _line(group: Group, links: dict[int, SensorLink]) -> Line:
-    query = rejected_filters.query(group.code, group.sensor, group.topic)
+    sensor = rejected_filters.NO_SENSOR if group.sensor is None else group.sensor
+    query = rejected_filters.query(group.code, sensor, group.topic)
     return Line(
         f"{reverse(frame.INBOX)}?{query}",
         group.code or "",

@@ -19,7 +19,7 @@ from monitoring.admin import (
 )
 from monitoring.admin.codes import meaning
 from monitoring.admin.payload import as_text, preview
-from monitoring.admin.read_only import FixedChangeList, ReadOnlyAdmin, TimeRange
+from monitoring.admin.read_only import FixedChangeList, OwnPageAdmin, TimeRange
 from monitoring.admin.sensor_links import SensorLink, sensor_links
 from monitoring.details import translated
 from monitoring.models import RejectedMessage
@@ -77,6 +77,8 @@ def _said(spec: Any) -> str:
         value = str(spec.value() or "")
         if isinstance(spec, rejected_filters.StateFilter):
             value = str(dict(spec.lookup_choices).get(value, value))
+        elif isinstance(spec, rejected_filters.SensorFilter) and spec.is_none:
+            value = gettext("none")
     if not value:
         return ""
     return gettext("%(filter)s: %(value)s") % {"filter": spec.title, "value": as_text(value.encode())}
@@ -101,7 +103,7 @@ def _line(row: RejectedMessage, links: dict[int, SensorLink]) -> Line:
 
 
 @admin.register(RejectedMessage)
-class RejectedMessageAdmin(ReadOnlyAdmin):
+class RejectedMessageAdmin(OwnPageAdmin):
     list_display = ("received_at",)
     list_filter = rejected_filters.FILTERS
     lookups = rejected_filters.LOOKUPS
@@ -152,13 +154,5 @@ class RejectedMessageAdmin(ReadOnlyAdmin):
         answer: HttpResponse = super().changelist_view(request, context | (extra_context or {}))
         return answer
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        row = self.get_object(request, object_id)
-        if row is None:
-            answer: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
-            return answer
+    def page_of(self, request: HttpRequest, row: RejectedMessage) -> HttpResponse:
         return message_page.page(self.admin_site, request, row)

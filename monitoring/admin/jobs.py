@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.html import format_html
@@ -15,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from monitoring.admin import ages, frame, selections, verdicts
 from monitoring.admin.column import column, grouped, unbroken
 from monitoring.admin.payload import as_text
-from monitoring.admin.read_only import ReadOnlyAdmin
+from monitoring.admin.read_only import OwnPageAdmin
 from monitoring.models import Job
 from monitoring.rejected.jobs import request_stop
 from monitoring.rejected.selection import Selection
@@ -29,7 +28,7 @@ LOOKS = {
 
 
 @admin.register(Job)
-class JobAdmin(ReadOnlyAdmin):
+class JobAdmin(OwnPageAdmin):
     """Whoever sees rejected messages sees what becomes of them."""
 
     list_display = ("asked", "what", "what_of", "progress", "came_to", "requested_by", "how")
@@ -53,16 +52,8 @@ class JobAdmin(ReadOnlyAdmin):
         answer: HttpResponse = super().changelist_view(request, context | (extra_context or {}))
         return answer
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        """Its page asks itself again while the job is under way (static/monitoring/watch.js)."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        job = self.get_object(request, object_id)
-        if job is None:
-            answer: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
-            return answer
+    def page_of(self, request: HttpRequest, job: Job) -> HttpResponse:
+        """It asks itself again while the job is under way (static/monitoring/watch.js)."""
         if request.method == "POST":
             frame.require(request, frame.DECIDE)
             if request_stop(job.pk):

@@ -21,6 +21,8 @@ STATE = "state__exact"
 LOOKUPS = ("code", "sensor", "topic", STATE, *time_range("received_at"))
 # A field that is left empty filters nothing, and what came over HTTP may have no topic.
 NO_TOPIC = "(none)"
+# Those that name no sensor.
+NO_SENSOR = "none"
 # What no sensor has: nothing is found by what is no id.
 NOBODY = -1
 
@@ -32,12 +34,18 @@ class SensorFilter(TextFilter):  # type: ignore[misc]
     @property
     def sensor(self) -> int | None:
         text = (self.value() or "").strip()
-        if not text:
+        if not text or self.is_none:
             return None
         is_id = text.isascii() and text.isdecimal() and len(text) < 20 and int(text) <= MAX_SENSOR_ID
         return int(text) if is_id else NOBODY
 
+    @property
+    def is_none(self) -> bool:
+        return bool((self.value() or "").strip() == NO_SENSOR)
+
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.is_none:
+            return queryset.filter(sensors=[])
         return queryset if self.sensor is None else queryset.filter(sensors__contains=[self.sensor])
 
 
@@ -77,7 +85,7 @@ def selected(changelist: ChangeList) -> Selection:
             case CodeFilter():
                 said["code"] = spec.value() or None
             case SensorFilter():
-                said["sensor"] = spec.sensor
+                said["sensor"], said["without_sensor"] = spec.sensor, spec.is_none or None
             case TopicFilter():
                 said["topic"] = spec.topic
             case TimeRange():
@@ -89,8 +97,8 @@ def selected(changelist: ChangeList) -> Selection:
     return Selection(**said)
 
 
-def query(code: str | None = None, sensor: int | None = None, topic: str | None = None) -> str:
-    """Of the list's address, for those that wait."""
+def query(code: str | None = None, sensor: int | str | None = None, topic: str | None = None) -> str:
+    """Of the list's address, for those that wait. `sensor`: an id, or NO_SENSOR."""
     said: Mapping[str, Any] = {
         "code": code,
         "sensor": sensor,

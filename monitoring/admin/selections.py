@@ -26,6 +26,8 @@ def in_words(which: Selection) -> list[str]:
         said.append(_("sensor %d") % which.sensor)
     if which.only_sensor is not None:
         said.append(_("sensor %d and no other") % which.only_sensor)
+    if which.without_sensor:
+        said.append(_("no sensor named"))
     if which.topic is not None:
         said.append(_("topic %s") % (as_text(which.topic.encode()) or '""'))
     if which.detail is not None:

@@ -13,12 +13,13 @@ from monitoring.models.rejected import RejectedMessageQuerySet
 
 @dataclass(frozen=True)
 class Selection:
-    """Those that meet all that is said. `sensor`: that name it; `only_sensor`: it and no other. `start` is
-    included, `until` is not; both of `received_at`."""
+    """Those that meet all that is said. `sensor`: that name it; `only_sensor`: it and no other;
+    `without_sensor`: that name none. `start` is included, `until` is not; both of `received_at`."""
 
     code: str | None = None
     sensor: int | None = None
     only_sensor: int | None = None
+    without_sensor: bool | None = None
     topic: str | None = None
     detail: str | None = None
     start: datetime | None = None
@@ -34,6 +35,8 @@ class Selection:
             rows = rows.filter(sensors__contains=[self.sensor])
         if self.only_sensor is not None:
             rows = rows.filter(sensors=[self.only_sensor])
+        if self.without_sensor:
+            rows = rows.filter(sensors=[])
         if self.topic is not None:
             rows = rows.filter(topic=self.topic)
         if self.detail is not None:

@@ -54,6 +54,19 @@ def test_it_opens_on_groups_that_lead_to_their_messages(admin: Client, reject: R
     assert len(shown) == 3
 
 
+def test_a_group_that_names_no_sensor_leads_to_those_that_name_none(admin: Client, reject: Reject) -> None:
+    nameless, named = b'{"sensor_id": "x", "value": 1}', b'{"sensor_id": 1, "value": "x"}'
+    reject(nameless, named, named)
+    lines = {line.messages: line for line in admin.get(INBOX).context["lines"]}
+    assert lines["1"].sensor is None
+    shown = admin.get(lines["1"].url)
+    assert [bytes(line.row.payload) for line in shown.context["cl"].lines] == [nameless]
+    assert "sensor: none" in unescape(shown.content.decode())
+    asked = lines["1"].url.partition("?")[2]
+    assert "1 message waits." in posted(admin, f"{MANY}?{asked}", do="dismiss", scope="all")
+    assert "no sensor named" in posted(admin, f"{MANY}?{asked}", do="dismiss", scope="all", confirmed="1")
+
+
 def test_groups_come_in_pages(admin: Client, reject: Reject, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(groups_page, "LINES", 2)
     reject(*(reading(sensor) for sensor in range(12, 17)))

@@ -74,12 +74,13 @@ def test_it_replays_all_of_a_selection(
         (Selection(topic="elsewhere"), []),
         (Selection(detail="there is no sensor 13"), [2]),
         (Selection(code="bad_type"), [3]),
+        (Selection(without_sensor=True), [4]),
     ],
 )
 def test_a_selection_takes_what_meets_all_that_it_says(
     which: Selection, ids: list[int], reject: Reject
 ) -> None:
-    rows = reject(reading(12), reading(12, 2), reading(13), b'{"sensor_id": 12, "value": "x"}')
+    rows = reject(reading(12), reading(12, 2), reading(13), b'{"sensor_id": 12, "value": "x"}', b"{")
     assert Selection.from_json(which.as_json()) == which
     assert [row.pk for row in which.waiting().order_by("pk")] == [rows[place].pk for place in ids]
 

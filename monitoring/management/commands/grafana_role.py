@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import ProgrammingError, connection, transaction
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import gettext
 
 NAME = "grafana"
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
@@ -32,7 +32,7 @@ GRANT EXECUTE ON FUNCTION iot_series(bigint, timestamptz, timestamptz, integer) 
 
 
 class Command(BaseCommand):
-    help = gettext_lazy(  # type: ignore[assignment]  # argparse shows it as text
+    help = gettext(
         "Makes a role of the database for Grafana: it may call iot_series and read sensors, measurements and"
         " rollups, and nothing else: no users, no tokens, no rejected messages. May be run again."
     )
