@@ -14,6 +14,7 @@ from django.db import connection
 from django.db.models import F
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import translation
 
 from batches.batch import Batch, Message, time_ordered_id
 from batches.store import BatchStore, Receipt
@@ -33,6 +34,7 @@ def public(settings: Any, store: BatchStore) -> Iterator[None]:
     pipeline._kept.clear()
     yield
     pipeline._kept.clear()
+    translation.deactivate()  # a request leaves its language behind in the thread
 
 
 @pytest.fixture
