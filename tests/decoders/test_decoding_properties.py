@@ -210,6 +210,8 @@ def counted(text: str) -> int:
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.sampled_from(["[", "]", "{", "}", '"', "\\", '\\"', "é", "1,", "[" * 150]), max_size=30))
+@example(["{}" * 150])
+@example(["[]" * 150])
 @example(["[" * 150, '"', "[" * 150, "\\", '"', "[" * 51])
 def test_brackets_are_counted_where_they_stand_in_no_string(pieces: list[str]) -> None:
     text = "".join(pieces) + "[" * 100 + "]" * 300
