@@ -9,7 +9,7 @@ from monitoring.decoders.json.careful import decode_carefully
 from monitoring.decoders.json.examples import Example, ExpectedRefusal, load
 
 EXAMPLES = load()
-NOT_OF_A_PAYLOAD = {Code.CONFLICT, Code.FAILED, Code.CRASHED_WORKER}
+NOT_OF_A_PAYLOAD = {Code.BAD_STATUS, Code.CONFLICT, Code.FAILED, Code.CRASHED_WORKER}
 
 
 def named_in(detail: str) -> str:

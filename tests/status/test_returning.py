@@ -1,6 +1,8 @@
 """Whoever was not well, and sends again, is looked at once it is stored."""
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -20,7 +22,7 @@ from monitoring.status.returning import Returning
 from monitoring.status.rule import RECHECK
 from monitoring.upkeep.pieces import TimeShare
 from tests.ingest.conftest import hand_over  # noqa: F401 -- a fixture
-from tests.journey.system import wait_for
+from tests.journey.system import PROJECT, wait_for
 from tests.status.conftest import Readings
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -108,6 +110,10 @@ def test_a_database_that_is_away_is_only_logged(
 
 
 def test_it_starts_in_a_child_of_the_pool_and_nowhere_else() -> None:
-    assert not after_commit.is_wanted(), "neither Django nor Celery has started it here"
+    here = "import config.celery, django; django.setup(); from monitoring.ingest import after_commit as a"
+    asked = subprocess.run(
+        [sys.executable, "-c", f"{here}; print(a.is_wanted())"], cwd=PROJECT, capture_output=True, check=True
+    )
+    assert asked.stdout.strip() == b"False", "neither Django nor Celery starts it"
     receivers = {receiver.__name__ for receiver in worker_process_init._live_receivers(sender=app)}
     assert "begin_to_listen" in receivers
