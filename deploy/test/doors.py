@@ -16,7 +16,7 @@ Note = Callable[[str], None]
 
 LISTENS = {"db": {5432}, "redis": {6379}, "mosquitto": {1883}, "web": {8000}, "flower": {5555}}
 # What the web process answers to anybody with 200. All of its other routes must refuse.
-OPEN = {"/healthz", "/readyz", "/admin/login/"}
+OPEN = {"/healthz", "/readyz", "/admin/login/", "/login/", "/preferences/"}
 REFUSALS = {301, 302, 400, 401, 403, 404, 405}
 WRITING = {
     "POST /api/monitoring/measurements/": 401,
