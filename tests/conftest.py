@@ -10,6 +10,7 @@ from django.test import override_settings
 from hypothesis import settings as hypothesis_settings
 
 from batches.store import BatchStore
+from monitoring.ingest import after_commit
 from monitoring.models import Sensor
 from monitoring.upkeep.partitions import ensure_partitions
 from runner.services import Redis
@@ -67,3 +68,11 @@ def sensors(db: None, now: datetime) -> dict[int, Sensor]:
         ]
     )
     return Sensor.objects.in_bulk()
+
+
+@pytest.fixture(autouse=True)
+def nobody_listens_on() -> Iterator[None]:
+    """Who subscribed to commits in a test hears nothing of the next one's."""
+    before = list(after_commit._subscribers)
+    yield
+    after_commit._subscribers[:] = before

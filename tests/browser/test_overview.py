@@ -101,7 +101,7 @@ def test_values_change_where_they_stand(system: System, device: Device, anyone: 
 def test_search_page_and_back(system: System, device: Device, anyone: Open) -> None:
     system.query(
         "INSERT INTO monitoring_sensor (name, kind, unit, is_active, location, added_at)"
-        " SELECT 'Greenhouse ' || n, '', '', true, 'Row ' || mod(n, 3), now() FROM generate_series(1, 130) n"
+        " SELECT 'Orchard row ' || n, '', '', true, 'Row ' || mod(n, 3), now() FROM generate_series(1, 130) n"
         " RETURNING 1"
     )
     try:
@@ -109,19 +109,19 @@ def test_search_page_and_back(system: System, device: Device, anyone: Open) -> N
         page = anyone()
         page.goto("/")
         page.keyboard.press("/")
-        page.keyboard.type("greenhouse")
-        page.wait_for_url("**/?q=greenhouse*")
+        page.keyboard.type("orchard")
+        page.wait_for_url("**/?q=orchard*")
         page.get_by_role("navigation", name="Pages").get_by_role("link", name="3").click()
         page.wait_for_url("**page=3*")
         page.get_by_text("101 to 130 of 130").wait_for()
-        page.get_by_role("link", name="Greenhouse 101", exact=True).click()
+        page.get_by_role("link", name="Orchard row 101", exact=True).click()
         page.wait_for_url("**/sensors/*/")
         page.go_back()
         page.get_by_text("101 to 130 of 130").wait_for()
-        assert page.locator("#q").input_value() == "greenhouse"
+        assert page.locator("#q").input_value() == "orchard"
         assert page.locator("tr[data-sensor]").count() == 30
     finally:
-        system.query("DELETE FROM monitoring_sensor WHERE name ~ '^Greenhouse ' RETURNING 1")
+        system.query("DELETE FROM monitoring_sensor WHERE name ~ '^Orchard row ' RETURNING 1")
 
 
 def test_an_outage_of_the_site_is_said_and_heals(system: System, device: Device, browser: Any) -> None:

@@ -23,7 +23,9 @@ def start(project: Path) -> Iterator[Callable[..., Run]]:
 
     def start(fresh: bool = False, **options: object) -> Run:
         """`fresh`: in an empty data folder; else PostgreSQL's cluster is there already."""
-        if not fresh and not (project / ".data").exists():
+        # `make run` takes its servers from wheels, whatever the tests use: a cluster of Debian's is another's.
+        from_wheels = os.environ.get("SERVICES_FROM") != "system"
+        if from_wheels and not fresh and not (project / ".data").exists():
             (project / ".data").mkdir(mode=0o700)
             copy_new(project / ".data" / "postgres")
         runs.append(Run(project, **options))  # type: ignore[arg-type]
