@@ -23,7 +23,7 @@ def start(project: Path) -> Iterator[Callable[..., Run]]:
 
     def start(fresh: bool = False, **options: object) -> Run:
         """`fresh`: in an empty data folder; else PostgreSQL's cluster is there already."""
-        # `make run` takes its servers from wheels, whatever the tests use: a cluster of Debian's is another's.
+        # `make run` takes its servers from wheels, whatever the tests use; a cluster of Debian's is older.
         from_wheels = os.environ.get("SERVICES_FROM") != "system"
         if from_wheels and not fresh and not (project / ".data").exists():
             (project / ".data").mkdir(mode=0o700)
