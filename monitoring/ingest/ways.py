@@ -170,7 +170,7 @@ def _decode(message: Message) -> list[Reading | Refusal]:
 
 
 def decode_message(message: Message) -> list[Reading | Refusal]:
-    """None where it says how a board is: what that comes to stands in the batch's Progress."""
+    """Empty where it says how a board is: what that comes to stands in the batch's Progress."""
     if is_status(message.topic):
         return []
     return for_topic(message.topic)(message.payload, message.length)
