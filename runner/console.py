@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shutil
 import sys
 import threading
 import time
@@ -36,11 +37,12 @@ class Console:
         """Whether the terminal's last line is one that the next is written over."""
 
     def all_is_up(self, zone: str) -> None:
-        """From now on a step is an event, with its time. On a terminal, what was just printed stays readable
+        """From now on a step is an event, with its time. On a terminal, what is printed next stays readable
         for a minute: of what is usual, only the latest line is shown, each over the one before."""
         self._zone = zone
         if sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
-            self._calm_until = time.monotonic() + CALM_SECONDS
+            with self._lock:
+                self._calm_until = time.monotonic() + CALM_SECONDS
 
     def step(self, text: str) -> None:
         when = f"{moment(self._zone)} " if self._zone else ""
@@ -56,26 +58,31 @@ class Console:
     def line(self, name: str, line: bytes) -> None:
         """A line of a child's output, without its newline; the bytes as they came."""
         before = f"{name:{WIDTH}} │ "
-        calm = time.monotonic() < self._calm_until and _USUAL.match(line)
-        if calm:
-            room = (os.get_terminal_size(1).columns or 80) - len(before) - 1
-            line = line.decode(errors="replace")[: max(room, 0)].encode()
-        if self.colour:
-            before = f"\033[{COLOURS.get(name, 37)}m{before}\033[0m"
-        self._write(1, before.encode() + line + (b"" if calm else b"\n"), over=bool(calm))
-
-    def _write(self, fd: int, data: bytes, over: bool = False) -> None:
-        """`over`: the next is written over it."""
+        # Decided under the lock: what is to come with its newline comes before the calm, not in it.
         with self._lock:
-            try:
-                if self._over:
-                    os.write(1, _ANEW)
-                self._over = over
-                while data:
-                    data = data[os.write(fd, data) :]
-            except OSError:
-                if fd == 1:
-                    self.gone = True
+            calm = time.monotonic() < self._calm_until and bool(_USUAL.match(line))
+            if calm:
+                room = shutil.get_terminal_size().columns - len(before) - 1
+                line = line.decode(errors="replace")[: max(room, 0)].encode()
+            if self.colour:
+                before = f"\033[{COLOURS.get(name, 37)}m{before}\033[0m"
+            self._put(1, before.encode() + line + (b"" if calm else b"\n"), over=calm)
+
+    def _write(self, fd: int, data: bytes) -> None:
+        with self._lock:
+            self._put(fd, data)
+
+    def _put(self, fd: int, data: bytes, over: bool = False) -> None:
+        """`over`: the next is written over it."""
+        try:
+            if self._over:
+                os.write(1, _ANEW)
+            self._over = over
+            while data:
+                data = data[os.write(fd, data) :]
+        except OSError:
+            if fd == 1:
+                self.gone = True
 
 
 def clear_error(error: OSError) -> str:

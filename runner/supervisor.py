@@ -90,8 +90,8 @@ class Supervisor:
             self.set_up()
             self.start_children()
             self.box = welcome(self.env, self.values)
-            self.console.text(self.box)
             self.console.all_is_up(self.env["TIME_ZONE"])
+            self.console.text(self.box)
             self.watch()
         except Stopped:
             self.stop()

@@ -114,10 +114,12 @@ def test_what_the_summary_says_is_what_arrived(subscriber: Subscriber) -> None:
     assert "sensors 1 to 180 must exist" in text
 
 
-def test_the_rate_is_kept(subscriber: Subscriber) -> None:
-    text = simulate("--boards", "2", "--rate", "50", "--duration", "1")
-    assert 295 <= number(r"sent (\S+) messages", text) <= 306
-    assert "slower" not in text
+def test_the_rate_is_not_exceeded(subscriber: Subscriber) -> None:
+    """That it is reached, whatever stalls: test_simulation.py, by a clock of its own."""
+    text = simulate("--boards", "2", "--rate", "50", "--messages", "300")
+    took = re.search(r"messages in (\S+) s", text)
+    assert took is not None, text
+    assert float(took[1]) >= 0.9
 
 
 def test_the_default_rate_is_a_message_a_sensor_every_two_seconds() -> None:
