@@ -236,6 +236,7 @@ def test_the_chosen_zone_counts_and_its_day_of_25_hours(visit: Open) -> None:
     assert hours == ["00:00", "01:00", "02:00", "02:00", *(f"{hour:02}:00" for hour in range(3, 24)), "00:00"]
     assert marks["label"][3] == "02:00\nCET"
     page.locator("#table summary").click()
+    page.locator("#table tbody tr").first.wait_for()
     rows = page.locator("#table tbody tr td:first-child").all_text_contents()
     assert rows[-1].startswith("25 Oct 2026, 00:00–00:02 CEST")
     assert [sum(f" 02:30–02:32 {zone}" in row for row in rows) for zone in ("CEST", "CET")] == [1, 1]
