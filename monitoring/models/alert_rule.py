@@ -192,4 +192,4 @@ class AlertRule(models.Model):
         if kind in (Kind.BOARD, Kind.PIPELINE) and (self.sensor_id or self.sensor_kind):
             wrong["sensor"] = _("This kind of rule is not of sensors.")
         if wrong:
-            raise ValidationError(wrong)  # type: ignore[arg-type]  # lazy texts
+            raise ValidationError(wrong)
