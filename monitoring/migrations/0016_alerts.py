@@ -212,6 +212,10 @@ class Migration(migrations.Migration):
             index=models.Index(condition=models.Q(('state', 'pending')), fields=['next_at'], name='delivery_due'),
         ),
         migrations.AddIndex(
+            model_name='delivery',
+            index=models.Index(fields=['created_at', 'id'], name='delivery_newest'),
+        ),
+        migrations.AddIndex(
             model_name='incident',
             index=models.Index(fields=['rule', 'subject', 'since'], name='incident_of_subject'),
         ),
