@@ -1,11 +1,11 @@
 """What a backtest takes: a rule of each kind over a year of one sensor's minutes; and the function by itself.
 
-    python -m bench.backtest [--sensors 10] [--days 365] [--repeat 3]                 (or: make bench-backtest)
+    python -m bench.backtest [--sensors 10] [--days 365] [--repeat 3]              (or: make bench-backtest)
 
-PostgreSQL holds the year of each of the sensors, interleaved as live ingest lays them. Every rule is run as the
-page runs it, unsaved; two of above, one that nearly never fires and one that is past its threshold nearly
-always. Then, with no database, the microseconds a reading of each kind costs. Exit code 1 where a year takes
-longer than is allowed.
+PostgreSQL holds the year of each of the sensors, interleaved as live ingest lays them. Every rule is run as
+the page runs it, unsaved; two of above, one that nearly never fires and one that is past its threshold nearly
+always. Then, with no database, the microseconds that a reading costs. Exit code 1 where a year takes longer
+than is allowed.
 """
 
 import argparse
