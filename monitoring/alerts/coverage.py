@@ -133,7 +133,7 @@ UPDATE monitoring_alertstate AS row SET due_at = 'epoch' WHERE id IN (
     JOIN monitoring_alertrule AS rule ON rule.id = state.rule_id
     JOIN monitoring_sensor AS sensor ON sensor.id = state.sensor_id
     LEFT JOIN monitoring_sensorstatus AS standing ON standing.sensor_id = sensor.id
-    WHERE state.due_at IS DISTINCT FROM 'epoch'
+    WHERE state.due_at IS DISTINCT FROM 'epoch'::timestamptz
       AND (state.version <> rule.version OR NOT coalesce(rule.enabled AND {FITS}, false))
     ORDER BY state.rule_id, state.subject FOR UPDATE OF state SKIP LOCKED
 )

@@ -117,8 +117,10 @@ def _prepare(held: Sequence[Held], pairs: Mapping[Pair, int | None], now: dateti
     work = []
     for one in held:
         row, of_sensor = rules.get(one.rule_id), cover.get(one.id)
-        if row is None or of_sensor is None or not row.is_of_readings:
+        if row is None or of_sensor is None:
             continue
+        if not row.is_of_readings:  # as it was before somebody changed it
+            of_sensor = of_sensor._replace(fits=False)
         changed_from = pairs.get(one.pair)
         if one.version != row.version:
             changed_from = us(row.active_from)
