@@ -43,13 +43,15 @@ class Hours(NamedTuple):
 
 
 def moment(wall: datetime, zone: ZoneInfo, later: bool) -> datetime:
-    """When a zone's clock shows `wall` (without a zone); of two such moments the earlier or the later one.
+    """When a zone's clock first shows `wall`, which has no zone, or more; `later`: until when it shows less.
 
-    Of none, for the clock is put forward past it: when it is put forward.
+    The two differ where it shows an hour twice. Where it is put forward past `wall`, both are when it is.
     """
     first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
     if first <= second:
-        return second if later else first
+        # Put back to `wall` itself, it shows nothing less from then on.
+        shows_less = (second - timedelta(microseconds=1)).astimezone(zone).replace(tzinfo=None) < wall
+        return second if later and shows_less else first
     # No such moment: before `second` the clock shows less, from `first` on it shows more.
     before, after = second, first
     while after - before > timedelta(seconds=1):
