@@ -73,7 +73,9 @@ def split_url(url: str, may_be_private: bool | None = None) -> SplitResult:
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
         raise ValueError(gettext("This is not an address: https://host/path"))
     if not url.isascii() or not url.isprintable() or " " in url:
-        raise ValueError(gettext("An address has no blank, and no letter beyond ASCII: write them as %20"))
+        raise ValueError(
+            gettext("An address has no blank and no letter beyond ASCII; such are percent-encoded.")
+        )
     if parts.username is not None or parts.password is not None:
         raise ValueError(gettext("User and password do not belong into the address."))
     if may_be_private is None:

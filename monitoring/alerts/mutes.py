@@ -1,11 +1,11 @@
 """Whether nobody wants to be told at a moment: by the wall clock of a zone, right across its changes."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from django.db.models import Q
+from django.db.models import Q, prefetch_related_objects
 
 from monitoring.models import Incident, Mute
 
@@ -111,7 +111,9 @@ def location_of(incident: Incident) -> str:
     return incident.sensor.location if incident.sensor_id is not None and incident.sensor else ""
 
 
-def not_muted(incidents: Iterable[Incident], now: datetime) -> list[Incident]:
+def not_muted(incidents: Sequence[Incident], now: datetime) -> list[Incident]:
     """Those of them that people are to be told of now: one look at the silences for all of them."""
     mutes = holding(now)
+    if any(mute.location for mute in mutes):
+        prefetch_related_objects(incidents, "sensor")
     return [one for one in incidents if not any(covers(mute, one) for mute in mutes)]
