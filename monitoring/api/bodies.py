@@ -1,4 +1,4 @@
-"""What may stand in the body of a request about rejected messages, read and checked once."""
+"""What may stand in the body of a request, read and checked once; of rejected messages above all."""
 
 import base64
 from collections.abc import Mapping

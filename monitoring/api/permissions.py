@@ -23,7 +23,8 @@ class MayRead(BasePermission):
     """Reading, for everybody where API_PUBLIC_READ is set, else for whoever shows who they are.
 
     `view.is_private`: never for everybody. What was refused may be anything that strangers sent, and
-    whoever made measurements public did not mean that.
+    whoever made measurements public did not mean that. `view.is_of_managing`: reading too is beyond a token
+    that may read.
     """
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
@@ -33,7 +34,8 @@ class MayRead(BasePermission):
         if not request.user.is_authenticated:
             return False
         needed = self.needed(request, view)
-        if not in_scope(request, needed):
+        is_beyond = getattr(view, "is_of_managing", False) and not manages(request)
+        if is_beyond or not in_scope(request, needed):
             scope = request.auth.scope if isinstance(request.auth, Token) else ""
             self.message = gettext("The token's scope is %s, and this is beyond it.") % scope
             return False
@@ -79,6 +81,15 @@ def in_scope(request: Request, needed: str | None) -> bool:
         Scope.READ: request.method in SAFE_METHODS,
         Scope.SEND: needed == SEND,
     }[Scope(request.auth.scope)]
+
+
+def manages(request: Request) -> bool:
+    return not isinstance(request.auth, Token) or Scope(request.auth.scope) == Scope.MANAGE
+
+
+def may_see(request: Request, permission: str) -> bool:
+    """Whether that is by a right of their own, and not only because reading is public."""
+    return request.user.has_perm(permission) and in_scope(request, permission)
 
 
 def require(request: Request, permission: str) -> None:

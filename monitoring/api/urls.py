@@ -3,10 +3,12 @@
 from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularSwaggerView
 
+from monitoring.api.alert_rules import OneRule, Rules
 from monitoring.api.boards import Boards
 from monitoring.api.deletions import DeletionsOfSensor
 from monitoring.api.errors import unknown_path
 from monitoring.api.export import Export
+from monitoring.api.incidents import Acknowledge, Incidents
 from monitoring.api.jobs import DismissMany, Jobs, OneJob, ReplayMany
 from monitoring.api.lists import LastOfSensor, MeasurementsOfSensor, Pipeline
 from monitoring.api.lobby import Approve, ApproveMany, Block, Blocked, Lobby, Misfits, Unblock
@@ -15,6 +17,7 @@ from monitoring.api.rejected import Dismiss, OneRejectedMessage, RejectedGroups,
 from monitoring.api.schema import SchemaView
 from monitoring.api.sensors import OneSensor, Sensors
 from monitoring.api.series import SeriesOfSensor, SeriesOfSensors
+from monitoring.api.silences import OneSilence, Silences
 from monitoring.api.tokens import Login, Logout, LogoutAll
 from monitoring.api.trace import TraceView
 
@@ -45,6 +48,12 @@ monitoring = [
     path("lobby/<int:sensor_id>/approve/", Approve.as_view()),
     path("lobby/<int:sensor_id>/block/", Block.as_view()),
     path("lobby/<int:sensor_id>/unblock/", Unblock.as_view()),
+    path("alerts/rules/", Rules.as_view()),
+    path("alerts/rules/<int:rule_id>/", OneRule.as_view()),
+    path("alerts/incidents/", Incidents.as_view()),
+    path("alerts/incidents/<int:incident_id>/acknowledge/", Acknowledge.as_view()),
+    path("alerts/silences/", Silences.as_view()),
+    path("alerts/silences/<int:silence_id>/", OneSilence.as_view()),
     path("pipeline/", Pipeline.as_view()),
     path("trace/", TraceView.as_view()),
 ]

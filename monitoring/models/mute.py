@@ -1,6 +1,9 @@
 """When nobody wants to be told: a silence of alerts, once or every week, by the wall clock of a zone."""
 
+from zoneinfo import available_timezones
+
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -50,3 +53,19 @@ class Mute(models.Model):
 
     def __str__(self) -> str:
         return self.comment or f"{self.starts_at:%Y-%m-%d %H:%M}"
+
+    def clean(self) -> None:
+        """Raises ValidationError by field where it could never hold, or not say when."""
+        wrong: dict[str, object] = {}
+        if self.starts_at is not None and self.ends_at is not None and self.ends_at <= self.starts_at:
+            wrong["ends_at"] = _("It ends after it begins.")
+        days = self.weekdays
+        is_list = isinstance(days, list) and all(type(day) is int and 0 <= day <= 6 for day in days)
+        if not is_list or len(set(days)) < len(days):
+            wrong["weekdays"] = _("Give each day of the week once: a list of numbers from 0, Monday, to 6.")
+        if self.from_time is not None and self.from_time == self.to_time:
+            wrong["to_time"] = _("It ends at another time of day than it begins at.")
+        if self.zone not in available_timezones():
+            wrong["zone"] = _("No such time zone: a name such as Europe/Paris.")
+        if wrong:
+            raise ValidationError(wrong)

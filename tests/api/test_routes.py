@@ -61,6 +61,12 @@ TABLE: dict[str, dict[str, set[str]]] = {
     API + "lobby/<int:sensor_id>/approve/": {"POST": MANAGE},
     API + "lobby/<int:sensor_id>/block/": {"POST": MANAGE},
     API + "lobby/<int:sensor_id>/unblock/": {"POST": MANAGE},
+    API + "alerts/rules/": {"GET": READ, "POST": MANAGE},
+    API + "alerts/rules/<int:rule_id>/": {"GET": READ, "PATCH": MANAGE, "DELETE": MANAGE},
+    API + "alerts/incidents/": {"GET": READ},
+    API + "alerts/incidents/<int:incident_id>/acknowledge/": {"POST": MANAGE},
+    API + "alerts/silences/": {"GET": READ, "POST": MANAGE},
+    API + "alerts/silences/<int:silence_id>/": {"GET": READ, "PATCH": MANAGE, "DELETE": MANAGE},
     API + "pipeline/": {"GET": READ},
     API + "trace/": {"GET": READ},
     # A name and a password, no token: test_throttle.py and test_around.py.
@@ -77,8 +83,8 @@ OPEN = {"", "healthz", "readyz", "metrics", "favicon.ico", "api/", "live/"}
 PAGES = {str(entry.pattern) for entry in dashboard.urlpatterns}
 # Pages of a library's.
 DOCUMENTS = {"api/schema/", "api/docs/"}
-# What strangers sent, and who did what with it: never for everybody.
-PRIVATE = tuple(API + part for part in ("rejected/", "jobs/", "lobby/", "trace/"))
+# What strangers sent, who did what with it, and when nobody looks: never for everybody.
+PRIVATE = tuple(API + part for part in ("rejected/", "jobs/", "lobby/", "trace/", "alerts/silences/"))
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
