@@ -10,6 +10,7 @@ from marshmallow.validate import Range, Regexp
 from batches import queues, task_broker
 from batches.topics import check_status, status_filters
 from bridge.address import MqttAddress
+from bridge.tls import TlsFiles
 from monitoring import __version__
 from process import address
 from process.environment import PROJECT, Environment, SettingsError, data_dir, forget_libpq, gather
@@ -77,8 +78,26 @@ MQTT_TOPICS: list[str] = env.list("MQTT_TOPICS", ["iot/measurements"])
 # Where boards say that they are online, as the bridge reads it: what comes on these topics is no reading.
 _status_topics = env.list("MQTT_STATUS_TOPICS", [], validate=check_status)
 MQTT_STATUS_TOPICS = status_filters(_status_topics or (), MQTT_TOPICS or ())
+# Read when a connection is made (monitoring/alerts/channels/mqtt.py).
+MQTT_TLS = TlsFiles.read(env)
 MQTT_PORT = env.int("MQTT_PORT", 1883)
 MQTT_LISTEN = env.str("MQTT_LISTEN", "127.0.0.1")
+# --- alerts
+# Where people find this site: what is sent to them names it.
+SITE_URL = (env.str("SITE_URL", None, validate=address.site) or "").rstrip("/")
+_email = address.email_parameters(env.str("EMAIL_URL", None, validate=address.email))
+EMAIL_HOST = _email.get("host", "")
+EMAIL_PORT = _email.get("port", 25)
+EMAIL_HOST_USER = _email.get("user", "")
+EMAIL_HOST_PASSWORD = _email.get("password", "")
+EMAIL_USE_TLS = _email.get("use_tls", False)
+EMAIL_USE_SSL = _email.get("use_ssl", False)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("EMAIL_FROM", "iot-monitor@localhost")
+# Whether channels may connect to private networks and to this machine.
+ALERTS_ALLOW_PRIVATE = env.bool("ALERTS_ALLOW_PRIVATE", False)
+# Asked once a minute while alerts are at work, for whoever watches the watcher.
+ALERTS_HEARTBEAT_URL = env.str("ALERTS_HEARTBEAT_URL", None, validate=address.site)
 # What carries Celery's tasks; the batches stay in Redis.
 _broker_url = env.str("CELERY_BROKER_URL", None, validate=task_broker.check) or REDIS_URL
 _sentinel_master = env.str("CELERY_SENTINEL_MASTER", "mymaster")

@@ -27,5 +27,7 @@ REGISTER = 0x696F740A
 JOBS = 0x696F740B
 # What the status of sensors is.
 STATUS = 0x696F740C
+# What is told of alerts is sent.
+OUTBOX = 0x696F740E
 # The rollups are refreshed.
 REFRESH = 0x696F7410

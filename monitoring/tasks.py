@@ -3,6 +3,7 @@
 import logging
 import time
 from collections import Counter
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -16,6 +17,7 @@ from kombu import Queue
 from batches.dispatch import send_again
 from batches.queues import INGEST_QUEUE, INGEST_TASK, RESEND_TASK
 from monitoring import books
+from monitoring.alerts import outbox
 from monitoring.ingest import Attempt, End, work
 from monitoring.ingest.lines import line
 from monitoring.models import IngestBatch
@@ -166,6 +168,12 @@ def work_jobs() -> dict[str, int]:
 def look_at_sensors() -> int:
     """Looks at the sensors whose status may have changed; returns of how many it has."""
     return looking.job(batch_store(), TimeShare(SHARE_SECONDS)).changed
+
+
+@shared_task(name=schedule.SEND_ALERTS)
+def send_alerts() -> dict[str, int]:
+    """Gathers and sends what is to be told of alerts; returns how many deliveries were sent, failed, wait."""
+    return asdict(outbox.work(TimeShare(SHARE_SECONDS)))
 
 
 def _told(what: str, counts: dict[str, int]) -> dict[str, int]:

@@ -57,6 +57,35 @@ def postgres(url: str) -> None:
     _check(url, ("postgres", "postgresql"), "postgres://user:password@host:5432/name")
 
 
+# Scheme: port, and how TLS comes: not, by STARTTLS, or from the first byte.
+_SMTP = {"smtp": (25, ""), "submission": (587, "use_tls"), "smtps": (465, "use_ssl")}
+
+
+def email(url: str) -> None:
+    """Raises ValidationError."""
+    _check(url, _SMTP, "submission://user:password@host:587, smtps://host:465, or smtp://host:25 without TLS")
+
+
+def email_parameters(url: str | None) -> dict[str, Any]:
+    """What Django's EMAIL_* are made of; of an address that `email` does not take there is nothing."""
+    try:
+        parts = split(url or "", _SMTP, "")
+    except ValueError:
+        return {}
+    port, tls = _SMTP[parts.scheme]
+    return {
+        "host": parts.hostname or "",
+        "port": parts.port or port,
+        "user": unquote(parts.username or ""),
+        "password": unquote(parts.password or ""),
+    } | ({tls: True} if tls else {})
+
+
+def site(url: str) -> None:
+    """Raises ValidationError."""
+    _check(url, ("http", "https"), "https://iot.example.org")
+
+
 def _check(url: str, schemes: Collection[str], example: str) -> None:
     try:
         split(url, schemes, example)

@@ -1,16 +1,53 @@
-"""The story of what is told: noted with the change, gathered into a delivery, sent, and its receipt kept.
+"""The story of what is told: noted with the change, gathered into deliveries, sent, and a receipt kept.
 
 1. `note`, in the transaction that changes an incident: one notification a channel of its rule.
+2. `gather`: what waits for a channel becomes one delivery, with its message, once the first of it has waited
+   for as long as the channel gathers, and no other delivery to the channel is under way.
+3. `send_due`: a delivery is taken for a while (a lease), sent outside of any transaction, and what came of it
+   is written down. Whoever dies in between leaves it to the next one, once the lease is over. Its key and its
+   message stay the same, so a receiver that keeps keys acts on it once.
+4. A failure that may pass is tried again, later each time, for a day; one that will not switches the channel
+   off, with the reason.
 """
 
+import logging
+import random
+import time
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
-from django.db.models import Max
+from celery import current_app
+from django.db import transaction
+from django.db.models import Exists, Max, Min, OuterRef
 
+from batches.queues import UPKEEP_QUEUE
+from monitoring import locks
+from monitoring.alerts import channels
+from monitoring.alerts.channels import NotSentError
+from monitoring.alerts.message import NAMES, Event, Message, Story, compose, compose_test
 from monitoring.alerts.mutes import not_muted
-from monitoring.models import AlertRule, Incident, Notification
+from monitoring.models import AlertChannel, AlertRule, Delivery, Incident, Notification
+from monitoring.upkeep.pieces import TimeShare, alone
+from monitoring.upkeep.schedule import SEND_ALERTS
+from process.failpoints import failpoint
+
+logger = logging.getLogger(__name__)
+
+# Longer than any attempt takes (channels/http.py: 20 s at most).
+LEASE = timedelta(seconds=45)
+# Deliveries, each to another channel, that are sent at the same time.
+AT_ONCE = 8
+FIRST_WAIT_S = 5.0
+LONGEST_WAIT_S = 3600.0
+TRY_FOR = timedelta(days=1)
+KEEP = timedelta(days=30)
+# A channel that gathers for longer may wait for beat, which comes every 5 s.
+BEAT_WILL_DO_S = 5
+_called_at = -1.0
 
 
 def note(incidents: Sequence[Incident], event: Notification.Event) -> None:
@@ -39,6 +76,7 @@ def note(incidents: Sequence[Incident], event: Notification.Event) -> None:
     if rows:
         Notification.objects.bulk_create(rows, ignore_conflicts=True)
         Incident.objects.filter(pk__in={row.incident_id for row in rows}).update(told_at=now)
+        _call_soon({row.channel_id for row in rows})
 
 
 def _channels_of(rules: set[int]) -> dict[int, list[int]]:
@@ -71,3 +109,238 @@ def _who_knows(incidents: Sequence[Incident]) -> set[tuple[int, int]]:
     """(incident, channel) of those that were told, or are to be told, that it fires."""
     known = Notification.objects.filter(incident__in=[one.pk for one in incidents])
     return set(known.exclude(event=Notification.Event.RESOLVED).values_list("incident", "channel"))
+
+
+def _call_soon(channel_ids: set[int]) -> None:
+    """Where waiting for beat would take longer than gathering does. Best effort: what is noted stands in the
+    database."""
+    shortest = AlertChannel.objects.filter(pk__in=channel_ids).aggregate(least=Min("group_s"))["least"]
+    if shortest is None or shortest > BEAT_WILL_DO_S:
+        return
+
+    def call() -> None:
+        global _called_at
+        # Where thousands fire at once, one call does for all that is noted in a second.
+        if time.monotonic() - _called_at < 1.0:
+            return
+        _called_at = time.monotonic()
+        try:
+            current_app.send_task(
+                SEND_ALERTS, queue=UPKEEP_QUEUE, expires=50, retry=False, countdown=shortest or None
+            )
+        except Exception as error:  # kombu, redis and socket errors alike
+            logger.warning("%s waits for beat: %s", SEND_ALERTS, error)
+
+    transaction.on_commit(call, robust=True)
+
+
+# --- gathering -----------------------------------------------------------------------------------
+
+
+def gather(now: datetime | None = None) -> int:
+    """Makes the deliveries that are due; returns how many. Each in a transaction of its own."""
+    now = now or datetime.now(UTC)
+    under_way = Delivery.objects.filter(
+        channel=OuterRef("channel"), state=Delivery.State.PENDING, is_test=False
+    )
+    waiting = (
+        Notification.objects.filter(~Exists(under_way), delivery=None, channel__enabled=True)
+        .values_list("channel", "channel__group_s")
+        .annotate(first=Min("created_at"))
+        .order_by("first")
+    )
+    due = [channel for channel, group_s, first in waiting if first + timedelta(seconds=group_s) <= now]
+    return sum(_gather_one(channel, now) for channel in due)
+
+
+@transaction.atomic
+def _gather_one(channel_id: int, now: datetime) -> bool:
+    channel = AlertChannel.objects.select_for_update().get(pk=channel_id)
+    waiting = list(
+        channel.notifications.filter(delivery=None)
+        .order_by("incident", "sequence")
+        .select_related("incident__rule", "incident__sensor")
+    )
+    if not waiting:
+        return False
+    delivery = Delivery(id=uuid4(), channel=channel, next_at=now)
+    message = compose(_stories(waiting), str(delivery.pk), channel.language, now)
+    delivery.message = message.as_json()
+    delivery.save(force_insert=True)
+    channel.notifications.filter(pk__in=[one.pk for one in waiting]).update(delivery=delivery)
+    failpoint("alerts.gathered")
+    return True
+
+
+def _stories(waiting: Sequence[Notification]) -> list[Story]:
+    """One an incident, however often it changed meanwhile; the worst first, then the newest."""
+    by_incident: dict[int, list[Notification]] = defaultdict(list)
+    for one in waiting:
+        by_incident[one.incident_id].append(one)
+    parts = _parts(list(by_incident))
+    stories = []
+    for changes in by_incident.values():
+        incident, last = changes[0].incident, changes[-1]
+        event = Event(last.event)
+        if event == Event.AGAIN and changes[0].event == Notification.Event.FIRING:
+            event = Event.FIRING
+        if event == Event.RESOLVED and changes[0].event == Notification.Event.FIRING:
+            event = Event.PASSED
+        names = parts.get(incident.pk, [])
+        stories.append(Story(incident, event, last.sequence, tuple(names[:NAMES]), len(names)))
+    stories.sort(key=lambda one: one.incident.since, reverse=True)
+    return sorted(stories, key=lambda one: (_ORDER[one.event], _WORST.get(one.incident.severity, 3)))
+
+
+_ORDER = {Event.FIRING: 0, Event.AGAIN: 1, Event.PASSED: 2, Event.RESOLVED: 3}
+_WORST = {"critical": 0, "warning": 1, "info": 2}
+
+
+def _parts(incidents: Sequence[int]) -> dict[int, list[str]]:
+    """Names of the sensors that are parts of each, in the order of names."""
+    found: dict[int, list[str]] = defaultdict(list)
+    rows = Incident.objects.filter(part_of__in=incidents, sensor__isnull=False)
+    for whole, name in rows.order_by("sensor__name_key", "sensor_id").values_list("part_of", "sensor__name"):
+        found[whole or 0].append(name)
+    return found
+
+
+# --- sending -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`said`: although it was sent; `failed`: None where it was."""
+
+    said: str = ""
+    failed: NotSentError | None = None
+
+
+@dataclass
+class Sent:
+    """How many deliveries were sent, failed for good, and wait for another try."""
+
+    sent: int = 0
+    failed: int = 0
+    later: int = 0
+
+
+def work(share: TimeShare, now: datetime | None = None) -> Sent:
+    """The job: gathers and sends, until nothing is due or the time is used. One process at a time."""
+    done = Sent()
+    with alone(locks.OUTBOX) as is_alone:
+        if not is_alone:
+            return done
+        while not share.is_used:
+            gather(now)
+            if not send_due(done, now):
+                break
+    return done
+
+
+def send_due(done: Sent, now: datetime | None = None) -> int:
+    """Sends some deliveries that are due, at the same time; returns how many were tried."""
+    taken = take(now or datetime.now(UTC))
+    failpoint("alerts.taken")
+    if not taken:
+        return 0
+    with ThreadPoolExecutor(len(taken), thread_name_prefix="alerts") as pool:
+        # No thread of it touches the database.
+        outcomes = list(pool.map(_attempt, taken))
+    failpoint("alerts.sent")
+    for delivery, outcome in zip(taken, outcomes, strict=True):
+        receive(delivery, outcome, done, now)
+    return len(taken)
+
+
+@transaction.atomic
+def take(now: datetime) -> list[Delivery]:
+    """Deliveries that are due, for the time of the lease; each with its channel, which is on."""
+    due = (
+        Delivery.objects.filter(
+            state=Delivery.State.PENDING, is_test=False, next_at__lte=now, channel__enabled=True
+        )
+        .select_related("channel")
+        .select_for_update(skip_locked=True, of=("self",))
+        .order_by("next_at")[:AT_ONCE]
+    )
+    taken = list(due)
+    for one in taken:
+        one.tries += 1
+        one.next_at = now + LEASE
+    Delivery.objects.bulk_update(taken, ["tries", "next_at"])
+    return taken
+
+
+def _attempt(delivery: Delivery) -> Outcome:
+    channel = delivery.channel
+    try:
+        said = channels.send(channel.kind, channel.settings, Message(**delivery.message), str(delivery.pk))
+    except NotSentError as error:
+        return Outcome(failed=error)
+    except Exception as error:
+        # Of a bug, or settings that no longer fit: its class alone, for its text may hold a secret.
+        logger.exception("alerts: %s could not be sent to", channel.name)
+        return Outcome(failed=NotSentError(type(error).__name__))
+    return Outcome(said)
+
+
+def receive(delivery: Delivery, outcome: Outcome, done: Sent, now: datetime | None = None) -> None:
+    """Writes down what came of an attempt; not where somebody else has taken it up meanwhile."""
+    now = now or datetime.now(UTC)
+    with transaction.atomic():
+        mine = Delivery.objects.filter(
+            pk=delivery.pk, state=Delivery.State.PENDING, tries=delivery.tries
+        ).select_for_update()
+        if not mine:
+            return
+        failed = outcome.failed
+        if failed is None:
+            mine.update(state=Delivery.State.SENT, sent_at=now, next_at=None, error=outcome.said[:500])
+            done.sent += 1
+            return
+        if failed.for_good or delivery.is_test or now - delivery.created_at >= TRY_FOR:
+            mine.update(state=Delivery.State.FAILED, next_at=None, error=failed.why[:500])
+            done.failed += 1
+            if failed.is_channels_fault and not delivery.is_test:
+                _switch_off(delivery.channel, failed.why, now)
+            return
+        wait = timedelta(seconds=seconds_to_wait(delivery.tries, failed.retry_after))
+        mine.update(next_at=now + wait, error=failed.why[:500])
+        done.later += 1
+
+
+def seconds_to_wait(tries: int, retry_after: float | None = None) -> float:
+    """Twice as long each time, a fifth more or less; never less than the receiver asked for, up to a day."""
+    wait = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(tries - 1, 20))
+    wait *= random.uniform(0.8, 1.2)  # noqa: S311
+    return max(wait, min(retry_after or 0.0, TRY_FOR.total_seconds()))
+
+
+def _switch_off(channel: AlertChannel, why: str, now: datetime) -> None:
+    AlertChannel.objects.filter(pk=channel.pk).update(enabled=False, disabled_why=why[:500], disabled_at=now)
+    logger.warning("alerts: the channel %s is off: %s", channel.name, why)
+
+
+def send_test(channel: AlertChannel) -> Delivery:
+    """Sends a test at once, once, whether the channel is on or not; returns its receipt, sent or failed.
+
+    Takes as long as the channel may: 20 s at most.
+    """
+    now = datetime.now(UTC)
+    key = uuid4()
+    delivery = Delivery(id=key, channel=channel, is_test=True, tries=1)
+    delivery.message = compose_test(channel.name, str(key), channel.language, now).as_json()
+    delivery.save(force_insert=True)
+    receive(delivery, _attempt(delivery), Sent())
+    delivery.refresh_from_db()
+    return delivery
+
+
+def forget(now: datetime) -> int:
+    """Deletes what was told longer ago than KEEP, and what was noted for a channel that stayed off; returns
+    how many deliveries and notifications went."""
+    before = now - KEEP
+    notes, _ = Notification.objects.filter(created_at__lt=before).delete()
+    old = Delivery.objects.filter(created_at__lt=before)
+    return notes + old.delete()[0]

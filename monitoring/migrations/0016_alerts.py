@@ -96,6 +96,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ('state', models.CharField(choices=[('pending', 'waiting'), ('sent', 'sent'), ('failed', 'failed')], default='pending', max_length=8, verbose_name='state')),
                 ('is_test', models.BooleanField(default=False)),
+                ('message', models.JSONField(default=dict)),
                 ('tries', models.PositiveIntegerField(default=0, verbose_name='tries')),
                 ('next_at', models.DateTimeField(null=True, verbose_name='next try')),
                 ('error', models.CharField(blank=True, max_length=500, verbose_name='error')),
@@ -173,7 +174,7 @@ class Migration(migrations.Migration):
                 ('event', models.CharField(choices=[('firing', 'firing'), ('resolved', 'resolved'), ('again', 'still firing')], max_length=8, verbose_name='event')),
                 ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='made')),
                 ('channel', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='notifications', to='monitoring.alertchannel')),
-                ('delivery', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='notifications', to='monitoring.delivery')),
+                ('delivery', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='notifications', to='monitoring.delivery')),
                 ('incident', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='notifications', to='monitoring.incident')),
             ],
             options={

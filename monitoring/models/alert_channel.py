@@ -40,9 +40,13 @@ class AlertChannel(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def switch_on(self) -> None:
+        """After it was off, for whatever reason. Saves nothing."""
+        self.enabled, self.disabled_why, self.disabled_at = True, "", None
+
 
 class Delivery(models.Model):
-    """One message to one channel. Its id is the idempotency key of every try."""
+    """One message to one channel. Its id is the idempotency key of every try, and the message is the same."""
 
     class State(models.TextChoices):
         PENDING = "pending", _("waiting")
@@ -53,6 +57,7 @@ class Delivery(models.Model):
     channel = models.ForeignKey(AlertChannel, on_delete=models.CASCADE, related_name="deliveries")
     state = models.CharField(_("state"), max_length=8, choices=State.choices, default=State.PENDING)
     is_test = models.BooleanField(default=False)
+    message = models.JSONField(default=dict)
     tries = models.PositiveIntegerField(_("tries"), default=0)
     next_at = models.DateTimeField(_("next try"), null=True)
     error = models.CharField(_("error"), max_length=500, blank=True)
@@ -85,7 +90,8 @@ class Notification(models.Model):
     sequence = models.PositiveIntegerField()
     event = models.CharField(_("event"), max_length=8, choices=Event.choices)
     channel = models.ForeignKey(AlertChannel, on_delete=models.CASCADE, related_name="notifications")
-    delivery = models.ForeignKey(Delivery, null=True, on_delete=models.SET_NULL, related_name="notifications")
+    # It goes with its delivery: without one it would wait to be sent.
+    delivery = models.ForeignKey(Delivery, null=True, on_delete=models.CASCADE, related_name="notifications")
     created_at = models.DateTimeField(_("made"), auto_now_add=True)
 
     class Meta:

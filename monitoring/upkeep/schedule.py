@@ -17,6 +17,7 @@ DELETE_MEASUREMENTS = "monitoring.delete_measurements"
 FOLD_LEDGER = "monitoring.fold_ledger"
 WORK_JOBS = "monitoring.work_jobs"
 LOOK_AT_SENSORS = "monitoring.look_at_sensors"
+SEND_ALERTS = "monitoring.send_alerts"
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,12 @@ JOBS = (
         LOOK_AT_SENSORS,
         *(5, "seconds", 4),
         "Finds out which sensors have become late or silent.",
+    ),
+    Job(
+        _("send alerts"),
+        SEND_ALERTS,
+        *(5, "seconds", 4),
+        "Gathers what is to be told of alerts into messages, and sends them to their channels.",
     ),
 )
 

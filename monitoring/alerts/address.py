@@ -1,0 +1,89 @@
+"""Connections to addresses that people typed in: to the internet alone, unless ALERTS_ALLOW_PRIVATE=1.
+
+Whoever may set up a channel could otherwise have this server ask its own services and those of its network.
+The address that is looked at is the one that is connected to: a name that says something else the next time
+(DNS rebinding) gains nothing.
+"""
+
+import ipaddress
+import socket
+from urllib.parse import SplitResult, urlsplit
+
+from django.conf import settings
+from django.utils.translation import gettext
+
+# Addresses that stand for one of IPv4, which is the one that counts.
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+class PrivateAddressError(OSError):
+    """The address is not one of the internet."""
+
+
+def open_connection(host: str, port: int, seconds: float) -> socket.socket:
+    """A TCP connection to the first address of the host that takes it, each for so many seconds.
+
+    Raises PrivateAddressError where it has none but private ones, and OSError.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    allowed = [one for one in found if settings.ALERTS_ALLOW_PRIVATE or is_public(str(one[4][0]))]
+    if not allowed:
+        raise PrivateAddressError(
+            gettext("%(host)s is not an address of the internet; ALERTS_ALLOW_PRIVATE=1 allows others")
+            % {"host": host}
+        )
+    error: OSError | None = None
+    for family, kind, protocol, _name, address in allowed:
+        sock = socket.socket(family, kind, protocol)
+        sock.settimeout(seconds)
+        try:
+            # A numeric address: no name is looked up again.
+            sock.connect(address)
+        except OSError as failed:
+            sock.close()
+            error = failed
+        else:
+            return sock
+    assert error is not None
+    raise error
+
+
+def is_public(address: str) -> bool:
+    """Whether it is of the internet: not of this machine, a private network, a link, or a group."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+        if ip in _NAT64:
+            inner = ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
+        if inner is not None:
+            return is_public(str(inner))
+    return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
+
+
+def split_url(url: str) -> SplitResult:
+    """An http:// or https:// address. Raises ValueError, with a sentence for whoever typed it in."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ValueError(gettext("This is not an address: https://host/path")) from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        raise ValueError(gettext("This is not an address: https://host/path"))
+    if not url.isascii() or not url.isprintable() or " " in url:
+        raise ValueError(gettext("An address has no blank, and no letter beyond ASCII: write them as %20"))
+    if parts.username is not None or parts.password is not None:
+        raise ValueError(gettext("User and password do not belong into the address."))
+    if not settings.ALERTS_ALLOW_PRIVATE and _is_private_by_its_looks(parts.hostname):
+        raise ValueError(
+            gettext("%(host)s is not an address of the internet; ALERTS_ALLOW_PRIVATE=1 allows others")
+            % {"host": parts.hostname}
+        )
+    return parts
+
+
+def _is_private_by_its_looks(host: str) -> bool:
+    """Where no name needs to be looked up; the rest is found out when it is connected to."""
+    try:
+        return not is_public(host)
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

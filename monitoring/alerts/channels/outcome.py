@@ -1,0 +1,23 @@
+"""What came of an attempt to send."""
+
+
+class NotSentError(Exception):
+    """`why`: for people to read, in the installation's language, with no secret in it.
+
+    `for_good`: trying again is of no use. `is_channels_fault`: so it will be with each message, until
+    somebody changes the channel's settings. `retry_after`: seconds that the receiver asks for.
+    """
+
+    def __init__(
+        self,
+        why: str,
+        *,
+        for_good: bool = False,
+        is_channels_fault: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(why)
+        self.why = why
+        self.for_good = for_good or is_channels_fault
+        self.is_channels_fault = is_channels_fault
+        self.retry_after = retry_after
