@@ -4,6 +4,8 @@ from django.contrib import admin
 
 from monitoring.admin import (
     accounts,
+    alert_channels,
+    alerts,
     boards,
     deletions,
     inbox,
@@ -18,6 +20,8 @@ from monitoring.admin import (
 
 __all__ = [
     "accounts",
+    "alert_channels",
+    "alerts",
     "boards",
     "deletions",
     "inbox",

@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from django.db.models import Sum
+from django.db.models import Count, Sum
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -17,14 +17,15 @@ from django.utils.translation import ngettext
 from redis.exceptions import RedisError
 
 from monitoring import books, status, unread_times
-from monitoring.admin import ages, frame
+from monitoring.admin import ages, alerts, frame
 from monitoring.admin.column import grouped
 from monitoring.decoders import Code
-from monitoring.models import IngestBatch, RejectedTally
+from monitoring.models import Incident, IngestBatch, RejectedTally
 from monitoring.store import glance
 from process.heartbeat import at_work
 
 SENSORS, BOOKS = "monitoring.view_sensor", "monitoring.view_ingestbatch"
+ALERTS = "monitoring.view_incident"
 # In the order in which a person would look; those that are none's concern come last.
 STATES = ("silent", "late", "never", "ok", "off")
 ALARMING = ("silent", "late")
@@ -61,8 +62,9 @@ def first_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     if may(SENSORS):
         parts.append(Part(_("Sensors"), _sensors()))
         notices += _behind()
-    if may(frame.SEE):
-        parts.append(Part(_("Waits for somebody"), _rejected()))
+    waits = [*(_alerts() if may(ALERTS) else []), *(_rejected() if may(frame.SEE) else [])]
+    if waits:
+        parts.append(Part(_("Waits for somebody"), waits))
     if may(BOOKS):
         parts.append(Part(_("Books and processes"), [_stored(), *_from_redis(may)]))
         notices += _unread_times()
@@ -131,6 +133,24 @@ def _sensors() -> list[Tile]:
             state,
         )
         for state in STATES
+    ]
+
+
+def _alerts() -> list[Tile]:
+    """Those that fire have an index of their own."""
+    firing = Incident.objects.open().told()
+    counts = firing.aggregate(all=Count("pk"), seen=Count("acknowledged_at"))
+    note = _("nobody has acknowledged %s of them") % grouped(counts["all"] - counts["seen"])
+    if counts["all"] == counts["seen"]:
+        note = _("all are acknowledged") if counts["all"] else _("no rule fires")
+    return [
+        Tile(
+            _("Alerts"),
+            grouped(counts["all"]),
+            note,
+            f"{reverse(alerts.INCIDENTS)}?{alerts.STATE}={Incident.State.FIRING}",
+            counts["all"] > counts["seen"],
+        )
     ]
 
 

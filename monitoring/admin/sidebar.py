@@ -55,6 +55,17 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             ]
         },
         {
+            "title": _("Alerts"),
+            "separator": True,
+            "items": [
+                to("monitoring.incident", _("Incidents"), "notification_important"),
+                to("monitoring.alertrule", _("Rules"), "rule"),
+                to("monitoring.mute", _("Silences"), "notifications_paused"),
+                to("monitoring.alertchannel", _("Channels"), "campaign"),
+                to("monitoring.delivery", _("Deliveries"), "outgoing_mail"),
+            ],
+        },
+        {
             "title": _("Pipeline"),
             "separator": True,
             "items": [

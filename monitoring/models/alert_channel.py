@@ -70,6 +70,7 @@ class Delivery(models.Model):
         ordering = ["-created_at"]
         indexes = [
             models.Index(fields=["next_at"], condition=models.Q(state="pending"), name="delivery_due"),
+            models.Index(fields=["created_at", "id"], name="delivery_newest"),
         ]
 
     def __str__(self) -> str:

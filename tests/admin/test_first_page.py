@@ -20,6 +20,7 @@ from tests.admin.test_pages import MODELS, page, tile
 
 INDEX = reverse("admin:index")
 SENSORS = reverse("admin:monitoring_sensor_changelist")
+LISTS = ("Readings", "Alerts", "Pipeline", "Access")
 
 
 def main(client: Client) -> str:
@@ -41,7 +42,7 @@ def test_sensors_and_what_waits_come_before_the_books_and_the_lists(
     admin: Client, data: datetime, store: BatchStore
 ) -> None:
     first = ["Sensors", "Waits for somebody", "Books and processes"]
-    assert headings(admin)[:6] == [*first, "Readings", "Pipeline", "Access"]
+    assert headings(admin)[:6] == [*first, "Readings", "Alerts", "Pipeline"]
 
 
 def test_a_state_says_how_many_and_leads_to_them(
@@ -81,6 +82,7 @@ def test_the_lobby_and_misfits_are_counted_apart(admin: Client, data: datetime, 
     [
         ("view_sensor", ["Sensors"]),
         ("view_rejectedmessage", ["Waits for somebody"]),
+        ("view_incident", ["Waits for somebody"]),
         ("view_ingestbatch", ["Books and processes"]),
         ("view_token", []),
     ],
@@ -89,7 +91,7 @@ def test_who_may_not_see_a_thing_sees_no_tile_of_it(
     client: Client, data: datetime, store: BatchStore, permission: str, parts: list[str]
 ) -> None:
     shown = signed_in(client, "nobody", permission)
-    assert [one for one in headings(shown) if one not in ("Readings", "Pipeline", "Access")] == parts
+    assert [one for one in headings(shown) if one not in LISTS] == parts
     for url in re.findall(r'href="(/admin/[^"?#]+)', main(shown)):
         assert shown.get(url).status_code == 200, url
 
