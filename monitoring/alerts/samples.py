@@ -4,6 +4,7 @@ A rate and a stuck value are worked out over a window that ends with the reading
 each sample depends on the readings up to its own, in the order of time, however these arrived.
 """
 
+import math
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -97,16 +98,17 @@ def _rates(rule: Rule, readings: Iterable[Reading]) -> Iterator[Sample]:
     window: deque[Reading] = deque()
     for reading in readings:
         window.append(reading)
-        while len(window) > 1 and window[1].at <= reading.at - rule.window_us:
+        at, begin = reading.at, reading.at - rule.window_us
+        while len(window) > 1 and window[1].at <= begin:
             window.popleft()
-        first = window[0]
-        if len(window) > 1 and first.at <= reading.at - rule.window_us:
-            rate = (reading.value - first.value) / ((reading.at - first.at) / MINUTE)
-            # Of values near the end of what a float holds; infinity is no number that could be sent.
-            rate = max(-sys.float_info.max, min(rate, sys.float_info.max))
-            yield Sample(reading.at, verdict_of(rule, rate), rate)
+        first, before = window[0]
+        if len(window) > 1 and first <= begin:
+            rate = (reading.value - before) / ((at - first) / MINUTE)
+            if math.isinf(rate):  # which is no number that could be sent, or kept
+                rate = math.copysign(sys.float_info.max, rate)
+            yield Sample(at, verdict_of(rule, rate), rate)
         else:
-            yield Sample(reading.at, Verdict.CLEAR, None)
+            yield Sample(at, Verdict.CLEAR, None)
 
 
 def _stuck(rule: Rule, readings: Iterable[Reading]) -> Iterator[Sample]:
@@ -125,14 +127,15 @@ def _stuck(rule: Rule, readings: Iterable[Reading]) -> Iterator[Sample]:
         while highest and highest[-1].value <= reading.value:
             highest.pop()
         highest.append(reading)
+        begin = reading.at - rule.window_us
         # One reading at the window's begin or before stays.
-        while len(window) > 1 and window[1].at <= reading.at - rule.window_us:
+        while len(window) > 1 and window[1].at <= begin:
             gone = window.popleft()
             if lowest[0] is gone:
                 lowest.popleft()
             if highest[0] is gone:
                 highest.popleft()
-        is_whole = len(window) > 1 and window[0].at <= reading.at - rule.window_us
+        is_whole = len(window) > 1 and window[0].at <= begin
         is_stuck = is_whole and highest[0].value - lowest[0].value <= (rule.high or 0.0)
         yield Sample(reading.at, Verdict.PAST if is_stuck else Verdict.CLEAR, reading.value)
 
