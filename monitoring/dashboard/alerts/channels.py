@@ -38,9 +38,9 @@ class Listed(NamedTuple):
     rules: int
 
 
-class ChannelForm(forms.ModelForm[AlertChannel]):
-    """The fields of a channel, and those that its kind has, called `setting_…`. A secret is not shown, and one
-    that is left empty stays as it was."""
+class ChannelForm(forms.ModelForm):
+    """The fields of a channel, and those of its kind, called `setting_…`. A secret is not shown, and one that
+    is left empty stays as it was."""
 
     class Meta:
         model = AlertChannel
@@ -78,7 +78,11 @@ class ChannelForm(forms.ModelForm[AlertChannel]):
 
 
 def _form_field(field: ways.Field, kept: dict[str, Any]) -> forms.Field:
-    how: dict[str, Any] = {"label": _first_large(str(field.label)), "required": False, "help_text": field.help}
+    how: dict[str, Any] = {
+        "label": _first_large(str(field.label)),
+        "required": False,
+        "help_text": field.help,
+    }
     value = kept.get(field.name, field.default)
     if field.kind == "switch":
         return forms.BooleanField(initial=bool(value), **how)
@@ -105,7 +109,9 @@ def channels(request: HttpRequest) -> HttpResponseBase:
         rule_count=Count("rules", distinct=True),
         last_error=Subquery(failed.values("error")[:1]),
         failed_at=Subquery(failed.values("created_at")[:1]),
-        last_sent=Subquery(newest.filter(state=Delivery.State.SENT).order_by("-sent_at").values("sent_at")[:1]),
+        last_sent=Subquery(
+            newest.filter(state=Delivery.State.SENT).order_by("-sent_at").values("sent_at")[:1]
+        ),
     )
     context = {
         "here": "channels",
@@ -146,7 +152,9 @@ def test(request: HttpRequest, channel_id: int) -> HttpResponseBase:
     if receipt.state == Delivery.State.SENT:
         messages.success(request, _("A test was sent to “%s”.") % found.name)
     else:
-        messages.error(request, _("The test to “%(name)s” failed: %(why)s") % {"name": found.name, "why": receipt.error})
+        messages.error(
+            request, _("The test to “%(name)s” failed: %(why)s") % {"name": found.name, "why": receipt.error}
+        )
     return HttpResponseRedirect(reverse("dashboard:channels"))
 
 
@@ -158,7 +166,10 @@ def switch(request: HttpRequest, channel_id: int) -> HttpResponseBase:
     if found.enabled:
         found.disabled_why, found.disabled_at = "", None
     found.save(update_fields=["enabled", "disabled_why", "disabled_at"])
-    messages.success(request, (_("“%s” is on.") if found.enabled else _("“%s” is off: nothing is sent to it.")) % found.name)
+    messages.success(
+        request,
+        (_("“%s” is on.") if found.enabled else _("“%s” is off: nothing is sent to it.")) % found.name,
+    )
     return HttpResponseRedirect(reverse("dashboard:channels"))
 
 
@@ -197,7 +208,9 @@ def _form(request: HttpRequest, found: AlertChannel) -> HttpResponseBase:
 def _listed(found: AlertChannel) -> Listed:
     shown = ways.shown(found.kind, found.settings)
     hidden = ways.secrets(found.kind)
-    to = [value for name, value in shown.items() if name not in hidden and value and not isinstance(value, bool)]
+    to = [
+        value for name, value in shown.items() if name not in hidden and value and not isinstance(value, bool)
+    ]
     said = ", ".join(", ".join(one) if isinstance(one, list) else str(one) for one in to)
     sent, failed_at = getattr(found, "last_sent", None), getattr(found, "failed_at", None)
     # An error before the last success is over.

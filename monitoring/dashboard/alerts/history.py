@@ -1,4 +1,4 @@
-"""What fired before, as an address asks for it: `?rule=3&sensor=hall&from=2026-11-01&to=2026-11-30&before=…`."""
+"""What fired before, as an address asks for it: `?rule=3&sensor=hall&from=2026-11-01&to=2026-11-30`."""
 
 import re
 from collections.abc import Mapping
@@ -35,7 +35,8 @@ class Asked(NamedTuple):
 
 
 class History:
-    """A page of incidents that are over, the newest first. `errors`: what of the address was not understood."""
+    """A page of incidents that are over, the newest first. `errors`: what of the address was not
+    understood."""
 
     def __init__(self, asked: Asked, errors: list[str]) -> None:
         self.asked = asked
@@ -121,7 +122,9 @@ class History:
         if asked.last:
             rows = rows.filter(since__lt=_midnight(asked.last + timedelta(days=1)))
         if asked.before:
-            before: Lookup[Any] = TupleLessThan((F("since"), F("id")), (asked.before.created_at, asked.before.id))
+            before: Lookup[Any] = TupleLessThan(
+                (F("since"), F("id")), (asked.before.created_at, asked.before.id)
+            )
             rows = rows.filter(before)
         return rows
 

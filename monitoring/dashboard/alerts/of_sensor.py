@@ -48,6 +48,7 @@ def of(sensor: Sensor, within: Span) -> list[dict[str, Any]]:
             "url": reverse("dashboard:incident", args=[one.pk]),
             "title": one.title,
             "severity": one.severity,
+            "since": one.since,
             "from": one.since.timestamp() * 1000,
             "to": one.resolved_at and one.resolved_at.timestamp() * 1000,
             "fires": one.state == Incident.State.FIRING,

@@ -73,7 +73,8 @@ class NumberField(forms.FloatField):
 
 
 class Asked(NamedTuple):
-    """A field as the template draws it. `kinds`: those that have it; `called`: (kinds, label) of each name."""
+    """A field as the template draws it. `kinds`: those that have it; `called`: (kinds, label) of each
+    name."""
 
     field: forms.BoundField
     kinds: str
@@ -81,7 +82,7 @@ class Asked(NamedTuple):
     is_shown: bool
 
 
-class RuleForm(forms.ModelForm[AlertRule]):
+class RuleForm(forms.ModelForm):
     """What is not asked of the kind that was chosen is taken for empty, whatever was sent of it."""
 
     sensor = SensorField()
@@ -98,12 +99,16 @@ class RuleForm(forms.ModelForm[AlertRule]):
     clear_high = NumberField(
         label=gettext_lazy("It is over at or below"),
         required=False,
-        help_text=gettext_lazy("Empty: at the threshold itself. A lower value keeps it from firing again and again."),
+        help_text=gettext_lazy(
+            "Empty: at the threshold itself. A lower value keeps it from firing again and again."
+        ),
     )
     clear_low = NumberField(
         label=gettext_lazy("It is over at or above"),
         required=False,
-        help_text=gettext_lazy("Empty: at the threshold itself. A higher value keeps it from firing again and again."),
+        help_text=gettext_lazy(
+            "Empty: at the threshold itself. A higher value keeps it from firing again and again."
+        ),
     )
     for_s = DurationField(
         label=gettext_lazy("Once it has lasted for"),
@@ -228,4 +233,3 @@ class RuleForm(forms.ModelForm[AlertRule]):
 
 PLACEHOLDER = "…"
 _EMPTY: dict[str, Any] = {"for_s": 0, "keep_s": 0, "window_s": 0, "intervals": 10, "check_of": ""}
-

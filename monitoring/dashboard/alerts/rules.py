@@ -1,4 +1,4 @@
-"""`/alerts/rules/`: what people want to be told of; made, tried on what was measured, changed, switched off."""
+"""`/alerts/rules/`: what people want to be told of; made, tried on the past, changed, switched off."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -67,7 +67,9 @@ class Tried(NamedTuple):
 @require_safe
 @readable(RULES)
 def listing(request: HttpRequest) -> HttpResponseBase:
-    firing = [row(one) for one in Incident.objects.open().only("rule", "kind", "since", "subject")[:MOST_RULES]]
+    firing = [
+        row(one) for one in Incident.objects.open().only("rule", "kind", "since", "subject")[:MOST_RULES]
+    ]
     found = rule_rows(MOST_RULES + 1, firing)
     context = {
         "here": "rules",
@@ -254,7 +256,9 @@ def _try(found: AlertRule) -> Tried:
         outcomes = [(found.sensor, backtest.run(found, found.sensor, span))]
         is_cut, sensors = outcomes[0][1].truncated, 1
         if not outcomes[0][1].is_known:
-            return Tried(why=_("How often this sensor sends is not known yet: say after how long it is silent."))
+            return Tried(
+                why=_("How often this sensor sends is not known yet: say after how long it is silent.")
+            )
         if outcomes[0][1].readings_from is None:
             return Tried(why=_("Nothing was measured in these days."))
     else:

@@ -22,7 +22,7 @@ from monitoring.dashboard.alerts import saying
 from monitoring.dashboard.alerts.sensor_field import SensorField
 from monitoring.dashboard.frame import show
 from monitoring.dashboard.viewer import Viewer
-from monitoring.models import AlertRule, Mute
+from monitoring.models import Mute
 
 VIEW, ADD, CHANGE = "monitoring.view_mute", "monitoring.add_mute", "monitoring.change_mute"
 MOST_COMING = 5
@@ -44,7 +44,9 @@ class Silence(NamedTuple):
 
 def of(mute: Mute, now: datetime) -> Silence:
     """The silence comes with its sensor and rule."""
-    return Silence(mute, _of_what(mute), _hours(mute), holds(mute, now), bool(mute.ends_at and mute.ends_at <= now))
+    return Silence(
+        mute, _of_what(mute), _hours(mute), holds(mute, now), bool(mute.ends_at and mute.ends_at <= now)
+    )
 
 
 def coming(now: datetime) -> list[Silence]:
@@ -52,7 +54,7 @@ def coming(now: datetime) -> list[Silence]:
     return [of(mute, now) for mute in _coming(now)[:MOST_COMING]]
 
 
-class SilenceForm(forms.ModelForm[Mute]):
+class SilenceForm(forms.ModelForm):
     """Moments and times of day are those of the viewer's zone."""
 
     sensor = SensorField()
@@ -79,8 +81,22 @@ class SilenceForm(forms.ModelForm[Mute]):
 
     class Meta:
         model = Mute
-        fields = ("sensor", "location", "rule", "starts_at", "ends_at", "weekdays", "from_time", "to_time", "comment")
-        labels = {"location": gettext_lazy("Place"), "from_time": gettext_lazy("From, of the day"), "to_time": gettext_lazy("To, of the day")}
+        fields = (
+            "sensor",
+            "location",
+            "rule",
+            "starts_at",
+            "ends_at",
+            "weekdays",
+            "from_time",
+            "to_time",
+            "comment",
+        )
+        labels = {
+            "location": gettext_lazy("Place"),
+            "from_time": gettext_lazy("From, of the day"),
+            "to_time": gettext_lazy("To, of the day"),
+        }
         widgets = {
             "from_time": forms.TimeInput(format="%H:%M", attrs={"type": "time"}),
             "to_time": forms.TimeInput(format="%H:%M", attrs={"type": "time"}),
@@ -180,4 +196,3 @@ def _hours(mute: Mute) -> str:
     if mute.from_time is None and mute.to_time is None:
         return days
     return _("%(days)s, %(begin)s to %(end)s") % {"days": days, "begin": begin, "end": end}
-
