@@ -8,11 +8,14 @@ import math
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import dropwhile
 from typing import NamedTuple
 
 from monitoring.alerts.rule import SECOND, Kind, Rule, Sample, Span, State, Verdict, fold, verdict_of
 
 MINUTE = 60 * SECOND
+# A member is looked up in its class as long as a sample takes.
+_PAST, _CLEAR = Verdict.PAST, Verdict.CLEAR
 
 
 class Reading(NamedTuple):
@@ -62,7 +65,7 @@ def evaluate(
     if rule.kind == Kind.SILENCE:
         samples = silences.samples(readings)
     else:
-        samples = (sample for sample in _OF[rule.kind](rule, readings) if sample.at >= start)
+        samples = dropwhile(lambda sample: sample.at < start, _OF[rule.kind](rule, readings))
     spans, after = fold(rule, state, samples, until)
     return Evaluated(
         spans,
@@ -108,7 +111,7 @@ def _rates(rule: Rule, readings: Iterable[Reading]) -> Iterator[Sample]:
                 rate = math.copysign(sys.float_info.max, rate)
             yield Sample(at, verdict_of(rule, rate), rate)
         else:
-            yield Sample(at, Verdict.CLEAR, None)
+            yield Sample(at, _CLEAR, None)
 
 
 def _stuck(rule: Rule, readings: Iterable[Reading]) -> Iterator[Sample]:
@@ -116,28 +119,31 @@ def _stuck(rule: Rule, readings: Iterable[Reading]) -> Iterator[Sample]:
 
     The window is whole where a reading stands at its begin or before.
     """
-    window: deque[Reading] = deque()
+    moments: deque[int] = deque()
     lowest: deque[Reading] = deque()
     highest: deque[Reading] = deque()
+    tolerance = rule.high or 0.0
     for reading in readings:
-        window.append(reading)
-        while lowest and lowest[-1].value >= reading.value:
+        at, value = reading
+        begin = at - rule.window_us
+        moments.append(at)
+        while lowest and lowest[-1].value >= value:
             lowest.pop()
         lowest.append(reading)
-        while highest and highest[-1].value <= reading.value:
+        while highest and highest[-1].value <= value:
             highest.pop()
         highest.append(reading)
-        begin = reading.at - rule.window_us
         # One reading at the window's begin or before stays.
-        while len(window) > 1 and window[1].at <= begin:
-            gone = window.popleft()
-            if lowest[0] is gone:
+        while len(moments) > 1 and moments[1] <= begin:
+            moments.popleft()
+            if lowest[0].at < moments[0]:
                 lowest.popleft()
-            if highest[0] is gone:
+            if highest[0].at < moments[0]:
                 highest.popleft()
-        is_whole = len(window) > 1 and window[0].at <= begin
-        is_stuck = is_whole and highest[0].value - lowest[0].value <= (rule.high or 0.0)
-        yield Sample(reading.at, Verdict.PAST if is_stuck else Verdict.CLEAR, reading.value)
+        is_stuck = (
+            moments[0] <= begin and len(moments) > 1 and highest[0].value - lowest[0].value <= tolerance
+        )
+        yield Sample(at, _PAST if is_stuck else _CLEAR, value)
 
 
 class _Silences:
@@ -158,13 +164,13 @@ class _Silences:
         for at, value in readings:
             if at >= self._start:
                 if end is not None and end < at and self._is_known(end):
-                    yield Sample(end, Verdict.PAST, None)
-                yield Sample(at, Verdict.CLEAR, value)
+                    yield Sample(end, _PAST, None)
+                yield Sample(at, _CLEAR, value)
             while self._outages and self._outages[0].end <= at:
                 self._outages.popleft()
             end = deadline(at, self._limit_us, self._outages)
         if end is not None and self._is_known(end):
-            yield Sample(end, Verdict.PAST, None)
+            yield Sample(end, _PAST, None)
 
     def _is_known(self, end: int) -> bool:
         if end > self._until and self.open_at is None:

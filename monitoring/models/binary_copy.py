@@ -49,9 +49,9 @@ def fetch(query: str, parameters: Mapping[str, Any], columns: str) -> Iterator[t
         raw = cursor.cursor
         said = raw.mogrify(query, parameters).decode()
         raw.copy_expert(f"COPY ({said}) TO STDOUT (FORMAT binary)", stream, size=1 << 20)
-    row = struct.Struct(">h" + "".join(f"4x{column}" for column in columns))
-    rows = stream.getbuffer()[len(_HEAD) : -len(_END)]
-    return (values[1:] for values in row.iter_unpack(rows))
+    # How many columns, and before each its length: both are known.
+    row = struct.Struct(">2x" + "".join(f"4x{column}" for column in columns))
+    return row.iter_unpack(stream.getbuffer()[len(_HEAD) : -len(_END)])
 
 
 def field(value: bytes) -> bytes:
