@@ -1,5 +1,6 @@
 """`/alerts/rules/`: what people want to be told of; made, tried on the past, changed, switched off."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -67,10 +68,8 @@ class Tried(NamedTuple):
 @require_safe
 @readable(RULES)
 def listing(request: HttpRequest) -> HttpResponseBase:
-    firing = [
-        row(one) for one in Incident.objects.open().only("rule", "kind", "since", "subject")[:MOST_RULES]
-    ]
-    found = rule_rows(MOST_RULES + 1, firing)
+    fires = Counter(Incident.objects.open().told().values_list("rule", flat=True))
+    found = rule_rows(MOST_RULES + 1, fires)
     context = {
         "here": "rules",
         "rules": found[:MOST_RULES],
