@@ -1,6 +1,6 @@
 """What templates of the pages write: numbers, ages and states."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from django import template
 from django.utils import timezone
@@ -83,3 +83,9 @@ def seconds(value: float) -> str:
     if value < 120:
         return _("%s s") % figure(round(value, 1) if value < 10 else round(value))
     return _("%s min") % figure(round(value / 60))
+
+
+@register.filter
+def around(moment: datetime, hours: int) -> str:
+    """So many hours later, as an address says a moment."""
+    return f"{(moment + timedelta(hours=hours)).astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
