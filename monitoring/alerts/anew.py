@@ -7,9 +7,9 @@ by the spans that are kept, exactly, since nothing before has changed:
 - within one it fires;
 - within its last `keep_us` it is clearing since its end less `keep_us`.
 
-From there all is worked out up to the newest reading, and those spans that end where something has changed, or
-later, are to be what is kept. Whatever the order in which readings come, and whoever was killed meanwhile, in
-the end the same is kept as if all had come at once.
+From there all is worked out up to the newest reading, and those spans that end where something has changed,
+or later, are to be what is kept. Whatever the order in which readings come, and whoever was killed meanwhile,
+in the end the same is kept as if all had come at once.
 """
 
 import math
@@ -18,7 +18,7 @@ from typing import Generic, NamedTuple
 
 from monitoring.alerts.match import K, Matched, match
 from monitoring.alerts.rule import Phase, Rule, Span, State, excess
-from monitoring.alerts.samples import Evaluated, Outage, Reading, evaluate
+from monitoring.alerts.samples import Evaluated, Outage, evaluate
 
 
 class WorkedOut(NamedTuple, Generic[K]):
@@ -42,7 +42,7 @@ def work_out(
     active_from: int,
     until: int | None,
     kept: Sequence[K],
-    read: Callable[[int], Iterable[Reading]],
+    read: Callable[[int], Iterable[tuple[int, float]]],
     outages: Sequence[Outage] = (),
 ) -> WorkedOut[K]:
     """`changed_from`: the first moment of what came or went since it was last worked out, or what that left
