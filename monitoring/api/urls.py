@@ -5,6 +5,7 @@ from drf_spectacular.views import SpectacularSwaggerView
 
 from monitoring.api.alert_rules import OneRule, Rules
 from monitoring.api.boards import Boards
+from monitoring.api.channels import Channels, OneChannel, TestChannel
 from monitoring.api.deletions import DeletionsOfSensor
 from monitoring.api.errors import unknown_path
 from monitoring.api.export import Export
@@ -54,6 +55,9 @@ monitoring = [
     path("alerts/incidents/<int:incident_id>/acknowledge/", Acknowledge.as_view()),
     path("alerts/silences/", Silences.as_view()),
     path("alerts/silences/<int:silence_id>/", OneSilence.as_view()),
+    path("alerts/channels/", Channels.as_view()),
+    path("alerts/channels/<int:channel_id>/", OneChannel.as_view()),
+    path("alerts/channels/<int:channel_id>/test/", TestChannel.as_view()),
     path("pipeline/", Pipeline.as_view()),
     path("trace/", TraceView.as_view()),
 ]
