@@ -7,13 +7,10 @@ from monitoring.alerts.rule import Span
 
 
 class Kept(Protocol):
-    """What is kept of a span; read-only, in microseconds since 1970."""
+    """What is kept of a span."""
 
     @property
-    def since_us(self) -> int: ...
-
-    @property
-    def resolved_us(self) -> int | None: ...
+    def span(self) -> Span: ...
 
 
 K = TypeVar("K", bound=Kept)
@@ -28,16 +25,23 @@ class Matched(NamedTuple, Generic[K]):
 
 
 def match(holds: Sequence[Span], kept: Sequence[K]) -> Matched[K]:
-    """Both in the order of time. A kept one is the first span that it has a moment in common with.
+    """Both in the order of time, at most one of each lasts still. What lasts is what lasted; any other that
+    is kept is the first span that it has a moment in common with.
 
     So a span that begins earlier, or ends later, than was thought stays the same one; one that falls into two
-    stays the first of them; of two that grow together the first stays, and the second is gone.
+    stays the first of them; of two that grow together the first stays, and the second is gone. Whoever was
+    told of what lasts hears no more of it, though its past be another.
     """
     same: list[tuple[K, Span]] = []
     new: list[Span] = []
     left = list(kept)
+    lasts = next((one for one in left if one.span.resolved_at is None), None)
+    if lasts is not None and holds and holds[-1].resolved_at is None:
+        left.remove(lasts)
+        same.append((lasts, holds[-1]))
+        holds = holds[:-1]
     for span in holds:
-        found = next((one for one in left if _meet(span, one)), None)
+        found = next((one for one in left if _meet(span, one.span)), None)
         if found is None:
             new.append(span)
         else:
@@ -46,7 +50,10 @@ def match(holds: Sequence[Span], kept: Sequence[K]) -> Matched[K]:
     return Matched(same, new, left)
 
 
-def _meet(span: Span, one: Kept) -> bool:
-    ends_before = span.resolved_at is not None and span.resolved_at < one.since_us
-    begins_after = one.resolved_us is not None and one.resolved_us < span.since
-    return not ends_before and not begins_after
+def _meet(one: Span, other: Span) -> bool:
+    """Not where one ends as the other begins: a span ends before the moment at which it is resolved."""
+    return _begins_before_end(one, other) and _begins_before_end(other, one)
+
+
+def _begins_before_end(one: Span, other: Span) -> bool:
+    return other.resolved_at is None or one.since < other.resolved_at

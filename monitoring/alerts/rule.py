@@ -66,9 +66,10 @@ class Rule:
 
     @property
     def lookback_us(self) -> int:
-        """What happened longer ago than that before a reading has no part in what the reading changes, but
-        for a span that lasts."""
-        return self.for_us + self.keep_us + self.window_us
+        """How long before a moment the samples begin to matter by which it is known how the rule stands then:
+        what is pending, or clearing, may have begun so long ago. What lasts longer is a span that is kept.
+        """
+        return max(self.for_us, self.keep_us)
 
 
 class Verdict(enum.IntEnum):
@@ -89,8 +90,8 @@ class Sample(NamedTuple):
 class Span(NamedTuple):
     """`since`: the reading that it began with; `fired_at`: since + for; `resolved_at`: None while it lasts.
 
-    `value`: that of the first reading, `peak`: the one furthest past the threshold, `last`: of the reading
-    that cleared it.
+    `value`: that of the first reading, `peak`: the one furthest past the threshold, first seen at `peak_at`,
+    `last`: of the reading that cleared it, None while none has.
     """
 
     since: int
@@ -99,6 +100,7 @@ class Span(NamedTuple):
     value: float | None = None
     peak: float | None = None
     last: float | None = None
+    peak_at: int | None = None
 
 
 class Phase(enum.StrEnum):
@@ -124,6 +126,13 @@ class State(NamedTuple):
             return self.clear_since + rule.keep_us
         return None
 
+    @property
+    def unsettled_from(self) -> int | None:
+        """From when on time alone may yet change what was made of the samples; None: only samples may."""
+        if self.phase == Phase.PENDING and self.span is not None:
+            return self.span.since
+        return self.clear_since
+
 
 def verdict_of(rule: Rule, value: float) -> Verdict:
     """Of one value against the thresholds, those that there are; at a threshold it is not past it."""
@@ -137,17 +146,13 @@ def verdict_of(rule: Rule, value: float) -> Verdict:
     return Verdict.CLEAR
 
 
-def further(rule: Rule, one: float | None, other: float | None) -> float | None:
-    """Of two values the one that lies further past a threshold of the rule."""
-    if one is None or other is None:
-        return other if one is None else one
-    return max(one, other, key=lambda value: _excess(rule, value))
-
-
-def _excess(rule: Rule, value: float) -> float:
+def excess(rule: Rule, value: float | None) -> float:
+    """How far a value lies past the rule's thresholds; 0 for one that does not, or of a rule without any."""
+    if value is None or rule.kind == Kind.STUCK:  # whose threshold is no value, but a distance
+        return 0.0
     over = [value - rule.high] if rule.high is not None else []
     under = [rule.low - value] if rule.low is not None else []
-    return max(over + under, default=0.0)
+    return max(0.0, *over, *under)
 
 
 def fold(rule: Rule, state: State, samples: Iterable[Sample], until: int) -> tuple[list[Span], State]:
@@ -175,11 +180,14 @@ def fold(rule: Rule, state: State, samples: Iterable[Sample], until: int) -> tup
         advance(at)
         if span is None:
             if verdict == Verdict.PAST:
-                phase, span = Phase.PENDING, Span(at, at + rule.for_us, None, value, value)
+                span = Span(at, at + rule.for_us, value=value, peak=value, peak_at=at)
+                phase = Phase.PENDING
                 advance(at)
         elif verdict == Verdict.PAST:
             phase = Phase.PENDING if phase == Phase.PENDING else Phase.FIRING
-            span, clear_since = span._replace(peak=further(rule, span.peak, value)), None
+            if excess(rule, value) > excess(rule, span.peak):
+                span = span._replace(peak=value, peak_at=at)
+            span, clear_since = span._replace(last=None), None
         elif phase == Phase.PENDING:
             phase, span = Phase.NORMAL, None
         elif verdict == Verdict.CLEAR and phase == Phase.FIRING:

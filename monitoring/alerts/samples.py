@@ -4,6 +4,7 @@ A rate and a stuck value are worked out over a window that ends with the reading
 each sample depends on the readings up to its own, in the order of time, however these arrived.
 """
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -28,11 +29,16 @@ class Outage(NamedTuple):
 
 
 class Evaluated(NamedTuple):
-    """`spans`: see rule.fold. `due_at`: when to look again if no reading comes; None: not before one does."""
+    """`spans`: see rule.fold. `due_at`: when to look again if no reading comes; None: not before one does.
+
+    `unsettled_from`: from when on time alone may yet change what is said here. Whoever evaluates next begins
+    there at the latest, also where what changed is later; None: nothing is open.
+    """
 
     spans: list[Span]
     state: State
     due_at: int | None
+    unsettled_from: int | None
 
 
 def evaluate(
@@ -45,34 +51,37 @@ def evaluate(
 ) -> Evaluated:
     """Of a rule of readings: what holds from `start` on, where before it the rule stands at `state`.
 
-    `readings`: in the order of time, each time once, from `start - rule.window_us` on; of a silence with the
-    last one before `start`. `until`: up to then all that was sent is known; readings may be later.
-    `outages`: in the order of time, apart from each other.
+    `readings`: in the order of time, each time once, from `start - rule.window_us` on, with the last one that
+    is earlier than that. `until`: up to then all that was sent is known; readings may be later. `outages`: in
+    the order of time, apart from each other.
+
+    A sensor that is silent at `start` has been so since its deadline, however long ago that was.
     """
-    last = 0
-
-    def noted() -> Iterator[Reading]:
-        nonlocal last
-        for reading in readings:
-            last = reading.at
-            yield reading
-
+    silences = _Silences(rule.limit_us, until, start, outages)
     if rule.kind == Kind.SILENCE:
-        samples = _silences(rule, noted(), until, outages)
+        samples = silences.samples(readings)
     else:
-        samples = _OF[rule.kind](rule, noted())
-    spans, after = fold(rule, state, (sample for sample in samples if sample.at >= start), until)
-    due_at = after.due_at(rule)
-    if due_at is None and rule.kind == Kind.SILENCE and last and after.span is None:
-        due_at = deadline(last, rule.limit_us, outages)
-    return Evaluated(spans, after, due_at)
+        samples = (sample for sample in _OF[rule.kind](rule, readings) if sample.at >= start)
+    spans, after = fold(rule, state, samples, until)
+    return Evaluated(
+        spans,
+        after,
+        due_at=_earliest(after.due_at(rule), silences.open_at),
+        unsettled_from=_earliest(after.unsettled_from, silences.open_at),
+    )
+
+
+def _earliest(one: int | None, other: int | None) -> int | None:
+    return min((at for at in (one, other) if at is not None), default=None)
 
 
 def deadline(last: int, limit_us: int, outages: Sequence[Outage]) -> int:
     """The moment at which a sensor that measured at `last` has been silent for so long, outages left out."""
     end = last + limit_us
     for outage in outages:
-        if outage.end > last and outage.start < end:
+        if outage.start >= end:
+            break
+        if outage.end > last:
             end += outage.end - max(outage.start, last)
     return end
 
@@ -83,18 +92,21 @@ def _values(rule: Rule, readings: Iterable[Reading]) -> Iterator[Sample]:
 
 
 def _rates(rule: Rule, readings: Iterable[Reading]) -> Iterator[Sample]:
-    """Per minute, since the earliest reading within the window; none where that is the reading itself."""
+    """Per minute, since the reading that stands at the window's begin, or is the last one before it; none
+    while there is no such reading: between two that lie microseconds apart any noise would be a rate."""
     window: deque[Reading] = deque()
     for reading in readings:
-        while window and window[0].at < reading.at - rule.window_us:
-            window.popleft()
         window.append(reading)
+        while len(window) > 1 and window[1].at <= reading.at - rule.window_us:
+            window.popleft()
         first = window[0]
-        if first.at < reading.at:
-            rate = (reading.value - first.value) * MINUTE / (reading.at - first.at)
+        if len(window) > 1 and first.at <= reading.at - rule.window_us:
+            rate = (reading.value - first.value) / ((reading.at - first.at) / MINUTE)
+            # Of values near the end of what a float holds; infinity is no number that could be sent.
+            rate = max(-sys.float_info.max, min(rate, sys.float_info.max))
             yield Sample(reading.at, verdict_of(rule, rate), rate)
         else:
-            yield Sample(reading.at, Verdict.CLEAR, 0.0)
+            yield Sample(reading.at, Verdict.CLEAR, None)
 
 
 def _stuck(rule: Rule, readings: Iterable[Reading]) -> Iterator[Sample]:
@@ -125,18 +137,36 @@ def _stuck(rule: Rule, readings: Iterable[Reading]) -> Iterator[Sample]:
         yield Sample(reading.at, Verdict.PAST if is_stuck else Verdict.CLEAR, reading.value)
 
 
-def _silences(
-    rule: Rule, readings: Iterable[Reading], until: int, outages: Sequence[Outage]
-) -> Iterator[Sample]:
-    """A reading clears it; between two that lie too far apart it begins at the first one's deadline."""
-    end = None
-    for at, value in readings:
-        if end is not None and end < at:
+class _Silences:
+    """A reading clears it; where none comes in time it begins at the last one's deadline.
+
+    `open_at`: after all samples, the first deadline past which no reading is known, though one may have been
+    sent. Also one between two readings: while what was sent is stored out of order, as after we were away,
+    such a gap is ours.
+    """
+
+    def __init__(self, limit_us: int, until: int, start: int, outages: Sequence[Outage]) -> None:
+        self.open_at: int | None = None
+        self._limit_us, self._until, self._start = limit_us, until, start
+        self._outages = deque(outages)
+
+    def samples(self, readings: Iterable[Reading]) -> Iterator[Sample]:
+        end = None
+        for at, value in readings:
+            if at >= self._start:
+                if end is not None and end < at and self._is_known(end):
+                    yield Sample(end, Verdict.PAST, None)
+                yield Sample(at, Verdict.CLEAR, value)
+            while self._outages and self._outages[0].end <= at:
+                self._outages.popleft()
+            end = deadline(at, self._limit_us, self._outages)
+        if end is not None and self._is_known(end):
             yield Sample(end, Verdict.PAST, None)
-        yield Sample(at, Verdict.CLEAR, value)
-        end = deadline(at, rule.limit_us, outages)
-    if end is not None and end <= until:
-        yield Sample(end, Verdict.PAST, None)
+
+    def _is_known(self, end: int) -> bool:
+        if end > self._until and self.open_at is None:
+            self.open_at = end
+        return end <= self._until
 
 
 _OF: dict[Kind, Callable[[Rule, Iterable[Reading]], Iterator[Sample]]] = {

@@ -127,6 +127,7 @@ class Migration(migrations.Migration):
                 ('end', models.CharField(blank=True, choices=[('clear', 'it is clear'), ('late', 'readings that came late show that it never was'), ('changed', 'the rule was changed, switched off or deleted')], max_length=8, verbose_name='why it ended')),
                 ('value', models.FloatField(null=True, verbose_name='value')),
                 ('peak', models.FloatField(null=True, verbose_name='peak')),
+                ('peak_at', models.DateTimeField(null=True)),
                 ('last', models.FloatField(null=True, verbose_name='last value')),
                 ('sequence', models.PositiveIntegerField(default=1)),
                 ('told_at', models.DateTimeField(help_text='When a notification of it was last made.', null=True)),

@@ -7,6 +7,8 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from monitoring.alerts.rule import Span
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -68,6 +70,7 @@ class Incident(models.Model):
     end = models.CharField(_("why it ended"), max_length=8, choices=End.choices, blank=True)
     value = models.FloatField(_("value"), null=True)
     peak = models.FloatField(_("peak"), null=True)
+    peak_at = models.DateTimeField(null=True)
     last = models.FloatField(_("last value"), null=True)
     sequence = models.PositiveIntegerField(default=1)
     told_at = models.DateTimeField(null=True, help_text=_("When a notification of it was last made."))
@@ -101,9 +104,18 @@ class Incident(models.Model):
         return f"{self.title} ({self.subject})"
 
     @property
-    def since_us(self) -> int:
-        return (self.since - _EPOCH) // _MICROSECOND
+    def span(self) -> Span:
+        """In microseconds since 1970, as the rules have it."""
+        return Span(
+            since=_us(self.since),
+            fired_at=_us(self.fired_at),
+            resolved_at=None if self.resolved_at is None else _us(self.resolved_at),
+            value=self.value,
+            peak=self.peak,
+            last=self.last,
+            peak_at=None if self.peak_at is None else _us(self.peak_at),
+        )
 
-    @property
-    def resolved_us(self) -> int | None:
-        return None if self.resolved_at is None else (self.resolved_at - _EPOCH) // _MICROSECOND
+
+def _us(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND
