@@ -4,6 +4,7 @@ from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularSwaggerView
 
 from monitoring.api.alert_rules import OneRule, Rules
+from monitoring.api.backtest import BacktestRule
 from monitoring.api.boards import Boards
 from monitoring.api.channels import Channels, OneChannel, TestChannel
 from monitoring.api.deletions import DeletionsOfSensor
@@ -50,6 +51,7 @@ monitoring = [
     path("lobby/<int:sensor_id>/block/", Block.as_view()),
     path("lobby/<int:sensor_id>/unblock/", Unblock.as_view()),
     path("alerts/rules/", Rules.as_view()),
+    path("alerts/rules/backtest/", BacktestRule.as_view()),
     path("alerts/rules/<int:rule_id>/", OneRule.as_view()),
     path("alerts/incidents/", Incidents.as_view()),
     path("alerts/incidents/<int:incident_id>/acknowledge/", Acknowledge.as_view()),

@@ -63,6 +63,7 @@ TABLE: dict[str, dict[str, set[str]]] = {
     API + "lobby/<int:sensor_id>/block/": {"POST": MANAGE},
     API + "lobby/<int:sensor_id>/unblock/": {"POST": MANAGE},
     API + "alerts/rules/": {"GET": READ, "POST": MANAGE},
+    API + "alerts/rules/backtest/": {"POST": MANAGE},
     API + "alerts/rules/<int:rule_id>/": {"GET": READ, "PATCH": MANAGE, "DELETE": MANAGE},
     API + "alerts/incidents/": {"GET": READ},
     API + "alerts/incidents/<int:incident_id>/acknowledge/": {"POST": MANAGE},
