@@ -1,5 +1,6 @@
 """`/`: what comes in, what does not, and each sensor with its last value."""
 
+import time
 from typing import Any, NamedTuple
 
 from django.http import HttpRequest
@@ -97,11 +98,13 @@ def _shown(request: HttpRequest, content: str, context: dict[str, Any]) -> HttpR
 
 
 def _list_context(request: HttpRequest, found: facets.Facets) -> dict[str, Any]:
+    now = time.time_ns() // 1_000_000  # before anything is read: what is new since comes by the stream
     asked = Asked.read(request.GET)
     narrowed = asked.q or asked.kind or asked.location
     sensors = asked.sensors().count() if narrowed else found.states.get(asked.status, found.sensors)
     page = listing.page(asked, sensors)
     return {
+        "now": now,
         "asked": asked,
         "is_filtered": asked.is_filtered,
         "here": asked.url(page=page.number),

@@ -1,15 +1,17 @@
 """The pages as a person keeps them open: the first value, the list that keeps itself up, Back, and axe."""
 
 import json
+import time
 import urllib.error
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from monitoring.live.channel import Newest, News, channel
 from tests.browser.conftest import Open
-from tests.journey.system import PROJECT, Device, System
+from tests.journey.system import PROJECT, Device, System, wait_for
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -96,6 +98,69 @@ def test_values_change_where_they_stand(system: System, device: Device, anyone: 
     page.locator("tr[data-sensor='1']").get_by_text("22.75").wait_for(timeout=5000)
     assert page.locator("tr[data-sensor='1'] time").inner_text().startswith(("0 sec", "1 sec", "2 sec"))
     assert [row.get_attribute("data-sensor") for row in page.locator("tr[data-sensor]").all()] == order
+
+
+def since(system: System, moment_ms: int, query: str) -> str:
+    """What the stream has since then."""
+    text: bytes = system.get(f"/live/?once=1&after={moment_ms}&{query}", raw=True)
+    return text.decode()
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@pytest.fixture
+def listening(system: System, browser: Any) -> Iterator[None]:
+    """The web process has somebody who watches, and has heard all for long enough: whoever comes now and says
+    from when on gets what is new since, and who does not say it gets what comes."""
+    context = browser.new_context(base_url=f"http://127.0.0.1:{system.web_port}")
+    context.new_page().goto("/map/")
+    # Where it is not sure to have heard all, it gives no id.
+    wait_for(lambda: since(system, now_ms(), "topics=changes").startswith("id: "), "the stream")
+    yield
+    context.close()
+
+
+def publish(system: System, news: News, said: str) -> None:
+    """As a worker does, and then a frame has it."""
+    before, redis = now_ms(), system.store.redis
+    redis.publish(channel(redis), news.pack())
+    wait_for(lambda: said in since(system, before, "ids=1"), "a frame with it")
+
+
+@pytest.fixture
+def held(system: System, device: Device, anyone: Open, listening: None) -> Callable[[str, News, str], Any]:
+    """held(path, news, said): a page whose stream begins once `news`, which reads as `said`, has been sent to
+    those who watched already."""
+    system.take(device, reading(20.5))
+
+    def open_page(path: str, news: News, said: str) -> Any:
+        page, waiting = anyone(), []
+        page.route("**/live/?*", lambda route: waiting.append(route), times=1)
+        page.goto(path)
+        while not waiting:
+            page.wait_for_timeout(20)  # only in its own calls does playwright hand over what happened
+        publish(system, news, said)
+        waiting[0].continue_()
+        return page
+
+    return open_page
+
+
+def test_a_value_between_the_list_and_its_stream_is_not_missed(held: Callable[[str, News, str], Any]) -> None:
+    page = held("/", News(stored={1: Newest(time.time_ns() // 1000, 24.25, 1)}), "24.25")
+    page.locator("tr[data-sensor='1']").get_by_text("24.25").wait_for(timeout=10_000)
+
+
+def test_a_state_between_the_map_and_its_stream_is_not_missed(held: Callable[[str, News, str], Any]) -> None:
+    page = held("/map/", News(changed={1: "late"}), '{"1":"late"}')
+    page.locator("#live", has_text="Live").wait_for()
+    places = page.evaluate("fetch('/map/cells/').then((answer) => answer.json())")["places"]
+    page.locator("canvas").focus()
+    for _ in range([id for place in places for id in place["ids"]].index(1) + 1):
+        page.keyboard.press("ArrowRight")
+    page.locator(".cell-said", has_text="Capteur Temp Salon: Late").wait_for(timeout=10_000)
 
 
 def test_search_page_and_back(system: System, device: Device, anyone: Open) -> None:

@@ -24,7 +24,10 @@ def test_every_sensor_is_a_cell_of_its_place() -> None:
     Sensor.objects.filter(name="gone").request_removal()
     silent = Sensor.objects.get(name="b 10")
     SensorStatus.objects.filter(pk=silent.pk).update(status="silent")
-    places = Client().get("/map/cells/").json()["places"]
+    before = timezone.now().timestamp()
+    answer = Client().get("/map/cells/").json()
+    places = answer["places"]
+    assert before - 0.001 <= answer["now"] / 1000 <= timezone.now().timestamp()
     ids = dict(Sensor.objects.values_list("name", "pk"))
     never = str(STATES.index("never"))
     assert places == [

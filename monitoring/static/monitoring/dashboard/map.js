@@ -13,6 +13,7 @@ const stateNames = box.dataset.names.split("|");
 const names = new Map();
 
 let cells = []; // {id, state, x, y}
+let after = 0; // when what is shown was read, by the server's clock (ms); 0: nothing was, and all of it is asked for again
 let places = []; // {title, y}
 let placeOf = new Map(); // id → index in cells
 let size = 14;
@@ -21,9 +22,10 @@ let focused = -1;
 let colours = {};
 
 async function load() {
-  const answer = await fetch(box.dataset.cells, { headers: { Accept: "application/json" } });
-  if (!answer.ok) return showLamp("stale");
+  const answer = await fetch(box.dataset.cells, { headers: { Accept: "application/json" } }).catch(() => null);
+  if (!answer?.ok) return showLamp("stale");
   const found = await answer.json();
+  after = found.now;
   cells = [];
   places = [];
   for (const place of found.places) {
@@ -151,6 +153,7 @@ await load();
 openLive({
   ids: [],
   topics: ["counts", "changes"],
+  after,
   onStatus({ counts = {}, changed = {} }) {
     for (const [state, count] of Object.entries(counts)) {
       for (const figure of document.querySelectorAll(`[data-count="${state}"]`)) figure.textContent = whole(count);

@@ -25,12 +25,13 @@ function showValue({ sensor, t, v }) {
   setTimeout(() => tr.classList.remove("fresh"), 900);
 }
 
+// Whether it is another than the one that is shown: the stream begins with what the page may have already.
 function showState(id, state) {
   const tr = row(id);
-  if (tr && tr.dataset.state !== state) {
-    tr.dataset.state = state;
-    tr.querySelector(".is").replaceChildren(document.getElementById(`state-${state}`).content.cloneNode(true));
-  }
+  if (!tr || tr.dataset.state === state) return false;
+  tr.dataset.state = state;
+  tr.querySelector(".is").replaceChildren(document.getElementById(`state-${state}`).content.cloneNode(true));
+  return true;
 }
 
 function onStatus({ counts = {}, changed = {} }) {
@@ -39,8 +40,7 @@ function onStatus({ counts = {}, changed = {} }) {
     if (figure) figure.textContent = whole(count);
   }
   for (const [id, state] of Object.entries(changed)) {
-    showState(id, state);
-    moved.add(id);
+    if (showState(id, state)) moved.add(id);
   }
   const note = document.getElementById("changed");
   if (!note || !moved.size) return;
@@ -64,6 +64,7 @@ function watch() {
   live = openLive({
     ids,
     topics: ["counts"],
+    after: Number(document.getElementById("sensors").dataset.now),
     onValues: (values) => {
       values.forEach(showValue);
       showAges(document.getElementById("sensors"));
