@@ -1,10 +1,11 @@
 """Alerts: the rules, what they found, and when nobody wants to be told of it."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin
+from django.contrib.auth.models import User
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
@@ -70,7 +71,7 @@ class AlertRuleAdmin(ModelAdmin):  # type: ignore[misc]
         return AlertRule.objects.annotate(told=Count("channels"))
 
     def save_model(self, request: HttpRequest, obj: AlertRule, form: Any, change: bool) -> None:
-        rules.save(obj, form.cleaned_data["channels"], request.user)
+        rules.save(obj, form.cleaned_data["channels"], cast(User, request.user))
 
     def delete_model(self, request: HttpRequest, obj: AlertRule) -> None:
         rules.delete(obj)
