@@ -6,9 +6,10 @@ from typing import Any, cast
 from django import forms
 from django.conf import settings as site
 from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext
@@ -56,8 +57,12 @@ def _form_field(field: channels.Field) -> forms.Field:
 
 
 class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
-    """The settings of each kind, as fields; of those, the ones of the channel's kind count."""
+    """The settings of each kind, as fields; of those, the ones of the channel's kind are shown, and count.
 
+    `kind`: of a channel that is being made.
+    """
+
+    kind = ""
     language = forms.ChoiceField(
         label=capfirst(_("language")),
         choices=[("", _("the installation's")), *site.LANGUAGES],
@@ -69,9 +74,9 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
         super().__init__(*args, **how)
         channel = self.instance
         if channel.pk is None:
-            for kind in KINDS:
-                for field in channels.fields(kind):
-                    self.fields[_name(kind, field.name)].initial = field.default
+            channel.kind = self.kind
+            for field in channels.fields(channel.kind):
+                self.fields[_name(channel.kind, field.name)].initial = field.default
             return
         shown = channels.shown(channel.kind, channel.settings)
         for field in channels.fields(channel.kind):
@@ -85,9 +90,7 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean(self) -> dict[str, Any] | None:
         said = super().clean() or self.cleaned_data
-        kind = self.instance.kind if self.instance.pk else said.get("kind")
-        if kind not in KINDS:
-            return said
+        kind = self.instance.kind
         given = {field.name: said.get(_name(kind, field.name)) for field in channels.fields(kind)}
         before = self.instance.settings if self.instance.pk else None
         try:
@@ -106,6 +109,13 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
 def _filled(given: Mapping[str, Any]) -> dict[str, Any]:
     """What was left empty is as if it were not there."""
     return {name: value for name, value in given.items() if value not in ("", None)}
+
+
+def _with_kind(request: HttpRequest, kind: AlertChannel.Kind) -> str:
+    """The same address, as of the window that a rule's form opens, with the kind."""
+    query = request.GET.copy()
+    query["kind"] = kind.value
+    return f"?{query.urlencode()}"
 
 
 _Form: Any = type(
@@ -132,30 +142,43 @@ class AlertChannelAdmin(ModelAdmin):  # type: ignore[misc]
     def get_queryset(self, request: HttpRequest) -> QuerySet[AlertChannel]:
         return AlertChannel.objects.annotate(rule_count=Count("rules"))
 
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """First the kind is chosen: each has settings of its own."""
+        kind = request.GET.get("kind", "")
+        if kind in KINDS and not channels.why_not(kind):
+            context = {"title": gettext("New channel: %s") % AlertChannel.Kind(kind).label}
+            answer: HttpResponse = super().add_view(request, form_url, context | (extra_context or {}))
+            return answer
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        context = {
+            **self.admin_site.each_context(request),
+            "title": gettext("New channel"),
+            "opts": self.opts,
+            "kinds": [
+                (capfirst(one.label), _with_kind(request, one), channels.why_not(one)) for one in KINDS
+            ],
+        }
+        return TemplateResponse(request, "monitoring/admin/channel_kinds.html", context)
+
+    def get_form(self, request: HttpRequest, obj: AlertChannel | None = None, **more: Any) -> Any:
+        form = super().get_form(request, obj, **more)
+        form.kind = obj.kind if obj else request.GET.get("kind", "")
+        return form
+
     def get_fieldsets(self, request: HttpRequest, obj: AlertChannel | None = None) -> Any:
-        kinds = KINDS if obj is None else (AlertChannel.Kind(obj.kind),)
-        common: dict[str, Any] = {"fields": ["name", "kind", "enabled", ("group_s", "language")]}
+        kind = obj.kind if obj else request.GET.get("kind", "")
+        fields = ["name", "enabled", "group_s", "language"]
         if obj is not None and obj.disabled_why:
-            common["fields"].append("disabled_why")
-        tab = ["tab"] if obj is None else []
+            fields.append("disabled_why")
+        own = [_name(kind, field.name) for field in channels.fields(kind)]
         return [
-            (None, common),
-            *(
-                (
-                    capfirst(kind.label),
-                    {
-                        "fields": [_name(kind, field.name) for field in channels.fields(kind)],
-                        "classes": tab,
-                        "description": "" if obj else channels.why_not(kind),
-                    },
-                )
-                for kind in kinds
-            ),
+            (None, {"fields": fields}),
+            (capfirst(AlertChannel.Kind(kind).label), {"fields": own}),
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: AlertChannel | None = None) -> tuple[str, ...]:
-        # Another kind is another channel: nothing of its settings would fit.
-        return ("kind", "disabled_why") if obj else ()
+        return ("disabled_why",) if obj else ()
 
     def save_model(self, request: HttpRequest, obj: AlertChannel, form: Any, change: bool) -> None:
         if obj.enabled and "enabled" in form.changed_data:
@@ -213,10 +236,10 @@ class DeliveryAdmin(ReadOnlyAdmin):
     lookups = ("state__exact", "channel__id__exact", *time_range("created_at"))
     ordering = ("-created_at", "-id")
     fieldsets = (
-        (None, {"fields": ("id", "channel", "what", "how", "error")}),
+        (None, {"fields": ("id", "channel", "what", "state_shown", "error")}),
         (_("Times"), {"fields": (("made", "sent"), ("tries", "next"))}),
     )
-    readonly_fields = ("id", "channel", "what", "how", "made", "sent", "next")
+    readonly_fields = ("id", "channel", "what", "state_shown", "made", "sent", "next")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
         return Delivery.objects.select_related("channel").prefetch_related("notifications__incident")
@@ -235,6 +258,10 @@ class DeliveryAdmin(ReadOnlyAdmin):
     @column(_("state"), label={"pending": "info", "sent": "success", "failed": "danger"})
     def how(self, delivery: Delivery) -> tuple[str, Any]:
         return delivery.state, delivery.get_state_display()
+
+    @column(_("state"))
+    def state_shown(self, delivery: Delivery) -> str:
+        return delivery.get_state_display()
 
     @column(ages.in_zone(_("next try")))
     def next(self, delivery: Delivery) -> SafeString | None:

@@ -124,6 +124,7 @@ def test_incidents_are_read(admin: Client, incident: Incident) -> None:
         assert said in html
     shown = admin.get(page(Incident, "change", part.pk)).content.decode()
     assert page(Incident, "change", whole.pk) in shown
+    assert "(&#x27;" not in shown, "a badge of a list is no text"
     names = admin.get(page(Incident, "change", whole.pk)).content.decode()
     assert f"part_of__id__exact={whole.pk}" in names
     for refused in (page(Incident, "add"), page(Incident, "delete", part.pk)):
@@ -181,13 +182,23 @@ def test_a_form_for_a_silence_begins_now(admin: Client, sensors: object) -> None
 
 
 def test_a_channel_is_made_and_its_secret_is_never_shown(admin: Client, db: None) -> None:
-    form = {"name": "hook", "kind": "webhook", "enabled": "on", "group_s": "10"}
-    wrong = admin.post(page(AlertChannel, "add"), form)
+    kinds = admin.get(page(AlertChannel, "add") + "?_popup=1").content.decode()
+    assert 'href="?_popup=1&amp;kind=webhook"' in kinds
+    assert "No mail server is set: EMAIL_URL." in kinds
+    add = page(AlertChannel, "add") + "?kind=webhook"
+    html = admin.get(add).content.decode()
+    assert "webhook_url" in html
+    assert "telegram_chat" not in html
+    form = {"name": "hook", "enabled": "on", "group_s": "10"}
+    wrong = admin.post(add, form)
     assert set(wrong.context["adminform"].form.errors) == {"webhook_url"}
     said = form | {"webhook_url": "https://example.org/hook", "webhook_secret": SECRET}
-    answer = admin.post(page(AlertChannel, "add"), said)
+    answer = admin.post(add, said)
     assert answer.status_code == 302, answer.context["errors"]
     channel = AlertChannel.objects.get()
+    assert channel.kind == "webhook"
+    for no_kind in ("pigeon", "email", ""):
+        assert "telegram" in admin.get(page(AlertChannel, "add"), {"kind": no_kind}).content.decode()
     assert channel.settings == {"url": "https://example.org/hook", "secret": SECRET}
     change = page(AlertChannel, "change", channel.pk)
     for shown in (change, page(AlertChannel)):
@@ -265,6 +276,7 @@ def test_deliveries_are_read_with_what_went_wrong(
     assert listed(admin, Delivery, state__exact="failed") == [failed]
     shown = admin.get(page(Delivery, "change", failed.pk)).content.decode()
     assert "refused &lt;b&gt;550" in shown
+    assert "(&#x27;" not in shown
     assert admin.get(page(Delivery, "add")).status_code == 403
 
 
@@ -292,4 +304,6 @@ def test_who_may_do_what(client: Client, incident: Incident, channel: AlertChann
         assert operator.get(page(model, "add")).status_code == 200
     for model in (AlertChannel, Delivery):
         assert operator.get(page(model)).status_code == 200
+    assert "Send a test" not in operator.get(page(AlertChannel)).content.decode()
+    for model in (AlertChannel, Delivery):
         assert operator.get(page(model, "add")).status_code == 403
