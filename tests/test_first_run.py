@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth import authenticate, get_user_model
 from django.core.management import call_command
 
-from monitoring.models import Sensor
+from monitoring.models import AlertRule, Sensor
 from monitoring.upkeep.partitions import existing
 
 pytestmark = pytest.mark.django_db
@@ -44,6 +44,16 @@ def test_a_second_run_changes_nothing(password: Path) -> None:
     call_command("first_run")
     assert password.read_text() == secret
     assert list(Sensor.objects.values_list("name", flat=True)) == ["Cave", "Capteur Humidité Salon"]
+
+
+def test_it_makes_one_rule_of_alerts_once(password: Path) -> None:
+    call_command("first_run")
+    rule = AlertRule.objects.get()
+    rule.full_clean()
+    assert (rule.kind, rule.sensor_id, rule.channels.count()) == ("silence", None, 0)
+    rule.delete()
+    call_command("first_run")
+    assert not AlertRule.objects.exists()
 
 
 def test_an_old_password_without_its_user_is_replaced(password: Path) -> None:

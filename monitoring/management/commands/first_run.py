@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.utils.translation import gettext
 
 from monitoring import locks
-from monitoring.models import Sensor
+from monitoring.models import AlertRule, Sensor
 from monitoring.upkeep.partitions import TooManyPartitionsError, ensure_partitions
 from process import private_file
 
@@ -25,7 +25,8 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     help = gettext(
-        "Makes partitions, sensors 1 to 3 and an admin user where there are none. May be run again."
+        "Makes partitions, sensors 1 to 3 with an alert for their silence, and an admin user where there are"
+        " none. May be run again."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -55,6 +56,10 @@ class Command(BaseCommand):
             ]
         )
         self.stdout.write(gettext("sensors: made 1 to 3"))
+        # With the first sensors, once: whoever deletes it does not want it.
+        if not AlertRule.objects.exists():
+            AlertRule.objects.create(name=gettext("A sensor is silent"), kind=AlertRule.Kind.SILENCE)
+            self.stdout.write(gettext("alerts: made a rule for silent sensors"))
 
     def make_admin(self) -> None:
         """The password is in the file before the user is committed: no admin whose password nobody has."""
