@@ -16,7 +16,8 @@ from rest_framework.utils.encoders import JSONEncoder
 
 from monitoring.api.series import answer
 from monitoring.dashboard import span
-from monitoring.dashboard.access import REJECTED, readable
+from monitoring.dashboard.access import INCIDENTS, REJECTED, may_see, readable
+from monitoring.dashboard.alerts import of_sensor
 from monitoring.dashboard.frame import INBOX, show
 from monitoring.dashboard.viewer import Viewer
 from monitoring.dashboard.words import chart_words
@@ -57,6 +58,7 @@ def sensor(request: HttpRequest, sensor_id: int) -> HttpResponseBase:
     unit = found.unit or (found.last.unit if found.last else "")
     zone = ZoneInfo(Viewer.of(request).zone)
     series = answer(found, shown.span, shown.points, zone, unit=unit, with_statistics=True)
+    incidents = of_sensor.of(found, shown.span) if may_see(request, INCIDENTS) else []
     first = {
         "sensor": found.pk,
         "name": found.name,
@@ -66,6 +68,7 @@ def sensor(request: HttpRequest, sensor_id: int) -> HttpResponseBase:
         "to": shown.span.end,
         "last": found.last and {"at": found.last.created_at, "value": found.last.value},
         "series": series,
+        "incidents": incidents,
         "now": int(now.timestamp() * 1000),  # what is new since comes by the stream
     }
     context = {
@@ -77,6 +80,8 @@ def sensor(request: HttpRequest, sensor_id: int) -> HttpResponseBase:
         "statistics": series["statistics"],
         "covered": series["covered"],
         "presets": span.LENGTHS,
+        "firing": [one for one in incidents if one["fires"]],
+        "may_add_rule": request.user.has_perm("monitoring.add_alertrule"),
         "files": _files(found.pk, shown),
         "rejected": _rejected(found) if may_see_rejected else None,
         "admin_url": _admin_url(request, found.pk),

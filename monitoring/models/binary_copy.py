@@ -42,16 +42,16 @@ def copy(into: str, rows: Iterable[bytes]) -> bool:
 
 
 def fetch(query: str, parameters: Mapping[str, Any], columns: str) -> Iterator[tuple[Any, ...]]:
-    """The rows of a query of so many columns: "q" a timestamptz, in microseconds since 2000, or a bigint; "d" a
-    double precision; none of them null. All of them are held at once, as bytes."""
+    """The rows of a query whose columns are none of them null: "q" a bigint, or a timestamptz in microseconds
+    since 2000; "d" a double precision. All of them are held at once, as bytes."""
     stream = BytesIO()
     with connection.cursor() as cursor, connection.wrap_database_errors:
         raw = cursor.cursor
         said = raw.mogrify(query, parameters).decode()
         raw.copy_expert(f"COPY ({said}) TO STDOUT (FORMAT binary)", stream, size=1 << 20)
-    row = struct.Struct(">h" + "".join(f"4x{column}" for column in columns))
-    rows = stream.getbuffer()[len(_HEAD) : -len(_END)]
-    return (values[1:] for values in row.iter_unpack(rows))
+    # How many columns, and before each its length: both are known.
+    row = struct.Struct(">2x" + "".join(f"4x{column}" for column in columns))
+    return row.iter_unpack(stream.getbuffer()[len(_HEAD) : -len(_END)])
 
 
 def field(value: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Rules, readings at chosen seconds, incidents and channels, and receivers that take what is sent."""
+"""Rules, incidents and channels, readings at chosen seconds, and receivers that take what is sent."""
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -24,8 +24,6 @@ from tests.alerts.receivers import Mail, Web
 SECRET = webhook.new_secret()
 FIRING, RESOLVED, AGAIN = Notification.Event.FIRING, Notification.Event.RESOLVED, Notification.Event.AGAIN
 MakeIncident = Callable[..., Incident]
-Rules = Callable[..., AlertRule]
-Store = Callable[..., None]
 
 
 @pytest.fixture
@@ -97,6 +95,12 @@ def send(at: datetime | None = None) -> tuple[int, int, int]:
 
 def only_delivery() -> Delivery:
     return Delivery.objects.get()
+
+
+# --- readings ------------------------------------------------------------------------------------
+
+Rules = Callable[..., AlertRule]
+Store = Callable[..., None]
 
 
 @pytest.fixture
