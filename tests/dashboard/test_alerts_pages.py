@@ -245,7 +245,14 @@ def test_a_page_takes_six_queries_at_most(
         fire(sensor=number, part_of=whole)
         fire(10 * number, sensor=number, lasts=False)
     Mute.objects.create(starts_at=whole.since, rule=rule)
-    paths = [ALERTS, ALERTS + "?sensor=1", "/alerts/rules/", f"/alerts/rules/{rule.pk}/", "/sensors/1/", "/"]
+    paths = [
+        ALERTS,
+        ALERTS + "?sensor=1",
+        "/alerts/rules/",
+        f"/alerts/rules/{rule.pk}/",
+        "/sensors/1/",
+        "/map/",
+    ]
     paths += ["/alerts/silences/", "/alerts/channels/"] if who == "admin" else []
     paths.remove(f"/alerts/rules/{rule.pk}/")
     for path in paths:
