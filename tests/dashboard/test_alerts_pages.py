@@ -32,7 +32,7 @@ def rule(sensors: dict[int, Sensor]) -> AlertRule:
 
 @pytest.fixture
 def fire(rule: AlertRule, noon: datetime) -> Fire:
-    """fire(minutes, sensor=, lasts=): an incident that began so long after noon of the day before yesterday."""
+    """fire(minutes, sensor=, lasts=): an incident that began so long after noon."""
 
     def fire(minutes: int = 0, sensor: int | None = 1, lasts: bool = True, **more: Any) -> Incident:
         since = noon + timedelta(minutes=minutes)
