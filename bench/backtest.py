@@ -4,8 +4,8 @@
 
 PostgreSQL holds the year of each of the sensors, interleaved as live ingest lays them. Every rule is run as
 the page runs it, unsaved; two of above, one that nearly never fires and one that is past its threshold nearly
-always. Then, with no database, the microseconds that a reading costs. Exit code 1 where a year takes longer
-than is allowed.
+always; the quickest of some runs counts. Then, with no database, the microseconds that a reading costs.
+Exit code 1 where a year takes longer than is allowed.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 from bench import ground
+from bench.cost import Cpu
 from bench.history import DAY, MINUTE, History, fill
 from runner.services import Postgres
 
@@ -53,6 +54,7 @@ def _rules() -> dict[str, dict[str, object]]:
 def _year(sensors: int, days: int, repeat: int) -> float:
     """Prints the seconds of each; returns the most."""
     from django.core.management import call_command
+    from django.db import connection
 
     from monitoring.alerts import backtest
     from monitoring.models import AlertRule, Sensor
@@ -63,13 +65,20 @@ def _year(sensors: int, days: int, repeat: int) -> float:
     rows = days * DAY // MINUTE
     fill(os.environ["DATABASE_URL"], History(sensors, rows, end), f"{days} days of {sensors} sensors")
     sensor = Sensor.objects.get(pk=1)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        [backend] = cursor.fetchone()
     slowest = 0.0
     for name, fields in _rules().items():
         rule = AlertRule(name=name, **fields)
+        cpu = Cpu({"here": os.getpid(), "PostgreSQL": backend})
         found = [backtest.run(rule, sensor, Span(end - timedelta(days=days), end)) for _ in range(repeat)]
-        took = ground.percentile([one.seconds for one in found], 50)
+        of_cpu = [f"{who} {us / 1e6:.2f}" for who, us in cpu.microseconds_per(repeat).items()]
+        # What else runs on the machine only ever adds to it.
+        took = min(one.seconds for one in found)
         slowest = max(slowest, took)
-        print(f"{rows:,} minutes, {name:24}{took:6.2f} s, {len(found[0].spans):,} incidents", flush=True)
+        print(f"{rows:,} minutes, {name:23}{took:6.2f} s", end="")
+        print(f" (CPU: {', '.join(of_cpu)}), {len(found[0].spans):,} incidents", flush=True)
     print(f"the slowest took {slowest:.2f} s; {MOST_S:.0f} s are allowed")
     return slowest
 

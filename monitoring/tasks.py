@@ -17,7 +17,7 @@ from kombu import Queue
 from batches.dispatch import send_again
 from batches.queues import INGEST_QUEUE, INGEST_TASK, RESEND_TASK
 from monitoring import books
-from monitoring.alerts import outbox
+from monitoring.alerts import due, telling
 from monitoring.ingest import Attempt, End, work
 from monitoring.ingest.lines import line
 from monitoring.models import IngestBatch
@@ -170,10 +170,17 @@ def look_at_sensors() -> int:
     return looking.job(batch_store(), TimeShare(SHARE_SECONDS)).changed
 
 
+@shared_task(name=schedule.EVALUATE_ALERTS)
+def evaluate_alerts() -> dict[str, int]:
+    """Evaluates what is due of alerts; returns of how many sensors, and how many incidents that changed."""
+    done = due.job(batch_store(), TimeShare(SHARE_SECONDS))
+    return {"evaluated": done.pairs, "fired": len(done.fired), "ended": len(done.ended)}
+
+
 @shared_task(name=schedule.SEND_ALERTS)
 def send_alerts() -> dict[str, int]:
     """Gathers and sends what is to be told of alerts; returns how many deliveries were sent, failed, wait."""
-    return asdict(outbox.work(TimeShare(SHARE_SECONDS)))
+    return asdict(telling.job(batch_store(), TimeShare(SHARE_SECONDS)))
 
 
 def _told(what: str, counts: dict[str, int]) -> dict[str, int]:

@@ -19,7 +19,7 @@ from monitoring.alerts.anew import begin
 from monitoring.alerts.coverage import as_rule
 from monitoring.alerts.rule import OF_VALUES, Kind, Rule, Sample, State, Verdict, fold, verdict_of
 from monitoring.alerts.rule import Span as Held
-from monitoring.alerts.samples import Outage, Reading, deadline, evaluate
+from monitoring.alerts.samples import Outage, deadline, evaluate
 from monitoring.models import AlertRule, Incident, Measurement, Sensor, SensorStatus, binary_copy
 from monitoring.models.binary_copy import EPOCH_US
 from monitoring.span import Span
@@ -140,7 +140,7 @@ def _spans(rule: Rule, part: _Part, start: int, until: int) -> list[Held]:
         return fold(rule, State(), _changes(rule, part), until)[0]
     if rule.kind == Kind.SILENCE:
         return fold(rule, State(), _gaps(rule, part, until), until)[0]
-    readings = (Reading(at + EPOCH_US, value) for at, value in part.fetch(_READINGS, "qd"))
+    readings = ((at + EPOCH_US, value) for at, value in part.fetch(_READINGS, "qd"))
     return evaluate(rule, State(), readings, until, start).spans
 
 

@@ -48,7 +48,7 @@ class Evaluated(NamedTuple):
 def evaluate(
     rule: Rule,
     state: State,
-    readings: Iterable[Reading],
+    readings: Iterable[tuple[int, float]],
     until: int,
     start: int,
     outages: Sequence[Outage] = (),
@@ -90,23 +90,27 @@ def deadline(last: int, limit_us: int, outages: Sequence[Outage]) -> int:
     return end
 
 
-def _values(rule: Rule, readings: Iterable[Reading]) -> Iterator[Sample]:
+# Readings may be plain tuples here: of half a million, making them is a good part of the whole.
+_Readings = Iterable[tuple[int, float]]
+
+
+def _values(rule: Rule, readings: _Readings) -> Iterator[Sample]:
     for at, value in readings:
         yield Sample(at, verdict_of(rule, value), value)
 
 
-def _rates(rule: Rule, readings: Iterable[Reading]) -> Iterator[Sample]:
+def _rates(rule: Rule, readings: _Readings) -> Iterator[Sample]:
     """Per minute, since the reading that stands at the window's begin, or is the last one before it; none
     while there is no such reading: between two that lie microseconds apart any noise would be a rate."""
-    window: deque[Reading] = deque()
-    for reading in readings:
-        window.append(reading)
-        at, begin = reading.at, reading.at - rule.window_us
-        while len(window) > 1 and window[1].at <= begin:
+    window: deque[tuple[int, float]] = deque()
+    for at, value in readings:
+        window.append((at, value))
+        begin = at - rule.window_us
+        while len(window) > 1 and window[1][0] <= begin:
             window.popleft()
         first, before = window[0]
-        if len(window) > 1 and first <= begin:
-            rate = (reading.value - before) / ((at - first) / MINUTE)
+        if first <= begin and len(window) > 1:
+            rate = (value - before) / ((at - first) / MINUTE)
             if math.isinf(rate):  # which is no number that could be sent, or kept
                 rate = math.copysign(sys.float_info.max, rate)
             yield Sample(at, verdict_of(rule, rate), rate)
@@ -114,35 +118,34 @@ def _rates(rule: Rule, readings: Iterable[Reading]) -> Iterator[Sample]:
             yield Sample(at, _CLEAR, None)
 
 
-def _stuck(rule: Rule, readings: Iterable[Reading]) -> Iterator[Sample]:
+def _stuck(rule: Rule, readings: _Readings) -> Iterator[Sample]:
     """Past where all values of a whole window lie within `high` of each other, and there are two at least.
 
     The window is whole where a reading stands at its begin or before.
     """
     moments: deque[int] = deque()
-    lowest: deque[Reading] = deque()
-    highest: deque[Reading] = deque()
+    # What may yet be the lowest, or the highest: rising values, and falling ones, each with its moment.
+    lowest: deque[tuple[int, float]] = deque()
+    highest: deque[tuple[int, float]] = deque()
     tolerance = rule.high or 0.0
-    for reading in readings:
-        at, value = reading
+    for at, value in readings:
         begin = at - rule.window_us
         moments.append(at)
-        while lowest and lowest[-1].value >= value:
+        while lowest and lowest[-1][1] >= value:
             lowest.pop()
-        lowest.append(reading)
-        while highest and highest[-1].value <= value:
+        lowest.append((at, value))
+        while highest and highest[-1][1] <= value:
             highest.pop()
-        highest.append(reading)
+        highest.append((at, value))
         # One reading at the window's begin or before stays.
         while len(moments) > 1 and moments[1] <= begin:
             moments.popleft()
-            if lowest[0].at < moments[0]:
+            if lowest[0][0] < moments[0]:
                 lowest.popleft()
-            if highest[0].at < moments[0]:
+            if highest[0][0] < moments[0]:
                 highest.popleft()
-        is_stuck = (
-            moments[0] <= begin and len(moments) > 1 and highest[0].value - lowest[0].value <= tolerance
-        )
+        is_whole = moments[0] <= begin and len(moments) > 1
+        is_stuck = is_whole and highest[0][1] - lowest[0][1] <= tolerance
         yield Sample(at, _PAST if is_stuck else _CLEAR, value)
 
 
@@ -159,7 +162,7 @@ class _Silences:
         self._limit_us, self._until, self._start = limit_us, until, start
         self._outages = deque(outages)
 
-    def samples(self, readings: Iterable[Reading]) -> Iterator[Sample]:
+    def samples(self, readings: _Readings) -> Iterator[Sample]:
         end = None
         for at, value in readings:
             if at >= self._start:
@@ -178,7 +181,7 @@ class _Silences:
         return end <= self._until
 
 
-_OF: dict[Kind, Callable[[Rule, Iterable[Reading]], Iterator[Sample]]] = {
+_OF: dict[Kind, Callable[[Rule, _Readings], Iterator[Sample]]] = {
     Kind.ABOVE: _values,
     Kind.BELOW: _values,
     Kind.OUTSIDE: _values,

@@ -103,7 +103,7 @@ def test_three_hundred_are_one_message_with_twenty_names(
     outbox.note(made, FIRING)
     assert send() == (1, 0, 0)
     text = only_delivery().message["text"]
-    assert only_delivery().message["subject"] == "Too warm: 300 fire"
+    assert only_delivery().message["subject"] == "Too warm: 300 firing"
     assert "and 280 more" in text
     assert text.count("S") - text.count("Since") == 20
     assert data(web)["data"]["count"] == 300

@@ -8,7 +8,7 @@ import { follow } from "./follow.js";
 import { pointsTable } from "./points_table.js";
 import { wireRanges } from "./ranges.js";
 import { rounded } from "./threshold.js";
-import { whole } from "./figure.js";
+import { average, figure, whole } from "./figure.js";
 import { say, sayCount } from "./words.js";
 
 const by = (id) => document.getElementById(id);
@@ -36,10 +36,7 @@ const beforeBox = by("before");
 
 function write(value, isAverage = false) {
   if (value === null || value === undefined) return "–";
-  const size = Math.abs(value);
-  if (size >= 1e9 || (size !== 0 && size < 1e-4)) return new Intl.NumberFormat(lang, { notation: "scientific", maximumSignificantDigits: 6 }).format(value);
-  const places = Math.min(digits + (isAverage ? 1 : 0), 4);
-  return new Intl.NumberFormat(lang, { minimumFractionDigits: places, maximumFractionDigits: places, useGrouping: "min2" }).format(value);
+  return isAverage ? average(value, digits) : figure(value);
 }
 
 const withUnit = (text) => (first.unit ? `${text}\u00a0${first.unit}` : text);
@@ -355,6 +352,7 @@ function take(values) {
   writeNow();
   writeState();
   if (!isPaused()) tick();
+  if (!isPaused() && isRaw()) writeTable();
   if (isBehind && isRaw()) askTail(null);
 }
 
@@ -375,6 +373,7 @@ async function askTail(from) {
     if (end) seen({ t: Date.parse(end.start), value: end.last });
     reached(true);
     writeNow();
+    writeTable();
     tick();
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
