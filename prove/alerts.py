@@ -90,6 +90,8 @@ _NAMES = (
 
 def set_up(url: str, start_us: int) -> None:
     """Rules from the first reading on, and the channel; Django is set up."""
+    from django.db import connection
+
     from monitoring.models import AlertChannel, AlertRule
 
     channel = AlertChannel.objects.create(
@@ -103,15 +105,18 @@ def set_up(url: str, start_us: int) -> None:
     ):
         rule = AlertRule.objects.create(active_from=start, **fields)
         rule.channels.add(channel)
+    # The server is about to be killed; whoever asks next connects anew.
+    connection.close()
 
 
 def wait_for_rest() -> None:
     """Until nothing is to be looked at, told or sent. Raises SystemExit where that does not come."""
-    from monitoring.models import AlertState, Delivery, Notification
+    from monitoring.models import AlertState, Delivery, IngestBatch, Notification
 
     deadline = time.monotonic() + REST_SECONDS
     while True:
         left = {
+            "batches to look at": IngestBatch.objects.untaken().count(),
             "states due": AlertState.objects.filter(due_at__lte=datetime.now(UTC)).count(),
             "notifications": Notification.objects.filter(delivery__isnull=True).count(),
             "deliveries": Delivery.objects.filter(state="pending").count(),
@@ -142,8 +147,8 @@ def account(sensors: Sequence[int], receiver: Receiver) -> Account:
             found.withdrawn += 1
             continue
         key = incident.rule_id, incident.sensor_id
-        span = incident.since_us, _us(incident.fired_at), incident.resolved_us
-        kept.setdefault(key, Counter())[span] += 1
+        span = incident.span
+        kept.setdefault(key, Counter())[span.since, span.fired_at, span.resolved_at] += 1
         found.incidents += 1
     for sensor in sensors:
         rows = Measurement.objects.filter(sensor=sensor).order_by("created_at")
