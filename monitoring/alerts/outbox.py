@@ -158,7 +158,7 @@ def gather(now: datetime | None = None) -> int:
 
 @transaction.atomic
 def _gather_one(channel_id: int, now: datetime) -> bool:
-    channel = AlertChannel.objects.select_for_update().get(pk=channel_id)
+    channel = AlertChannel.objects.select_for_update(no_key=True).get(pk=channel_id)
     waiting = list(
         channel.notifications.filter(delivery=None)
         .order_by("incident", "sequence")
