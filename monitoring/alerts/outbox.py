@@ -96,12 +96,11 @@ def _number(incidents: Sequence[Incident], event: Notification.Event) -> None:
     """Holds the incidents until the transaction ends, so that no two changes take one sequence."""
     ids = [one.pk for one in incidents]
     list(Incident.objects.filter(pk__in=ids).order_by("pk").select_for_update().values_list("pk"))
-    taken = dict(
-        Notification.objects.filter(incident__in=ids)
-        .exclude(event=event)
-        .values_list("incident")
-        .annotate(Max("sequence"))
-    )
+    others = Notification.objects.filter(incident__in=ids)
+    if event != Notification.Event.AGAIN:
+        # Noted twice, one change has one sequence; each reminder is one of its own.
+        others = others.exclude(event=event)
+    taken = dict(others.values_list("incident").annotate(Max("sequence")))
     for one in incidents:
         least = max(one.sequence, taken.get(one.pk, 0) + 1)
         if least != one.sequence:
@@ -159,7 +158,7 @@ def gather(now: datetime | None = None) -> int:
 
 @transaction.atomic
 def _gather_one(channel_id: int, now: datetime) -> bool:
-    channel = AlertChannel.objects.select_for_update().get(pk=channel_id)
+    channel = AlertChannel.objects.select_for_update(no_key=True).get(pk=channel_id)
     waiting = list(
         channel.notifications.filter(delivery=None)
         .order_by("incident", "sequence")
