@@ -27,6 +27,8 @@ REGISTER = 0x696F740A
 JOBS = 0x696F740B
 # What the status of sensors is.
 STATUS = 0x696F740C
+# Alerts that are due are evaluated.
+ALERTS = 0x696F740D
 # What is told of alerts is sent.
 OUTBOX = 0x696F740E
 # The rollups are refreshed.

@@ -17,7 +17,7 @@ from kombu import Queue
 from batches.dispatch import send_again
 from batches.queues import INGEST_QUEUE, INGEST_TASK, RESEND_TASK
 from monitoring import books
-from monitoring.alerts import outbox
+from monitoring.alerts import due, outbox
 from monitoring.ingest import Attempt, End, work
 from monitoring.ingest.lines import line
 from monitoring.models import IngestBatch
@@ -168,6 +168,13 @@ def work_jobs() -> dict[str, int]:
 def look_at_sensors() -> int:
     """Looks at the sensors whose status may have changed; returns of how many it has."""
     return looking.job(batch_store(), TimeShare(SHARE_SECONDS)).changed
+
+
+@shared_task(name=schedule.EVALUATE_ALERTS)
+def evaluate_alerts() -> dict[str, int]:
+    """Evaluates what is due of alerts; returns of how many sensors, and how many incidents that changed."""
+    done = due.job(batch_store(), TimeShare(SHARE_SECONDS))
+    return {"evaluated": done.pairs, "fired": len(done.fired), "ended": len(done.ended)}
 
 
 @shared_task(name=schedule.SEND_ALERTS)

@@ -7,9 +7,9 @@ by the spans that are kept, exactly, since nothing before has changed:
 - within one it fires;
 - within its last `keep_us` it is clearing since its end less `keep_us`.
 
-From there all is worked out up to the newest reading, and those spans that end where something has changed, or
-later, are to be what is kept. Whatever the order in which readings come, and whoever was killed meanwhile, in
-the end the same is kept as if all had come at once.
+From there all is worked out up to the newest reading, and those spans that end where something has changed,
+or later, are to be what is kept. Whatever the order in which readings come, and whoever was killed meanwhile,
+in the end the same is kept as if all had come at once.
 """
 
 import math

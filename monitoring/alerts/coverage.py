@@ -1,7 +1,78 @@
 """Which rules hold for which sensors, and what a rule says of one of them."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from django.db import connection
+from django.db.models import Q, QuerySet
+
 from monitoring.alerts.rule import SECOND, Kind, Rule
-from monitoring.models import AlertRule
+from monitoring.models import AlertRule, Sensor
+from monitoring.models.arrays import as_literal
+
+# The same as `fits`, of tables that are named so: `standing` is the sensor's status, which may be missing.
+FITS = """
+sensor.is_active AND sensor.removal_requested_at IS NULL
+AND (rule.sensor_id IS NULL OR rule.sensor_id = sensor.id)
+AND (rule.sensor_kind = '' OR rule.sensor_kind = sensor.kind)
+AND (rule.location = '' OR rule.location = sensor.location)
+AND (rule.board_id IS NULL OR rule.board_id = standing.board_id)
+"""
+
+
+class Covered(NamedTuple):
+    """Whether a rule holds for a sensor now, and the sensor's expected interval in seconds, where known."""
+
+    fits: bool
+    interval_s: float | None
+
+
+def fits(rule: AlertRule) -> QuerySet[Sensor]:
+    """The sensors that it holds for, saved or not: those that are active and fit all that it names."""
+    found = Sensor.objects.present().filter(is_active=True)
+    if rule.sensor_id is not None:
+        found = found.filter(pk=rule.sensor_id)
+    if rule.sensor_kind:
+        found = found.filter(kind=rule.sensor_kind)
+    if rule.location:
+        found = found.filter(location=rule.location)
+    return found if rule.board_id is None else found.filter(standing__board=rule.board_id)
+
+
+def fitting(sensor: Sensor) -> QuerySet[AlertRule]:
+    """The rules of sensors that hold for this one, those that are off too."""
+    if not sensor.is_active or sensor.removal_requested_at is not None:
+        return AlertRule.objects.none()
+    standing = getattr(sensor, "standing", None)
+    board = Q(board=None) if standing is None else Q(board=None) | Q(board=standing.board_id)
+    return AlertRule.objects.filter(
+        board,
+        Q(sensor=None) | Q(sensor=sensor.pk),
+        sensor_kind__in=("", sensor.kind),
+        location__in=("", sensor.location),
+    ).exclude(kind__in=(Kind.BOARD, Kind.PIPELINE))
+
+
+def covered(states: Sequence[int]) -> dict[int, Covered]:
+    """Of rows of AlertState, by their ids, as things are now: one statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(_COVERED, [as_literal(states)])
+        return {number: Covered(*rest) for number, *rest in cursor.fetchall()}
+
+
+def add_missing_silences() -> int:
+    """A sensor that never sends again brings nothing to look at: each has a row of each silence that holds
+    for it, made here where it is new, and due at once. Returns how many were made."""
+    with connection.cursor() as cursor:
+        cursor.execute(_ADD_MISSING)
+        return int(cursor.rowcount)
+
+
+def look_at_what_fits_no_more() -> int:
+    """Pairs whose rule was changed or switched off, or whose sensor is another one now, are due at once."""
+    with connection.cursor() as cursor:
+        cursor.execute(_NO_MORE)
+        return int(cursor.rowcount)
 
 
 def as_rule(rule: AlertRule, interval_s: float | None) -> Rule | None:
@@ -30,3 +101,40 @@ def as_rule(rule: AlertRule, interval_s: float | None) -> Rule | None:
         window_us=rule.window_s * SECOND if kind in (Kind.RATE, Kind.STUCK, Kind.REJECTED) else 0,
         limit_us=limit_us,
     )
+
+
+_COVERED = f"""
+SELECT state.id, coalesce(rule.enabled AND {FITS}, false),
+       coalesce(sensor.expected_interval_s, standing.interval_s)
+FROM monitoring_alertstate AS state
+JOIN monitoring_alertrule AS rule ON rule.id = state.rule_id
+JOIN monitoring_sensor AS sensor ON sensor.id = state.sensor_id
+LEFT JOIN monitoring_sensorstatus AS standing ON standing.sensor_id = sensor.id
+WHERE state.id = ANY(%s::bigint[])
+"""
+
+_ADD_MISSING = f"""
+INSERT INTO monitoring_alertstate (rule_id, sensor_id, subject, phase, version, due_at)
+SELECT rule.id, sensor.id, 'sensor:' || sensor.id, 'normal', rule.version, 'epoch'
+FROM monitoring_alertrule AS rule
+CROSS JOIN monitoring_sensor AS sensor
+LEFT JOIN monitoring_sensorstatus AS standing ON standing.sensor_id = sensor.id
+WHERE rule.enabled AND rule.kind = 'silence' AND {FITS} AND NOT EXISTS (
+    SELECT FROM monitoring_alertstate AS state WHERE state.rule_id = rule.id AND state.sensor_id = sensor.id
+)
+ORDER BY rule.id, 3
+ON CONFLICT DO NOTHING
+"""
+
+# Whoever holds a row is at it.
+_NO_MORE = f"""
+UPDATE monitoring_alertstate AS row SET due_at = 'epoch' WHERE id IN (
+    SELECT state.id FROM monitoring_alertstate AS state
+    JOIN monitoring_alertrule AS rule ON rule.id = state.rule_id
+    JOIN monitoring_sensor AS sensor ON sensor.id = state.sensor_id
+    LEFT JOIN monitoring_sensorstatus AS standing ON standing.sensor_id = sensor.id
+    WHERE state.due_at IS DISTINCT FROM 'epoch'::timestamptz
+      AND (state.version <> rule.version OR NOT coalesce(rule.enabled AND {FITS}, false))
+    ORDER BY state.rule_id, state.subject FOR UPDATE OF state SKIP LOCKED
+)
+"""

@@ -1,9 +1,91 @@
 """Where a rule stands with whom it holds for, and when that is to be looked at."""
 
-from django.db import models
+from collections.abc import Collection, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from django.db import connection, models
 from django.utils.translation import gettext_lazy as _
 
 from monitoring.alerts.rule import Phase
+from monitoring.models.arrays import as_literal
+
+# A row that is to be looked at whatever is known: readings came, or its rule was changed.
+AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Pair(NamedTuple):
+    """A rule and a sensor that it holds for."""
+
+    rule_id: int
+    sensor_id: int
+
+
+class Held(NamedTuple):
+    """The row of a pair, held by this transaction. `version`: of the rule when it was last evaluated."""
+
+    id: int
+    rule_id: int
+    sensor_id: int
+    phase: str
+    check_from: datetime | None
+    version: int
+
+    @property
+    def pair(self) -> Pair:
+        return Pair(self.rule_id, self.sensor_id)
+
+
+class Reckoned(NamedTuple):
+    """A row as it is from now on."""
+
+    id: int
+    phase: str
+    since: datetime | None
+    fired_at: datetime | None
+    value: float | None
+    peak: float | None
+    last: float | None
+    clear_since: datetime | None
+    due_at: datetime | None
+    check_from: datetime | None
+    version: int
+
+
+class AlertStateQuerySet(models.QuerySet["AlertState"]):
+    def hold(self, pairs: Iterable[Pair]) -> list[Held]:
+        """The rows of these pairs, made where they are missing, locked in one order for all: two statements.
+
+        Missing ones are made before any is locked, so that nobody waits who holds what others want. A rule
+        or a sensor that is gone has none.
+        """
+        rules, sensors = _columns(pairs)
+        with connection.cursor() as cursor:
+            cursor.execute(_MAKE, [rules, sensors])
+            cursor.execute(_HOLD, [rules, sensors])
+            return [Held(*row) for row in cursor.fetchall()]
+
+    def due(self, until: datetime, most: int) -> list[Pair]:
+        """Pairs that are due, longest due first (by the index alert_state_due); locks nothing."""
+        rows = self.filter(due_at__lte=until, sensor__isnull=False).order_by("due_at")
+        return [Pair(*row) for row in rows.values_list("rule_id", "sensor_id")[:most] if row[1] is not None]
+
+    def not_normal(self, sensor_ids: Iterable[int]) -> set[Pair]:
+        """Those of these sensors' pairs that are in another phase (by the index alert_state_busy)."""
+        with connection.cursor() as cursor:
+            cursor.execute(_NOT_NORMAL, [as_literal(sensor_ids)])
+            return {Pair(*row) for row in cursor.fetchall()}
+
+    def write(self, rows: Sequence[Reckoned]) -> None:
+        """One statement for them all. The rows are held by this transaction."""
+        if rows:
+            with connection.cursor() as cursor:
+                cursor.execute(_WRITE, [list(column) for column in zip(*rows, strict=True)])
+
+
+def _columns(pairs: Iterable[Pair]) -> tuple[str | None, str | None]:
+    pairs = pairs if isinstance(pairs, Collection) else list(pairs)
+    return as_literal(pair.rule_id for pair in pairs), as_literal(pair.sensor_id for pair in pairs)
 
 
 class AlertState(models.Model):
@@ -11,7 +93,9 @@ class AlertState(models.Model):
     two holds it. A subject without one is normal. Written by monitoring.alerts alone.
 
     `subject`: "sensor:3", "board:kitchen", "location:Hall", "pipeline:pending". `check_from`: readings
-    came, or went, from this moment on, that nobody may have evaluated.
+    came, or went, from this moment on, that nobody may have evaluated, or what was found there may yet change
+    by time. `version`: the rule's when it was evaluated; where the rule has another one, what was found is
+    not of this rule. What it began with, and its values, are there to be shown.
     """
 
     rule = models.ForeignKey("monitoring.AlertRule", on_delete=models.CASCADE, related_name="states")
@@ -30,6 +114,9 @@ class AlertState(models.Model):
     clear_since = models.DateTimeField(null=True)
     due_at = models.DateTimeField(null=True)
     check_from = models.DateTimeField(null=True)
+    version = models.PositiveIntegerField(default=0)
+
+    objects = AlertStateQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("state of an alert rule")
@@ -38,7 +125,51 @@ class AlertState(models.Model):
         indexes = [
             models.Index(fields=["due_at"], condition=models.Q(due_at__isnull=False), name="alert_state_due"),
             models.Index(fields=["sensor"], name="alert_state_sensor"),
+            models.Index(
+                fields=["sensor", "rule"], condition=~models.Q(phase="normal"), name="alert_state_busy"
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.rule_id} {self.subject}: {self.phase}"
+
+
+_MAKE = """
+INSERT INTO monitoring_alertstate (rule_id, sensor_id, subject, phase, version)
+SELECT rule.id, sensor.id, 'sensor:' || sensor.id, 'normal', rule.version
+FROM unnest(%s::bigint[], %s::bigint[]) AS pair (rule_id, sensor_id)
+JOIN monitoring_alertrule AS rule ON rule.id = pair.rule_id
+JOIN monitoring_sensor AS sensor ON sensor.id = pair.sensor_id
+WHERE NOT EXISTS (
+    SELECT FROM monitoring_alertstate WHERE rule_id = rule.id AND subject = 'sensor:' || sensor.id
+)
+ORDER BY rule.id, 3
+ON CONFLICT DO NOTHING
+"""
+
+_HOLD = """
+SELECT state.id, state.rule_id, state.sensor_id, state.phase, state.check_from, state.version
+FROM unnest(%s::bigint[], %s::bigint[]) AS pair (rule_id, sensor_id)
+JOIN monitoring_alertstate AS state
+  ON state.rule_id = pair.rule_id AND state.subject = 'sensor:' || pair.sensor_id
+ORDER BY state.rule_id, state.subject
+FOR UPDATE OF state
+"""
+
+_NOT_NORMAL = """
+SELECT rule_id, sensor_id FROM monitoring_alertstate
+WHERE phase <> 'normal' AND sensor_id = ANY(%s::bigint[])
+"""
+
+_WRITE = """
+UPDATE monitoring_alertstate AS row SET
+    phase = found.phase, since = found.since, fired_at = found.fired_at, value = found.value,
+    peak = found.peak, last = found.last, clear_since = found.clear_since, due_at = found.due_at,
+    check_from = found.check_from, version = found.version
+FROM unnest(
+    %s::bigint[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::double precision[],
+    %s::double precision[], %s::double precision[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[],
+    %s::integer[]
+) AS found (id, phase, since, fired_at, value, peak, last, clear_since, due_at, check_from, version)
+WHERE row.id = found.id
+"""

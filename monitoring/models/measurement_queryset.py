@@ -1,7 +1,7 @@
 """Storing many measurements at once, and classifying those that do not go in."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -59,6 +59,16 @@ class MeasurementQuerySet(models.QuerySet["Measurement"]):
         with connection.cursor() as cursor:
             cursor.execute(_LAST_OF, [as_literal(sensor_ids)])
             return {number: Last(*rest) for number, *rest in cursor.fetchall()}
+
+    def since(self, starts: Mapping[int, int], most: int) -> dict[int, list[tuple[int, float]]]:
+        """Sensor id → start, in microseconds since 1970; of each the last row before its start, and the first
+        `most` from there on, as (time, value) in the order of time. One statement."""
+        with connection.cursor() as cursor:
+            cursor.execute(_SINCE, [as_literal(starts), as_literal(starts.values()), most])
+            found: dict[int, list[tuple[int, float]]] = {sensor_id: [] for sensor_id in starts}
+            for sensor_id, at, value in cursor:
+                found[sensor_id].append((at, value))
+            return found
 
     def ingest(self, readings: Sequence[Incoming]) -> Outcome:
         """Inserts each reading once, as its identity (sensor, created_at) has it.
@@ -218,6 +228,25 @@ class _FreeMoments:
             self._known = moment, page[-1] + _MICROSECOND if len(page) == self.PAGE else None
         return moment in self._taken
 
+
+_SINCE = """
+SELECT wanted.sensor_id, (extract(epoch FROM found.created_at) * 1000000)::bigint, found.value
+FROM (
+    SELECT sensor_id, timestamptz 'epoch' + start * interval '1 microsecond' AS start
+    FROM unnest(%s::bigint[], %s::bigint[]) AS given (sensor_id, start)
+) AS wanted CROSS JOIN LATERAL (
+    (
+        SELECT created_at, value FROM monitoring_measurement
+        WHERE sensor_id = wanted.sensor_id AND created_at < wanted.start
+        ORDER BY created_at DESC LIMIT 1
+    ) UNION ALL (
+        SELECT created_at, value FROM monitoring_measurement
+        WHERE sensor_id = wanted.sensor_id AND created_at >= wanted.start
+        ORDER BY created_at LIMIT %s
+    )
+) AS found
+ORDER BY 1, 2
+"""
 
 _LAST_OF = """
 SELECT wanted.sensor_id, last.* FROM unnest(%s::bigint[]) AS wanted (sensor_id) CROSS JOIN LATERAL (

@@ -17,6 +17,7 @@ DELETE_MEASUREMENTS = "monitoring.delete_measurements"
 FOLD_LEDGER = "monitoring.fold_ledger"
 WORK_JOBS = "monitoring.work_jobs"
 LOOK_AT_SENSORS = "monitoring.look_at_sensors"
+EVALUATE_ALERTS = "monitoring.evaluate_alerts"
 SEND_ALERTS = "monitoring.send_alerts"
 
 
@@ -106,6 +107,12 @@ JOBS = (
         LOOK_AT_SENSORS,
         *(5, "seconds", 4),
         "Finds out which sensors have become late or silent.",
+    ),
+    Job(
+        _("evaluate alerts"),
+        EVALUATE_ALERTS,
+        *(5, "seconds", 4),
+        "Evaluates the rules of alerts that fall due by time, and what workers have not evaluated.",
     ),
     Job(
         _("send alerts"),

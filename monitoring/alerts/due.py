@@ -1,0 +1,64 @@
+"""What falls due by time, and what nobody has evaluated yet, is evaluated by a job: found by an index, and no
+timer anywhere.
+
+A silence is a lease, as a sensor's status is: a row says until when nothing is to be done if nothing comes.
+While readings come as expected nobody writes it, but once in each lease: then the last of them are looked at,
+and it moves on.
+"""
+
+from datetime import UTC, datetime
+
+from batches.store import BatchStore
+from monitoring import locks
+from monitoring.alerts.changing import moment, us
+from monitoring.alerts.coverage import add_missing_silences, look_at_what_fits_no_more
+from monitoring.alerts.evaluating import Known, Outcome, evaluate
+from monitoring.alerts.samples import Outage
+from monitoring.models import AlertRule, AlertState
+from monitoring.models.alert_state import AT_ONCE
+from monitoring.status.reach import Reach, reach
+from monitoring.upkeep.pieces import TimeShare, in_pieces
+from process.failpoints import failpoint
+
+PIECE = 500
+
+
+def job(store: BatchStore, share: TimeShare) -> Outcome:
+    """What beat has done every few seconds."""
+    now = datetime.now(UTC)
+    return evaluate_due(share, known_by(reach(store, now), now), now)
+
+
+def known_by(known: Reach, now: datetime) -> Known:
+    """What is known of the time, as rules have it."""
+    until = None if known.until is None else us(min(known.until, now))
+    gap = known.outage
+    return Known(until, () if gap is None else (Outage(us(gap.start), us(gap.end)),))
+
+
+def evaluate_due(share: TimeShare, known: Known, now: datetime | None = None) -> Outcome:
+    """Evaluates what is due, in pieces, until the time is used. `now` stands still meanwhile.
+
+    Where less is known than what the clock says, what is due by time stays so until that is known.
+    """
+    done = Outcome()
+    now = now or datetime.now(UTC)
+    until = AT_ONCE if known.until is None else moment(known.until)
+
+    def prepare() -> int:
+        look_at_what_fits_no_more()
+        add_missing_silences()
+        return 0
+
+    def piece() -> int:
+        pairs = AlertState.objects.due(until, PIECE)
+        if not pairs:
+            return 0
+        done.add(evaluate(dict.fromkeys(pairs), known, now))
+        failpoint("alerts.looked")
+        return len(pairs)
+
+    if AlertRule.objects.exists():
+        in_pieces(locks.ALERTS, prepare, share)
+        in_pieces(locks.ALERTS, piece, share)
+    return done
