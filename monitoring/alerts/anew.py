@@ -18,7 +18,7 @@ from typing import Generic, NamedTuple
 
 from monitoring.alerts.match import K, Matched, match
 from monitoring.alerts.rule import Phase, Rule, Span, State, excess
-from monitoring.alerts.samples import Evaluated, Outage, Reading, evaluate
+from monitoring.alerts.samples import Evaluated, Outage, evaluate
 
 
 class WorkedOut(NamedTuple, Generic[K]):
@@ -42,7 +42,7 @@ def work_out(
     active_from: int,
     until: int | None,
     kept: Sequence[K],
-    read: Callable[[int], Iterable[Reading]],
+    read: Callable[[int], Iterable[tuple[int, float]]],
     outages: Sequence[Outage] = (),
 ) -> WorkedOut[K]:
     """`changed_from`: the first moment of what came or went since it was last worked out, or what that left

@@ -150,9 +150,9 @@ def excess(rule: Rule, value: float | None) -> float:
     """How far a value lies past the rule's thresholds; 0 for one that does not, or of a rule without any."""
     if value is None or rule.kind == Kind.STUCK:  # whose threshold is no value, but a distance
         return 0.0
-    over = [value - rule.high] if rule.high is not None else []
-    under = [rule.low - value] if rule.low is not None else []
-    return max(0.0, *over, *under)
+    over = 0.0 if rule.high is None else value - rule.high
+    under = 0.0 if rule.low is None else rule.low - value
+    return max(over, under, 0.0)
 
 
 def fold(rule: Rule, state: State, samples: Iterable[Sample], until: int) -> tuple[list[Span], State]:
@@ -162,38 +162,49 @@ def fold(rule: Rule, state: State, samples: Iterable[Sample], until: int) -> tup
     `state` begins with is among them.
     """
     phase, span, clear_since = state
+    # The peak moves with every second sample; a span is made when it ends.
+    peak, peak_at = (None, None) if span is None else (span.peak, span.peak_at)
+    furthest = excess(rule, peak)
     spans: list[Span] = []
 
     def advance(to: int) -> None:
         """What happens by time alone up to this moment, itself included."""
         nonlocal phase, span, clear_since
-        if phase == Phase.PENDING and span is not None and span.fired_at <= to:
-            phase = Phase.FIRING
-        if phase == Phase.CLEARING and span is not None and clear_since is not None:
+        if phase == _PENDING and span is not None and span.fired_at <= to:
+            phase = _FIRING
+        elif clear_since is not None and span is not None and clear_since + rule.keep_us <= to:
             end = clear_since + rule.keep_us
-            if end <= to:
-                spans.append(span._replace(resolved_at=end))
-                phase, span, clear_since = Phase.NORMAL, None, None
+            spans.append(span._replace(resolved_at=end, peak=peak, peak_at=peak_at))
+            phase, span, clear_since = _NORMAL, None, None
 
+    # Of most samples nothing comes: what is normal stays so, or what fires goes on.
     at = until
     for at, verdict, value in samples:
-        advance(at)
+        if phase == _PENDING or clear_since is not None:
+            advance(at)
         if span is None:
-            if verdict == Verdict.PAST:
-                span = Span(at, at + rule.for_us, value=value, peak=value, peak_at=at)
-                phase = Phase.PENDING
+            if verdict == _PAST:
+                phase, span = _PENDING, Span(at, at + rule.for_us, value=value)
+                peak, peak_at, furthest = value, at, excess(rule, value)
                 advance(at)
-        elif verdict == Verdict.PAST:
-            phase = Phase.PENDING if phase == Phase.PENDING else Phase.FIRING
-            if excess(rule, value) > excess(rule, span.peak):
-                span = span._replace(peak=value, peak_at=at)
-            span, clear_since = span._replace(last=None), None
-        elif phase == Phase.PENDING:
-            phase, span = Phase.NORMAL, None
-        elif verdict == Verdict.CLEAR and phase == Phase.FIRING:
-            phase, span, clear_since = Phase.CLEARING, span._replace(last=value), at
+        elif verdict == _PAST:
+            if clear_since is not None:
+                phase, span, clear_since = _FIRING, span._replace(last=None), None
+            if (so_far := excess(rule, value)) > furthest:
+                peak, peak_at, furthest = value, at, so_far
+        elif phase == _PENDING:
+            phase, span = _NORMAL, None
+        elif verdict == _CLEAR and phase == _FIRING:
+            phase, span, clear_since = _CLEARING, span._replace(last=value), at
             advance(at)
     advance(max(at, until))
-    if span is not None and phase in (Phase.FIRING, Phase.CLEARING):
-        spans.append(span)
+    if span is not None:
+        span = span._replace(peak=peak, peak_at=peak_at)
+        if phase != _PENDING:
+            spans.append(span)
     return spans, State(phase, span, clear_since)
+
+
+# A member is looked up in its class as long as a sample takes.
+_PAST, _CLEAR = Verdict.PAST, Verdict.CLEAR
+_NORMAL, _PENDING, _FIRING, _CLEARING = Phase.NORMAL, Phase.PENDING, Phase.FIRING, Phase.CLEARING

@@ -4,14 +4,18 @@ A rate and a stuck value are worked out over a window that ends with the reading
 each sample depends on the readings up to its own, in the order of time, however these arrived.
 """
 
+import math
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import dropwhile
 from typing import NamedTuple
 
 from monitoring.alerts.rule import SECOND, Kind, Rule, Sample, Span, State, Verdict, fold, verdict_of
 
 MINUTE = 60 * SECOND
+# A member is looked up in its class as long as a sample takes.
+_PAST, _CLEAR = Verdict.PAST, Verdict.CLEAR
 
 
 class Reading(NamedTuple):
@@ -44,7 +48,7 @@ class Evaluated(NamedTuple):
 def evaluate(
     rule: Rule,
     state: State,
-    readings: Iterable[Reading],
+    readings: Iterable[tuple[int, float]],
     until: int,
     start: int,
     outages: Sequence[Outage] = (),
@@ -61,7 +65,7 @@ def evaluate(
     if rule.kind == Kind.SILENCE:
         samples = silences.samples(readings)
     else:
-        samples = (sample for sample in _OF[rule.kind](rule, readings) if sample.at >= start)
+        samples = dropwhile(lambda sample: sample.at < start, _OF[rule.kind](rule, readings))
     spans, after = fold(rule, state, samples, until)
     return Evaluated(
         spans,
@@ -86,55 +90,63 @@ def deadline(last: int, limit_us: int, outages: Sequence[Outage]) -> int:
     return end
 
 
-def _values(rule: Rule, readings: Iterable[Reading]) -> Iterator[Sample]:
+# Readings may be plain tuples here: of half a million, making them is a good part of the whole.
+_Readings = Iterable[tuple[int, float]]
+
+
+def _values(rule: Rule, readings: _Readings) -> Iterator[Sample]:
     for at, value in readings:
         yield Sample(at, verdict_of(rule, value), value)
 
 
-def _rates(rule: Rule, readings: Iterable[Reading]) -> Iterator[Sample]:
+def _rates(rule: Rule, readings: _Readings) -> Iterator[Sample]:
     """Per minute, since the reading that stands at the window's begin, or is the last one before it; none
     while there is no such reading: between two that lie microseconds apart any noise would be a rate."""
-    window: deque[Reading] = deque()
-    for reading in readings:
-        window.append(reading)
-        while len(window) > 1 and window[1].at <= reading.at - rule.window_us:
+    window: deque[tuple[int, float]] = deque()
+    for at, value in readings:
+        window.append((at, value))
+        begin = at - rule.window_us
+        while len(window) > 1 and window[1][0] <= begin:
             window.popleft()
-        first = window[0]
-        if len(window) > 1 and first.at <= reading.at - rule.window_us:
-            rate = (reading.value - first.value) / ((reading.at - first.at) / MINUTE)
-            # Of values near the end of what a float holds; infinity is no number that could be sent.
-            rate = max(-sys.float_info.max, min(rate, sys.float_info.max))
-            yield Sample(reading.at, verdict_of(rule, rate), rate)
+        first, before = window[0]
+        if first <= begin and len(window) > 1:
+            rate = (value - before) / ((at - first) / MINUTE)
+            if math.isinf(rate):  # which is no number that could be sent, or kept
+                rate = math.copysign(sys.float_info.max, rate)
+            yield Sample(at, verdict_of(rule, rate), rate)
         else:
-            yield Sample(reading.at, Verdict.CLEAR, None)
+            yield Sample(at, _CLEAR, None)
 
 
-def _stuck(rule: Rule, readings: Iterable[Reading]) -> Iterator[Sample]:
+def _stuck(rule: Rule, readings: _Readings) -> Iterator[Sample]:
     """Past where all values of a whole window lie within `high` of each other, and there are two at least.
 
     The window is whole where a reading stands at its begin or before.
     """
-    window: deque[Reading] = deque()
-    lowest: deque[Reading] = deque()
-    highest: deque[Reading] = deque()
-    for reading in readings:
-        window.append(reading)
-        while lowest and lowest[-1].value >= reading.value:
+    moments: deque[int] = deque()
+    # What may yet be the lowest, or the highest: rising values, and falling ones, each with its moment.
+    lowest: deque[tuple[int, float]] = deque()
+    highest: deque[tuple[int, float]] = deque()
+    tolerance = rule.high or 0.0
+    for at, value in readings:
+        begin = at - rule.window_us
+        moments.append(at)
+        while lowest and lowest[-1][1] >= value:
             lowest.pop()
-        lowest.append(reading)
-        while highest and highest[-1].value <= reading.value:
+        lowest.append((at, value))
+        while highest and highest[-1][1] <= value:
             highest.pop()
-        highest.append(reading)
+        highest.append((at, value))
         # One reading at the window's begin or before stays.
-        while len(window) > 1 and window[1].at <= reading.at - rule.window_us:
-            gone = window.popleft()
-            if lowest[0] is gone:
+        while len(moments) > 1 and moments[1] <= begin:
+            moments.popleft()
+            if lowest[0][0] < moments[0]:
                 lowest.popleft()
-            if highest[0] is gone:
+            if highest[0][0] < moments[0]:
                 highest.popleft()
-        is_whole = len(window) > 1 and window[0].at <= reading.at - rule.window_us
-        is_stuck = is_whole and highest[0].value - lowest[0].value <= (rule.high or 0.0)
-        yield Sample(reading.at, Verdict.PAST if is_stuck else Verdict.CLEAR, reading.value)
+        is_whole = moments[0] <= begin and len(moments) > 1
+        is_stuck = is_whole and highest[0][1] - lowest[0][1] <= tolerance
+        yield Sample(at, _PAST if is_stuck else _CLEAR, value)
 
 
 class _Silences:
@@ -150,18 +162,18 @@ class _Silences:
         self._limit_us, self._until, self._start = limit_us, until, start
         self._outages = deque(outages)
 
-    def samples(self, readings: Iterable[Reading]) -> Iterator[Sample]:
+    def samples(self, readings: _Readings) -> Iterator[Sample]:
         end = None
         for at, value in readings:
             if at >= self._start:
                 if end is not None and end < at and self._is_known(end):
-                    yield Sample(end, Verdict.PAST, None)
-                yield Sample(at, Verdict.CLEAR, value)
+                    yield Sample(end, _PAST, None)
+                yield Sample(at, _CLEAR, value)
             while self._outages and self._outages[0].end <= at:
                 self._outages.popleft()
             end = deadline(at, self._limit_us, self._outages)
         if end is not None and self._is_known(end):
-            yield Sample(end, Verdict.PAST, None)
+            yield Sample(end, _PAST, None)
 
     def _is_known(self, end: int) -> bool:
         if end > self._until and self.open_at is None:
@@ -169,7 +181,7 @@ class _Silences:
         return end <= self._until
 
 
-_OF: dict[Kind, Callable[[Rule, Iterable[Reading]], Iterator[Sample]]] = {
+_OF: dict[Kind, Callable[[Rule, _Readings], Iterator[Sample]]] = {
     Kind.ABOVE: _values,
     Kind.BELOW: _values,
     Kind.OUTSIDE: _values,

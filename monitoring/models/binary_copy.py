@@ -1,9 +1,10 @@
 """COPY's binary format (PostgreSQL's manual, COPY, File Formats): nothing is written as text, or parsed."""
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
+from typing import Any
 
 from django.db import IntegrityError, connection
 
@@ -38,6 +39,19 @@ def copy(into: str, rows: Iterable[bytes]) -> bool:
             raise
         return False
     return True
+
+
+def fetch(query: str, parameters: Mapping[str, Any], columns: str) -> Iterator[tuple[Any, ...]]:
+    """The rows of a query whose columns are none of them null: "q" a bigint, or a timestamptz in microseconds
+    since 2000; "d" a double precision. All of them are held at once, as bytes."""
+    stream = BytesIO()
+    with connection.cursor() as cursor, connection.wrap_database_errors:
+        raw = cursor.cursor
+        said = raw.mogrify(query, parameters).decode()
+        raw.copy_expert(f"COPY ({said}) TO STDOUT (FORMAT binary)", stream, size=1 << 20)
+    # How many columns, and before each its length: both are known.
+    row = struct.Struct(">2x" + "".join(f"4x{column}" for column in columns))
+    return row.iter_unpack(stream.getbuffer()[len(_HEAD) : -len(_END)])
 
 
 def field(value: bytes) -> bytes:

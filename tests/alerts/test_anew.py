@@ -1,6 +1,6 @@
 """THE property of alerts: however readings arrive, the same is kept as if all had been there at once."""
 
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitoring.alerts.rule import Kind, Rule
@@ -8,7 +8,7 @@ from monitoring.alerts.samples import Outage, Reading
 from tests.alerts.arrivals import LATER, Memory, at_once, moments, outages, rules, series, values
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(st.data(), rules(), series(), outages(), st.integers(0, 70))
 def test_in_any_order_and_grouping(
     data: st.DataObject, rule: Rule, readings: list[Reading], away: list[Outage], active_from: int
@@ -40,7 +40,7 @@ def test_in_any_order_and_grouping(
     assert memory.check_from is None or memory.due_at > LATER
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(st.data(), rules(), series(), st.integers(0, 70))
 def test_what_is_deleted_or_said_anew(
     data: st.DataObject, rule: Rule, readings: list[Reading], active_from: int
