@@ -232,6 +232,10 @@ class Migration(migrations.Migration):
             model_name='incident',
             index=models.Index(fields=['since', 'id'], name='incident_newest'),
         ),
+        migrations.AddIndex(
+            model_name='incident',
+            index=models.Index(condition=models.Q(('subject', 'pipeline:behind')), fields=['since'], name='incident_behind'),
+        ),
         migrations.AddConstraint(
             model_name='incident',
             constraint=models.UniqueConstraint(condition=models.Q(('state', 'firing')), fields=('rule', 'subject'), name='incident_open_once'),
