@@ -53,12 +53,16 @@ _called_at = -1.0
 def note(incidents: Sequence[Incident], event: Notification.Event) -> None:
     """That each channel of each incident's rule is to be told of its change, in the transaction that is open.
 
-    Not of parts of another incident, nor of what is muted, nor to a channel that is off. That it resolved is
-    told to those alone who were told that it fired. Called twice for one sequence, it notes it once; where
-    the sequence stands for another event already, as of a reminder made meanwhile, the incident's grows.
+    Not that a part of another incident fires, nor of what is muted, nor to a channel that is off. That it
+    resolved is told to those alone who were told that it fired. Called twice for one sequence, it notes it
+    once; where the sequence stands for another event already, as of a reminder made meanwhile, the incident's
+    grows.
     """
     now = datetime.now(UTC)
-    told = not_muted([one for one in incidents if one.part_of_id is None and one.rule_id is not None], now)
+    is_end = event == Notification.Event.RESOLVED
+    # A part may have been told by itself, before there were enough that made a whole.
+    tellable = [one for one in incidents if one.rule_id is not None and (is_end or one.part_of_id is None)]
+    told = not_muted(tellable, now) if tellable else []
     if not told:
         return
     channels = _channels_of({one.rule_id for one in told if one.rule_id is not None})
@@ -66,7 +70,7 @@ def note(incidents: Sequence[Incident], event: Notification.Event) -> None:
     if not told:
         return
     _number(told, event)
-    knows = _who_knows(told) if event == Notification.Event.RESOLVED else None
+    knows = _who_knows(told) if is_end else None
     rows = [
         Notification(incident=one, sequence=one.sequence, event=event, channel_id=channel)
         for one in told
