@@ -10,7 +10,6 @@ from django.utils.translation import gettext as _
 
 from monitoring import __version__
 from monitoring.dashboard.access import BOOKS, INCIDENTS, REJECTED, may_see
-from monitoring.dashboard.alerts.counting import how_many
 from monitoring.dashboard.viewer import Viewer
 
 INBOX = "admin:monitoring_rejectedmessage_changelist"
@@ -31,13 +30,15 @@ class Link(NamedTuple):
 def show(
     request: HttpRequest, template: str, context: Mapping[str, Any] | None = None, status: int = 200
 ) -> HttpResponse:
-    """A page, or for htmx the part of one that `template` is."""
+    """A page, or for htmx the part of one that `template` is.
+
+    `open_incidents` of the context: how many the navigation says; a page that does not know leaves it to
+    page.js to ask.
+    """
     viewer = Viewer.of(request)
     framed = {
         "viewer": viewer,
         "navigation": _navigation(request),
-        # Asked for by whole pages alone, and by none that counts them anyway.
-        "open_incidents": how_many,
         "version": __version__,
         **(context or {}),
     }

@@ -2,7 +2,6 @@
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
-from django.utils.translation import pgettext as _in
 
 from monitoring.alerts.rule import Kind
 from monitoring.models import AlertRule, Incident
@@ -69,7 +68,7 @@ def _what(rule: AlertRule, unit: str) -> str:
         case Kind.REJECTED:
             return _("more than %(share)s rejected in %(long)s") % {"share": high, "long": long}
         case Kind.BOARD:
-            return _in("rule", "board offline")
+            return rule.get_kind_display()
         case _:
             return rule.get_check_of_display()
 

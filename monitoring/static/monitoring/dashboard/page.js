@@ -81,4 +81,7 @@ async function countIncidents() {
     // Whether we are connected is said elsewhere.
   }
 }
-if (badge) setInterval(countIncidents, COUNT_EVERY);
+if (badge) {
+  if (!badge.textContent.match(/\d/)) countIncidents();
+  setInterval(countIncidents, COUNT_EVERY);
+}
