@@ -2,9 +2,9 @@
 
     python -m bench.alerts [--messages 200000] [--sensors 10000] [--rules 1000] [--rounds 4] [--probes 60]
 
-(or: make bench-alerts.) Needs what `make bench` needs. Bursts without a rule and with all of them, in turn: the
-rate, and the CPU of worker and PostgreSQL a message. Then values past a threshold, each of a sensor of its own,
-amid messages at 5,000 a second: from PUBLISH until the incident can be read.
+(or: make bench-alerts.) Needs what `make bench` needs. Bursts without a rule and with all of them, in turn:
+the rate, and the CPU of worker and PostgreSQL a message. Then values past a threshold, each of a sensor of its
+own, amid messages at 5,000 a second: from PUBLISH until the incident can be read.
 """
 
 import argparse
@@ -30,10 +30,10 @@ def rules(bench: Bench, number: int) -> None:
     bench.execute("DELETE FROM monitoring_incident")
     bench.execute("DELETE FROM monitoring_alertrule")
     bench.execute(
-        "INSERT INTO monitoring_alertrule (name, kind, enabled, severity, sensor_id, sensor_kind, location, high,"
-        " for_s, keep_s, window_s, intervals, check_of, note, active_from, version, created_at)"
-        " SELECT 'rule ' || n, 'above', true, 'warning', CASE WHEN n %% 10 = 0 THEN NULL ELSE n END, '', '', %s,"
-        " 0, 0, 0, 10, '', '', now(), 1, now() FROM generate_series(1, %s) n",
+        "INSERT INTO monitoring_alertrule (name, kind, enabled, severity, sensor_id, sensor_kind, location,"
+        " high, for_s, keep_s, window_s, intervals, check_of, note, active_from, version, created_at)"
+        " SELECT 'rule ' || n, 'above', true, 'warning', CASE WHEN n %% 10 = 0 THEN NULL ELSE n END, '', '',"
+        " %s, 0, 0, 0, 10, '', '', now(), 1, now() FROM generate_series(1, %s) n",
         NEVER,
         number,
     )
@@ -57,9 +57,9 @@ class Publisher:
         while not self._over.is_set():
             due += STREAM_BATCH / STREAM_RATE
             time.sleep(max(0.0, due - time.monotonic()))
-            for number in range(number, number + STREAM_BATCH):
-                self.send(1 + number % self._sensors, number % 331 / 4)
-            number += 1
+            for one in range(number, number + STREAM_BATCH):
+                self.send(1 + one % self._sensors, one % 331 / 4)
+            number += STREAM_BATCH
 
     def send(self, sensor: int, value: float) -> float:
         """When it went out, by the monotonic clock."""
