@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from monitoring.alerts.anew import begin
@@ -184,17 +184,8 @@ def _gaps(rule: Rule, part: _Part, until: int) -> Iterator[Sample]:
 
 def _outages(part: _Part) -> list[Outage]:
     """When we ourselves took nothing, as it is kept."""
-    kept = Incident.objects.filter(subject="pipeline:behind", since__lt=part.end).exclude(
-        state=Incident.State.WITHDRAWN
-    )
-    found: list[Outage] = []
-    for one in kept.filter(Q(resolved_at=None) | Q(resolved_at__gt=part.start)).order_by("since"):
-        start, end = _us(one.since), _us(one.resolved_at or part.end)
-        if found and start <= found[-1].end:
-            found[-1] = Outage(found[-1].start, max(found[-1].end, end))
-        else:
-            found.append(Outage(start, end))
-    return found
+    kept = Incident.objects.outages(part.start, part.end)
+    return [Outage(_us(start), _us(end)) for start, end in kept]
 
 
 def _interval_s(sensor: Sensor) -> float | None:

@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 
 from batches.store import BatchStore
 from monitoring import locks
-from monitoring.alerts.changing import moment, us
+from monitoring.alerts import fault, together
+from monitoring.alerts.changing import moment
 from monitoring.alerts.coverage import add_missing_silences, look_at_what_fits_no_more
 from monitoring.alerts.evaluating import Known, Outcome, evaluate
-from monitoring.alerts.samples import Outage
 from monitoring.models import AlertRule, AlertState
 from monitoring.models.alert_state import AT_ONCE
-from monitoring.status.reach import Reach, reach
+from monitoring.status.reach import reach
 from monitoring.upkeep.pieces import TimeShare, in_pieces
 from process.failpoints import failpoint
 
@@ -26,14 +26,19 @@ PIECE = 500
 def job(store: BatchStore, share: TimeShare) -> Outcome:
     """What beat has done every few seconds."""
     now = datetime.now(UTC)
-    return evaluate_due(share, known_by(reach(store, now), now), now)
+    known = reach(store, now)
+    done = Outcome()
+    if not AlertRule.objects.exists():
+        return done
 
+    def ours() -> int:
+        done.add(fault.look(known, now))
+        return 0
 
-def known_by(known: Reach, now: datetime) -> Known:
-    """What is known of the time, as rules have it."""
-    until = None if known.until is None else us(min(known.until, now))
-    gap = known.outage
-    return Known(until, () if gap is None else (Outage(us(gap.start), us(gap.end)),))
+    # First whether it is our fault: what comes after goes by the outages that are kept.
+    in_pieces(locks.ALERTS, ours, share)
+    done.add(evaluate_due(share, fault.known_by(known, now), now))
+    return done
 
 
 def evaluate_due(share: TimeShare, known: Known, now: datetime | None = None) -> Outcome:
@@ -48,13 +53,15 @@ def evaluate_due(share: TimeShare, known: Known, now: datetime | None = None) ->
     def prepare() -> int:
         look_at_what_fits_no_more()
         add_missing_silences()
+        # Of parts that have ended since: first, so that much to do does not keep it waiting.
+        done.ended += together.settle(now)
         return 0
 
     def piece() -> int:
         pairs = AlertState.objects.due(until, PIECE)
         if not pairs:
             return 0
-        done.add(evaluate(dict.fromkeys(pairs), known, now))
+        done.add(evaluate(dict.fromkeys(pairs), known, now, together.gather))
         failpoint("alerts.looked")
         return len(pairs)
 

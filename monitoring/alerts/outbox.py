@@ -53,12 +53,16 @@ _called_at = -1.0
 def note(incidents: Sequence[Incident], event: Notification.Event) -> None:
     """That each channel of each incident's rule is to be told of its change, in the transaction that is open.
 
-    Not of parts of another incident, nor of what is muted, nor to a channel that is off. That it resolved is
-    told to those alone who were told that it fired. Called twice for one sequence, it notes it once; where
-    the sequence stands for another event already, as of a reminder made meanwhile, the incident's grows.
+    Not that a part of another incident fires, nor of what is muted, nor to a channel that is off. That it
+    resolved is told to those alone who were told that it fired. Called twice for one sequence, it notes it
+    once; where the sequence stands for another event already, as of a reminder made meanwhile, the incident's
+    grows.
     """
     now = datetime.now(UTC)
-    told = not_muted([one for one in incidents if one.part_of_id is None and one.rule_id is not None], now)
+    is_end = event == Notification.Event.RESOLVED
+    # A part may have been told by itself, before there were enough that made a whole.
+    tellable = [one for one in incidents if one.rule_id is not None and (is_end or one.part_of_id is None)]
+    told = not_muted(tellable, now) if tellable else []
     if not told:
         return
     channels = _channels_of({one.rule_id for one in told if one.rule_id is not None})
@@ -66,7 +70,7 @@ def note(incidents: Sequence[Incident], event: Notification.Event) -> None:
     if not told:
         return
     _number(told, event)
-    knows = _who_knows(told) if event == Notification.Event.RESOLVED else None
+    knows = _who_knows(told) if is_end else None
     rows = [
         Notification(incident=one, sequence=one.sequence, event=event, channel_id=channel)
         for one in told
@@ -96,12 +100,11 @@ def _number(incidents: Sequence[Incident], event: Notification.Event) -> None:
     """Holds the incidents until the transaction ends, so that no two changes take one sequence."""
     ids = [one.pk for one in incidents]
     list(Incident.objects.filter(pk__in=ids).order_by("pk").select_for_update().values_list("pk"))
-    taken = dict(
-        Notification.objects.filter(incident__in=ids)
-        .exclude(event=event)
-        .values_list("incident")
-        .annotate(Max("sequence"))
-    )
+    others = Notification.objects.filter(incident__in=ids)
+    if event != Notification.Event.AGAIN:
+        # Noted twice, one change has one sequence; each reminder is one of its own.
+        others = others.exclude(event=event)
+    taken = dict(others.values_list("incident").annotate(Max("sequence")))
     for one in incidents:
         least = max(one.sequence, taken.get(one.pk, 0) + 1)
         if least != one.sequence:
@@ -159,7 +162,7 @@ def gather(now: datetime | None = None) -> int:
 
 @transaction.atomic
 def _gather_one(channel_id: int, now: datetime) -> bool:
-    channel = AlertChannel.objects.select_for_update().get(pk=channel_id)
+    channel = AlertChannel.objects.select_for_update(no_key=True).get(pk=channel_id)
     waiting = list(
         channel.notifications.filter(delivery=None)
         .order_by("incident", "sequence")

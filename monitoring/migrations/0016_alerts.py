@@ -222,11 +222,19 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='incident',
+            index=models.Index(fields=['rule', 'subject', 'resolved_at'], name='incident_ended'),
+        ),
+        migrations.AddIndex(
+            model_name='incident',
             index=models.Index(fields=['sensor', 'since'], name='incident_of_sensor'),
         ),
         migrations.AddIndex(
             model_name='incident',
             index=models.Index(fields=['since', 'id'], name='incident_newest'),
+        ),
+        migrations.AddIndex(
+            model_name='incident',
+            index=models.Index(condition=models.Q(('subject', 'pipeline:behind')), fields=['since'], name='incident_behind'),
         ),
         migrations.AddConstraint(
             model_name='incident',

@@ -9,6 +9,9 @@ from django.utils.translation import gettext_lazy as _
 
 from monitoring.alerts.rule import Span
 
+# The subject of an incident of our own: what was sent is not stored yet, or was not taken at all.
+BEHIND = "pipeline:behind"
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -21,13 +24,32 @@ class IncidentQuerySet(models.QuerySet["Incident"]):
         """Without those that are part of another, which names them, and those that never were."""
         return self.filter(part_of__isnull=True).exclude(state=Incident.State.WITHDRAWN)
 
+    def outages(self, start: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
+        """When we ourselves took nothing, as far as that is kept (monitoring.alerts.fault) and lies between:
+        in the order of time, apart from each other. By the index incident_behind."""
+        rows = self.filter(subject=BEHIND, peak_at__isnull=False, since__lt=end).exclude(
+            state=Incident.State.WITHDRAWN
+        )
+        rows = rows.filter(models.Q(resolved_at=None) | models.Q(resolved_at__gt=start))
+        found: list[tuple[datetime, datetime]] = []
+        for begun, over in rows.order_by("peak_at").values_list("peak_at", "resolved_at"):
+            over = over or end
+            if begun is None or over <= begun:
+                continue
+            if found and begun <= found[-1][1]:
+                found[-1] = (found[-1][0], max(found[-1][1], over))
+            else:
+                found.append((begun, over))
+        return found
+
 
 class Incident(models.Model):
     """Written by monitoring.alerts alone. Its times are those of the measurements, but for `seen_at` and
     `ended_seen_at`, which say when we found out.
 
     `sequence`: one more with each change that somebody is told of. `title`: the rule's name when it fired,
-    which stays when the rule goes.
+    which stays when the rule goes. Of BEHIND, `peak_at` says from when on nothing was taken; None: all of it
+    was, and is stored late.
     """
 
     class State(models.TextChoices):
@@ -96,8 +118,11 @@ class Incident(models.Model):
         ]
         indexes = [
             models.Index(fields=["rule", "subject", "since"], name="incident_of_subject"),
+            # What readings of a time have a part in.
+            models.Index(fields=["rule", "subject", "resolved_at"], name="incident_ended"),
             models.Index(fields=["sensor", "since"], name="incident_of_sensor"),
             models.Index(fields=["since", "id"], name="incident_newest"),
+            models.Index(fields=["since"], condition=models.Q(subject=BEHIND), name="incident_behind"),
         ]
 
     def __str__(self) -> str:

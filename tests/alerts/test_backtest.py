@@ -113,6 +113,7 @@ def test_no_silence_while_we_were_behind(start: datetime) -> None:
             since=start + timedelta(seconds=since),
             fired_at=start + timedelta(seconds=since),
             resolved_at=start + timedelta(seconds=end),
+            peak_at=start + timedelta(seconds=since),
             seen_at=start,
         )
     assert seconds(start, run(rule, start).spans) == [(2600, 2900), (3500, None)]
@@ -232,7 +233,7 @@ def _keep(start: datetime, away: list[tuple[int, int]]) -> list[Outage]:
         Incident.objects.create(
             subject="pipeline:behind", title="behind", kind="silence", severity="critical",
             state=Incident.State.RESOLVED, since=moment, fired_at=moment, seen_at=moment,
-            resolved_at=moment + timedelta(seconds=length),
+            resolved_at=moment + timedelta(seconds=length), peak_at=moment,
         )  # fmt: skip
         covered |= set(range(since, since + length))
     at = us(start)
