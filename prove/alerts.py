@@ -18,6 +18,13 @@ from typing import Any
 SECRET = "whsec_" + "cHJvb2YtcHJvb2YtcHJvb2YtcHJvb2Y="
 REST_SECONDS = 180
 EXAMPLES = 5
+_NAMES = (
+    "incidents lost",
+    "incidents that never were",
+    "changes not noted",
+    "notifications not sent",
+    "deliveries not taken",
+)
 
 
 class Receiver:
@@ -79,15 +86,6 @@ class Account:
         ]
 
 
-_NAMES = (
-    "incidents lost",
-    "incidents that never were",
-    "changes not noted",
-    "notifications not sent",
-    "deliveries not taken",
-)
-
-
 def set_up(url: str, start_us: int) -> None:
     """Rules from the first reading on, and the channel; Django is set up."""
     from django.db import connection
@@ -137,7 +135,7 @@ def account(sensors: Sequence[int], receiver: Receiver) -> Account:
 
     found = Account()
     until = time.time_ns() // 1000
-    kept: dict[tuple[int, int], Counter[tuple[int, int, int | None]]] = {}
+    kept: dict[tuple[int | None, int | None], Counter[tuple[int, int, int | None]]] = {}
     incidents = list(Incident.objects.exclude(rule=None).exclude(sensor=None))
     rules = {rule.pk: rule for rule in AlertRule.objects.filter(kind__in=["above", "outside", "rate"])}
     for incident in incidents:
@@ -157,6 +155,7 @@ def account(sensors: Sequence[int], receiver: Receiver) -> Account:
             continue
         for pk, rule in rules.items():
             pure = as_rule(rule, None)
+            assert pure is not None
             spans = evaluate(pure, State(), readings, until, readings[0].at).spans
             holds = Counter((span.since, span.fired_at, span.resolved_at) for span in spans)
             have = kept.pop((pk, sensor), Counter())
@@ -166,8 +165,8 @@ def account(sensors: Sequence[int], receiver: Receiver) -> Account:
     found.wrong["incidents that never were"] += [(*key, *map(str, spans)) for key, spans in kept.items()]
 
     noted: dict[int, list[int]] = {}
-    for incident, sequence in Notification.objects.values_list("incident", "sequence"):
-        noted.setdefault(incident, []).append(sequence)
+    for number, sequence in Notification.objects.values_list("incident", "sequence"):
+        noted.setdefault(number, []).append(sequence)
     for incident in incidents:
         if incident.rule_id in rules:
             sequences = sorted(noted.get(incident.pk, []))

@@ -27,14 +27,14 @@ class DurationInput(forms.MultiWidget):
 
     def decompress(self, value: Any) -> list[Any]:
         """In the largest unit that it is a whole number of."""
-        if value in (None, ""):
+        if value in (None, "", 0):
             return ["", "60"]
         seconds = int(value)
         size = next(size for size, _label in reversed(UNITS) if seconds % int(size) == 0)
-        return [seconds // int(size), size if seconds else "60"]
+        return [seconds // int(size), size]
 
     def id_for_label(self, id_: str) -> str:
-        return f"{id_}_amount" if id_ else id_
+        return f"{id_}_0" if id_ else id_
 
 
 class DurationField(forms.MultiValueField):
