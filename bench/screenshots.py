@@ -22,6 +22,8 @@ PAGES = {
     "sensor": "/sensors/4/",
     "compare": "/compare/?sensor=1&sensor=4&sensor=2",
     "map": "/map/",
+    "alerts": "/alerts/",
+    "rules": "/alerts/rules/",
     "pipeline": "/pipeline/",
     "wall": "/wall/",
     "start": "/start/",

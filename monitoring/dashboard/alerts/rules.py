@@ -195,7 +195,7 @@ def _why(form: RuleForm) -> str:
     """The first thing that is wrong, with the name of its field."""
     for name, errors in form.errors.items():
         label = str(form.fields[name].label) if name in form.fields else ""
-        return f"{label}: {errors[0]}" if label else str(errors[0])
+        return f"{label} – {errors[0]}" if label else str(errors[0])
     return ""
 
 
