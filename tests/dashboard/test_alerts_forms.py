@@ -59,7 +59,7 @@ def test_each_kind_is_made_with_what_its_form_asks(
     assert rule is not None
     assert rule.kind == kind
     # It is called what it says, and what is not asked of the kind is not kept.
-    assert ": " in rule.name
+    assert " · " in rule.name
     assert (rule.low is not None) is ("low" in ASKED[kind])
     assert (rule.check_of != "") is (kind == "pipeline")
     assert admin_client.get(f"/alerts/rules/{rule.pk}/").status_code == 200
@@ -148,7 +148,7 @@ def test_what_cannot_be_tried_says_why(admin_client: Client, sensors: dict[int, 
 
     assert "cannot be tried on the past" in tried(kind="board", sensor="")
     assert "Nothing was measured" in tried()
-    assert "Alert me above: " in tried(high="")
+    assert "Alert me above – " in tried(high="")
 
 
 def test_a_rule_is_changed_switched_and_deleted(admin_client: Client, sensors: dict[int, Sensor]) -> None:
@@ -197,7 +197,7 @@ def test_a_silence_is_made_by_the_viewers_clock_and_ended(
     assert (mute.weekdays, str(mute.from_time), mute.sensor_id) == ([5, 6], "22:00:00", 2)
     text = text_of(admin_client.get("/alerts/silences/"))
     assert "Saturday, Sunday, 22:00 to 06:30 (Asia/Kathmandu)" in text
-    assert "28 Jan 2026, 12:00" in text
+    assert "28 Jan. 2026, 12:00" in text
     admin_client.post(f"/alerts/silences/{mute.pk}/end/")
     mute.refresh_from_db()
     assert mute.ends_at is not None

@@ -54,7 +54,7 @@ def coming(now: datetime) -> list[Silence]:
     return [of(mute, now) for mute in _coming(now)[:MOST_COMING]]
 
 
-class SilenceForm(forms.ModelForm):
+class SilenceForm(forms.ModelForm):  # type: ignore[type-arg]
     """Moments and times of day are those of the viewer's zone."""
 
     sensor = SensorField()
