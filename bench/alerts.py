@@ -100,11 +100,12 @@ def main() -> None:
     ratios = [with_them.rate / without.rate for without, with_them in zip(*found.values(), strict=True)]
     said = ", ".join(f"{ratio:.2f}" for ratio in ratios)
     print(f"with rules to without, round by round: {statistics.median(ratios):.2f} ({said})")
+    median, late = ground.percentile(took, 50), ground.percentile(took, 99)
     print(
-        f"from PUBLISH to an incident at {STREAM_RATE:,} messages a second: p50 {ground.percentile(took, 50):.2f} s,"
-        f" p99 {ground.percentile(took, 99):.2f} s, longest {max(took):.2f} s"
+        f"from PUBLISH to an incident at {STREAM_RATE:,} messages a second: p50 {median:.2f} s,"
+        f" p99 {late:.2f} s, longest {max(took):.2f} s"
     )
-    raise SystemExit(ground.percentile(took, 99) > LATE_SECONDS)
+    raise SystemExit(late > LATE_SECONDS)
 
 
 if __name__ == "__main__":
