@@ -56,7 +56,9 @@ def main() -> None:
             demo.alert(system)
             for name in ("web", "bridge", "worker", "upkeep", "beat"):
                 system.start(name)
-            system.processes["simulator"] = system.run("manage.py", "simulate", "--boards", "20")
+            system.processes["simulator"] = system.run(
+                "manage.py", "simulate", "--boards", "19"
+            )  # of 66 sensors: some are silent
             wait_for(lambda: _states(system).get("silent"), "the states of the sensors", 120)
             wait_for(lambda: system.rest()["ledger"]["stored"] > 400, "measurements", 120)
             with sync_playwright() as playwright:

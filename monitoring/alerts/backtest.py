@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from monitoring.alerts.anew import begin

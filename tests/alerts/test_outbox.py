@@ -124,8 +124,27 @@ def test_one_of_many_sensors_names_them(
         )  # fmt: skip
     send()
     message = only_delivery().message
-    assert message["subject"] == "Firing: Too warm, Hall, 3 sensors"
-    assert "Sensors: Capteur Humidité Salon, Capteur Lumière Salon, Capteur Temp Salon" in message["text"]
+    assert message["subject"] == "Firing: Too warm, Hall: 3 sensors"
+    assert "3 sensors: Capteur Humidité Salon, Capteur Lumière Salon, Capteur Temp Salon" in message["text"]
+
+
+def test_one_that_became_a_part_is_told_by_the_whole_and_its_end_to_those_who_know(
+    told: AlertChannel, fires: MakeIncident, web: Web, now: datetime
+) -> None:
+    before = fires(1)
+    send()
+    meanwhile = fires(2)
+    whole = fires(sensor_id=None, subject="location:Hall", kind="silence")
+    third = fires(3, part_of=whole)
+    Incident.objects.filter(pk__in=[before.pk, meanwhile.pk]).update(part_of=whole)
+    send()
+    [one] = data(web)["data"]["incidents"]
+    assert (one["id"], one["parts"]["count"]) == (whole.pk, 3)
+    for incident in (before, third):
+        incident.part_of = whole
+        resolve(incident, now)
+    send()
+    assert events(web) == [(1, "resolved")]
 
 
 @pytest.mark.parametrize("status", [429, 500, 503, 408])
