@@ -239,8 +239,9 @@ def _shown(request: HttpRequest, form: RuleForm, tried: Tried | None = None) -> 
 
 def _sensor_of(form: RuleForm) -> Sensor | None:
     text = str(form["sensor"].value() or "")
-    if form.instance.sensor is not None and text == str(form.instance.sensor.pk):
-        return form.instance.sensor
+    rule: AlertRule = form.instance
+    if rule.sensor is not None and text == str(rule.sensor.pk):
+        return rule.sensor
     if not text.isdecimal() or int(text[:20]) > MAX_SENSOR_ID:
         return None
     return Sensor.objects.present().filter(pk=int(text)).first()
