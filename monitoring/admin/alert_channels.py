@@ -184,11 +184,10 @@ class AlertChannelAdmin(ModelAdmin):  # type: ignore[misc]
         fields = ["name", "enabled", "group_s", "language"]
         if obj is not None and obj.disabled_why:
             fields.append("disabled_why")
+        if kind not in KINDS:
+            return [(None, {"fields": fields})]
         own = [_name(kind, field.name) for field in channels.fields(kind)]
-        return [
-            (None, {"fields": fields}),
-            (capfirst(AlertChannel.Kind(kind).label), {"fields": own}),
-        ]
+        return [(None, {"fields": fields}), (capfirst(AlertChannel.Kind(kind).label), {"fields": own})]
 
     def get_readonly_fields(self, request: HttpRequest, obj: AlertChannel | None = None) -> tuple[str, ...]:
         return ("disabled_why",) if obj else ()

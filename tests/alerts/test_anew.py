@@ -165,3 +165,18 @@ def test_a_silence_that_is_older_than_the_rule_begins_when_it_did() -> None:
     memory.look(memory.store([Reading(300, 1.0)]), 502)
     assert [one.since for one in memory.spans] == [310]
     assert memory.withdrawn == 0
+
+
+def test_the_reading_that_it_began_with_is_deleted() -> None:
+    [span] = kept_after(ABOVE, {10: 26, 20: 27}, {10: None}).spans
+    assert (span.since, span.value) == (20, 27)
+
+
+def test_the_reading_is_deleted_without_which_it_would_have_fired() -> None:
+    memory = kept_after(Rule(Kind.ABOVE, high=25.0, for_us=10), {10: 26, 18: 20, 25: 26}, {18: None})
+    assert [one[:3] for one in memory.spans] == [(10, 20, None)]
+
+
+def test_the_reading_is_deleted_that_kept_it_firing() -> None:
+    memory = kept_after(Rule(Kind.ABOVE, high=25.0, keep_us=10), {10: 26, 20: 20, 28: 26, 40: 26}, {28: None})
+    assert [(one.since, one.resolved_at) for one in memory.spans] == [(10, 30), (40, None)]
