@@ -3,7 +3,7 @@
     python -m bench.screenshots [--all]
 
 (or: make screenshots.) Needs Debian's chromium. The two of the README go to docs/; with --all every page in
-every way goes to .data/screenshots/, to be looked at.
+every way and in its whole length goes to .data/screenshots/, to be looked at.
 """
 
 import argparse
@@ -25,6 +25,8 @@ PAGES = {
     "pipeline": "/pipeline/",
     "wall": "/wall/",
     "start": "/start/",
+    "preferences": "/preferences/",
+    "login": "/login/",
 }
 # What the README shows: file, page, width, theme, language.
 SHOWN = (("overview.png", "overview", 1400, "light", "en"), ("sensor.png", "sensor", 1400, "dark", "en"))
@@ -77,7 +79,7 @@ def _take(browser: Any, system: System, *, everything: bool) -> None:
         tab = context.new_page()
         tab.goto(PAGES[page], wait_until="load")
         tab.wait_for_timeout(1500)  # of drawing, and the first words of the stream
-        tab.screenshot(path=str(file))
+        tab.screenshot(path=str(file), full_page=everything)
         print(file.relative_to(PROJECT))
         context.close()
 

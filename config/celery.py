@@ -54,12 +54,14 @@ def collect_garbage_seldom(**kwargs: Any) -> None:
 
 @worker_process_init.connect
 def begin_to_listen(**kwargs: Any) -> None:
-    """In a child of the pool, for that is where batches are stored: sensors that come back are seen, and
-    whoever watches is told."""
+    """In a child of the pool, for that is where batches are stored: sensors that come back are seen, alerts
+    are evaluated, and whoever watches is told."""
+    from monitoring.alerts import watching
     from monitoring.live import publish
     from monitoring.status import changes, returning
 
     returning.start()
+    watching.start()
     publish.start()
     changes.listen(publish.status_changed)
 

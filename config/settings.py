@@ -235,6 +235,13 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["monitoring.api.permissions.MayRead"],
     "SWAGGER_UI_DIST": "SIDECAR",
+    # Several have a field of that name: clients that are made from the schema keep theirs.
+    "ENUM_NAME_OVERRIDES": {
+        "KindEnum": "monitoring.models.job.Job.Kind",
+        "AlertKindEnum": "monitoring.models.alert_rule.AlertRule.Kind",
+        "ChannelKindEnum": "monitoring.models.alert_channel.AlertChannel.Kind",
+        "DeliveryStateEnum": "monitoring.models.alert_channel.Delivery.State",
+    },
     "SWAGGER_UI_FAVICON_HREF": "/favicon.ico",
 }
 

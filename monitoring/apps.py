@@ -9,8 +9,11 @@ class MonitoringConfig(AppConfig):
 
     def ready(self) -> None:
         from monitoring import checks  # noqa: F401 -- checks register themselves
+        from monitoring.alerts import touched
         from monitoring.roles import make_groups
+        from monitoring.rollups import refresh
         from monitoring.upkeep import schedule
 
+        refresh.listen(touched.note)
         post_migrate.connect(schedule.make_schedule, sender=self)
         post_migrate.connect(make_groups, sender=self)

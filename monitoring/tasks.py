@@ -17,7 +17,7 @@ from kombu import Queue
 from batches.dispatch import send_again
 from batches.queues import INGEST_QUEUE, INGEST_TASK, RESEND_TASK
 from monitoring import books
-from monitoring.alerts import due, outbox
+from monitoring.alerts import due, telling
 from monitoring.ingest import Attempt, End, work
 from monitoring.ingest.lines import line
 from monitoring.models import IngestBatch
@@ -180,7 +180,7 @@ def evaluate_alerts() -> dict[str, int]:
 @shared_task(name=schedule.SEND_ALERTS)
 def send_alerts() -> dict[str, int]:
     """Gathers and sends what is to be told of alerts; returns how many deliveries were sent, failed, wait."""
-    return asdict(outbox.work(TimeShare(SHARE_SECONDS)))
+    return asdict(telling.job(batch_store(), TimeShare(SHARE_SECONDS)))
 
 
 def _told(what: str, counts: dict[str, int]) -> dict[str, int]:

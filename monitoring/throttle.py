@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import redis
 from django.conf import settings
-from django.contrib.auth.backends import ModelBackend
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.translation import gettext as _
 
+from monitoring.permissions import PermissionsWithUser
 from monitoring.store import glance
 
 logger = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ def count_wrong(request: Any) -> None:
     take("token", address(request), _by_address())
 
 
-class Backend(ModelBackend):
+class Backend(PermissionsWithUser):
     """Checks a password, unless too many were wrong: at this address for this user, or at this address.
 
     Never for a user alone: anybody could lock anybody out. Each attempt is counted before it is checked, so

@@ -1,7 +1,7 @@
 """Proves, on the real system, that nothing is lost and nothing doubled, whatever is killed: `make prove`.
 
     python -m prove [--seconds 120] [--rate 600] [--kills 30] [--stops 6] [--seed N] [--only bridge,redis]
-                    [--replay]
+                    [--replay] [--alerts]
 
 Real Mosquitto, Redis and PostgreSQL: Debian's where all three are installed, else those from wheels. Exit
 code 1 where anything was lost, doubled or wrongly rejected, or the books do not balance.
@@ -20,11 +20,12 @@ from typing import Any
 import psycopg2
 
 from bench import ground
+from prove import alerts
 from prove.comparison import Comparison, compare
 from prove.faults import Faults, plan
 from prove.publisher import Publisher
 from prove.replayer import Replayer
-from prove.streams import make
+from prove.streams import Stream, make
 from prove.system import TARGETS, System, installed
 from prove.watch import Watch
 
@@ -44,7 +45,8 @@ def main() -> int:
             " sends again, so only readings with a time are sent, whose doubles can be told"
         )
     with ground.folder(options.keep) as folder:
-        system = System(folder, binaries, {})
+        # The receiver of the alerts is on this machine.
+        system = System(folder, binaries, {"ALERTS_ALLOW_PRIVATE": "1"} if options.alerts else {})
         try:
             return _prove(system, options, say)
         finally:
@@ -72,6 +74,11 @@ def _options() -> argparse.Namespace:
         action="store_true",
         help="switch some sensors off and on, and replay what is rejected meanwhile",
     )
+    parser.add_argument(
+        "--alerts",
+        action="store_true",
+        help="rules on the sensors, and a webhook: no incident lost or doubled, each change told",
+    )
     parser.add_argument("--services", choices=["system", "wheels"], help="Debian's, or those from wheels")
     parser.add_argument("--keep", type=Path, help="a folder for data and logs, which stays")
     options = parser.parse_args()
@@ -89,12 +96,19 @@ def _prove(system: System, options: argparse.Namespace, say: Callable[[str], Non
     system.manage("migrate", "--noinput", "-v0")
     system.manage("first_run")
     # Not before all that a reading's time may lie behind: within the retention, and in the past.
-    start_us = (int(time.time()) - 6 * 3600) * 1_000_000
+    # With alerts lately: what is long over is told to nobody.
+    ago = 300 if options.alerts else 6 * 3600
+    start_us = (int(time.time()) - ago) * 1_000_000
     streams = make(PUBLISHERS, start_us, system.binaries == "wheels", options.replay)
     _register(
         system,
         [sensor for each in streams for stream in each if stream.registered for sensor in stream.sensors],
     )
+    receiver = None
+    if options.alerts:
+        ground.django_on(system.environment)
+        receiver = alerts.Receiver()
+        alerts.set_up(receiver.url, start_us)
     for name in system.names:
         system.start(name)
     system.wait_for_heartbeats()
@@ -153,7 +167,16 @@ def _prove(system: System, options: argparse.Namespace, say: Callable[[str], Non
     if not (found.is_clean and books["balanced"] and sum(rejected.values()) == books["ledger"]["rejected"]):
         _show(found)
         return 1
-    return 0
+    return 0 if receiver is None else _alerts(every, receiver)
+
+
+def _alerts(streams: Sequence[Stream], receiver: alerts.Receiver) -> int:
+    alerts.wait_for_rest()
+    account = alerts.account([sensor for stream in streams for sensor in stream.sensors], receiver)
+    receiver.stop()
+    for line in account.lines(receiver):
+        print(line)
+    return 0 if account.is_clean else 1
 
 
 def _register(system: System, sensors: Sequence[int]) -> None:

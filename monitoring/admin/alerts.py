@@ -1,10 +1,11 @@
 """Alerts: the rules, what they found, and when nobody wants to be told of it."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin
+from django.contrib.auth.models import User
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
@@ -70,7 +71,7 @@ class AlertRuleAdmin(ModelAdmin):  # type: ignore[misc]
         return AlertRule.objects.annotate(told=Count("channels"))
 
     def save_model(self, request: HttpRequest, obj: AlertRule, form: Any, change: bool) -> None:
-        rules.save(obj, form.cleaned_data["channels"], request.user)
+        rules.save(obj, form.cleaned_data["channels"], cast(User, request.user))
 
     def delete_model(self, request: HttpRequest, obj: AlertRule) -> None:
         rules.delete(obj)
@@ -117,14 +118,14 @@ class IncidentAdmin(ReadOnlyAdmin):
     lookups = (STATE, SENSOR, RULE, WHOLE, *time_range("since"))
     ordering = ("-since", "-id")
     fieldsets = (
-        (None, {"fields": ("title", "whose", ("how_severe", "how"), "part", "names")}),
-        (_("Times"), {"fields": (("began", "fired"), ("ended", "found"))}),
+        (None, {"fields": ("title", "whose", ("severity_shown", "state_shown"), "part", "names")}),
+        (_("Times"), {"fields": (("since_shown", "fired"), ("resolved", "found"))}),
         (_("Values"), {"fields": (("value", "peak", "last"),)}),
-        (_("Acknowledged"), {"fields": (("acknowledged", "acknowledged_by"), "comment")}),
+        (_("Acknowledged"), {"fields": ("acknowledged", "comment")}),
     )
     readonly_fields = (
-        *("whose", "how_severe", "how", "part", "names", "began", "fired", "ended", "found"),
-        *("acknowledged", "acknowledged_by"),
+        *("whose", "severity_shown", "state_shown", "part", "names"),
+        *("since_shown", "fired", "resolved", "found", "acknowledged"),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Incident]:
@@ -138,6 +139,25 @@ class IncidentAdmin(ReadOnlyAdmin):
     @column(ages.in_zone(_("since")))
     def began(self, incident: Incident) -> SafeString:
         return unbroken(ages.to_the_minute(incident.since))
+
+    @column(ages.in_zone(_("since")))
+    def since_shown(self, incident: Incident) -> str:
+        return ages.exact(incident.since)
+
+    @column(ages.in_zone(_("resolved")))
+    def resolved(self, incident: Incident) -> str | None:
+        if incident.resolved_at is None:
+            return None
+        at = ages.exact(incident.resolved_at)
+        return f"{at}: {incident.get_end_display()}" if incident.end else at
+
+    @column(_("severity"))
+    def severity_shown(self, incident: Incident) -> str:
+        return str(self.how_severe(incident)[1])
+
+    @column(_("state"))
+    def state_shown(self, incident: Incident) -> str:
+        return incident.get_state_display()
 
     @column(ages.in_zone(_("fired")))
     def fired(self, incident: Incident) -> SafeString:

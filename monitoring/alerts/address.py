@@ -20,13 +20,13 @@ class PrivateAddressError(OSError):
     """The address is not one of the internet."""
 
 
-def open_connection(host: str, port: int, seconds: float) -> socket.socket:
-    """A TCP connection to the first address of the host that takes it, each for so many seconds.
+def open_connection(host: str, port: int, seconds: float, may_be_private: bool = False) -> socket.socket:
+    """A TCP connection to the first address of the host that takes it; so many seconds for each.
 
     Raises PrivateAddressError where it has none but private ones, and OSError.
     """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    allowed = [one for one in found if settings.ALERTS_ALLOW_PRIVATE or is_public(str(one[4][0]))]
+    allowed = [one for one in found if may_be_private or is_public(str(one[4][0]))]
     if not allowed:
         raise PrivateAddressError(
             gettext("%(host)s is not an address of the internet; ALERTS_ALLOW_PRIVATE=1 allows others")
@@ -60,8 +60,11 @@ def is_public(address: str) -> bool:
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
 
 
-def split_url(url: str) -> SplitResult:
-    """An http:// or https:// address. Raises ValueError, with a sentence for whoever typed it in."""
+def split_url(url: str, may_be_private: bool | None = None) -> SplitResult:
+    """An http:// or https:// address. Raises ValueError, with a sentence for whoever typed it in.
+
+    `may_be_private`: as ALERTS_ALLOW_PRIVATE has it, unless given.
+    """
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -70,10 +73,14 @@ def split_url(url: str) -> SplitResult:
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
         raise ValueError(gettext("This is not an address: https://host/path"))
     if not url.isascii() or not url.isprintable() or " " in url:
-        raise ValueError(gettext("An address has no blank, and no letter beyond ASCII: write them as %20"))
+        raise ValueError(
+            gettext("An address has no blank and no letter beyond ASCII; such are percent-encoded.")
+        )
     if parts.username is not None or parts.password is not None:
         raise ValueError(gettext("User and password do not belong into the address."))
-    if not settings.ALERTS_ALLOW_PRIVATE and _is_private_by_its_looks(parts.hostname):
+    if may_be_private is None:
+        may_be_private = settings.ALERTS_ALLOW_PRIVATE
+    if not may_be_private and _is_private_by_its_looks(parts.hostname):
         raise ValueError(
             gettext("%(host)s is not an address of the internet; ALERTS_ALLOW_PRIVATE=1 allows others")
             % {"host": parts.hostname}

@@ -1,12 +1,12 @@
 """Which rules hold for which sensors, and what a rule says of one of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from django.db import connection
 from django.db.models import Q, QuerySet
 
-from monitoring.alerts.rule import SECOND, Kind, Rule
+from monitoring.alerts.rule import OF_READINGS, SECOND, Kind, Rule
 from monitoring.models import AlertRule, Sensor
 from monitoring.models.arrays import as_literal
 
@@ -51,6 +51,59 @@ def fitting(sensor: Sensor) -> QuerySet[AlertRule]:
         sensor_kind__in=("", sensor.kind),
         location__in=("", sensor.location),
     ).exclude(kind__in=(Kind.BOARD, Kind.PIPELINE))
+
+
+class Watched(NamedTuple):
+    """What a reading is held against of a rule that somebody switched on."""
+
+    id: int
+    kind: str
+    high: float | None
+    low: float | None
+    sensor_id: int | None
+    sensor_kind: str
+    location: str
+    board_id: int | None
+
+    def concerns(self, sensor_id: int, kind: str, location: str, board_id: int | None) -> bool:
+        return (
+            self.sensor_id in (None, sensor_id)
+            and self.sensor_kind in ("", kind)
+            and self.location in ("", location)
+            and self.board_id in (None, board_id)
+        )
+
+
+def watched() -> list[Watched]:
+    """The rules of readings that are switched on."""
+    rows = AlertRule.objects.enabled().filter(kind__in=OF_READINGS).order_by("pk")
+    return [Watched(*row) for row in rows.values_list(*Watched._fields)]
+
+
+def edition() -> tuple[int, int, int]:
+    """Another one once a rule was made, changed, switched on or off, or deleted."""
+    with connection.cursor() as cursor:
+        cursor.execute(_EDITION)
+        count, versions, newest = cursor.fetchone()
+    return int(count), int(versions), int(newest)
+
+
+def watched_for(sensor_ids: Iterable[int], rules: Sequence[Watched]) -> dict[int, tuple[Watched, ...]]:
+    """Which of these rules hold for each sensor; those that take no readings have none: one statement."""
+    ids = list(sensor_ids)
+    rows = Sensor.objects.present().filter(is_active=True, pk__in=ids).order_by()
+    by_sensor: dict[int, list[Watched]] = {}
+    of_many = []
+    for rule in rules:
+        if rule.sensor_id is None:
+            of_many.append(rule)
+        else:
+            by_sensor.setdefault(rule.sensor_id, []).append(rule)
+    found: dict[int, tuple[Watched, ...]] = dict.fromkeys(ids, ())
+    for facts in rows.values_list("pk", "kind", "location", "standing__board"):
+        might = [*by_sensor.get(facts[0], ()), *of_many]
+        found[facts[0]] = tuple(rule for rule in might if rule.concerns(*facts))
+    return found
 
 
 def covered(states: Sequence[int]) -> dict[int, Covered]:
@@ -102,6 +155,10 @@ def as_rule(rule: AlertRule, interval_s: float | None) -> Rule | None:
         limit_us=limit_us,
     )
 
+
+_EDITION = """
+SELECT count(*), coalesce(sum(version), 0), coalesce(max(id), 0) FROM monitoring_alertrule
+"""
 
 _COVERED = f"""
 SELECT state.id, coalesce(rule.enabled AND {FITS}, false),

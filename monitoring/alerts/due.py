@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from batches.store import BatchStore
 from monitoring import locks
-from monitoring.alerts import fault, together
+from monitoring.alerts import checks, fault, together
 from monitoring.alerts.changing import moment
 from monitoring.alerts.coverage import add_missing_silences, look_at_what_fits_no_more
 from monitoring.alerts.evaluating import Known, Outcome, evaluate
@@ -38,6 +38,7 @@ def job(store: BatchStore, share: TimeShare) -> Outcome:
     # First whether it is our fault: what comes after goes by the outages that are kept.
     in_pieces(locks.ALERTS, ours, share)
     done.add(evaluate_due(share, fault.known_by(known, now), now))
+    done.add(checks.job(store, known, share, now))
     return done
 
 

@@ -23,6 +23,7 @@ from monitoring.alerts.coverage import Covered, as_rule, covered
 from monitoring.alerts.rule import Kind, Phase, Rule
 from monitoring.alerts.samples import Outage, Reading
 from monitoring.models import AlertRule, AlertState, Incident, Measurement
+from monitoring.models.alert_rule import LONGEST_S
 from monitoring.models.alert_state import AT_ONCE, Held, Pair, Reckoned
 from process.failpoints import failpoint
 
@@ -33,14 +34,16 @@ logger = logging.getLogger(__name__)
 LATER = timedelta(minutes=5)
 # Readings of a sensor that are fetched with those of others.
 AT_A_TIME = 20_000
+# A silence may take so long, and begins with a reading that lies as far back at most, or is one already.
+_LOOK_BACK = timedelta(seconds=2 * LONGEST_S)
 
 
 class Known(NamedTuple):
     """`until`: all that was sent before is stored (None: nothing is known of that); `outages`: in which we
-    ourselves took nothing. Microseconds since 1970."""
+    ourselves took nothing (None: those that are kept). Microseconds since 1970."""
 
     until: int | None = None
-    outages: Sequence[Outage] = ()
+    outages: Sequence[Outage] | None = None
 
 
 @dataclass
@@ -144,6 +147,9 @@ def _evaluate(work: Sequence[_One], known: Known, now: datetime, gather: Gather 
         if one.held.version != one.row.version:
             changes.end(one.kept)
             one.kept = []
+    if known.outages is None:
+        has_silences = any(one.row.kind == Kind.SILENCE for one in to_do)
+        known = known._replace(outages=kept_outages(now) if has_silences else ())
     readings = _Readings.of([one for one in to_do if one.pure is not None and one.changed_from is not None])
     rows = [_one(one, known, now, readings, changes) for one in to_do]
     AlertState.objects.filter(pk__in=[one.held.id for one in over]).delete()
@@ -167,7 +173,7 @@ def _one(one: _One, known: Known, now: datetime, readings: "_Readings", changes:
             known.until,
             one.kept,
             lambda start: readings.read(one, start),
-            known.outages,
+            known.outages or (),
         )
     except Exception:
         # The others are to be evaluated all the same, and this one is not to be due first for ever.
@@ -224,6 +230,11 @@ def _fetch_kept(work: Sequence[_One]) -> None:
         # What an earlier version found stays as it was; but for what was open, which ends.
         is_old = one.held.version != one.row.version
         one.kept = [each for each in of_pair if is_old or each.seen_at >= one.row.active_from]
+
+
+def kept_outages(now: datetime) -> list[Outage]:
+    """When we took nothing, as far back as matters, in the order of time and apart from each other."""
+    return [Outage(us(start), us(end)) for start, end in Incident.objects.outages(now - _LOOK_BACK, now)]
 
 
 def subject_of(sensor_id: int) -> str:

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.utils import translation
+from django.utils.formats import get_format
 from django.utils.translation import gettext, ngettext
 
 from monitoring.alerts.rule import Kind
@@ -162,10 +163,10 @@ def _led(event: Event) -> str:
 
 def _counted(event: Event, count: int) -> str:
     forms = {
-        Event.FIRING: ngettext("%(count)d fires", "%(count)d fire", count),
-        Event.AGAIN: ngettext("%(count)d fires still", "%(count)d fire still", count),
-        Event.RESOLVED: ngettext("%(count)d resolved", "%(count)d are resolved", count),
-        Event.PASSED: ngettext("%(count)d fired and resolved", "%(count)d fired and are resolved", count),
+        Event.FIRING: ngettext("%(count)d firing", "%(count)d firing", count),
+        Event.AGAIN: ngettext("%(count)d still firing", "%(count)d still firing", count),
+        Event.RESOLVED: ngettext("%(count)d resolved", "%(count)d resolved", count),
+        Event.PASSED: ngettext("%(count)d fired and resolved", "%(count)d fired and resolved", count),
     }
     return forms[event] % {"count": count}
 
@@ -214,6 +215,8 @@ def _block(story: Story) -> str:
     lines.append(f"{who(one)} ({place})" if place else who(one))
     if story.sensors:
         lines.append(gettext("Sensors: %s") % _names(story.names, story.sensors))
+    if limits := _limits(one):
+        lines.append(limits)
     if one.value is not None:
         lines.append(gettext("Value: %s") % _with_unit(one, one.value))
     if one.peak is not None and one.peak != one.value:
@@ -233,11 +236,31 @@ def _note(incident: Incident) -> list[str]:
     return [incident.rule.note.strip()] if incident.rule is not None and incident.rule.note.strip() else []
 
 
+def _limits(incident: Incident) -> str:
+    """What the rule says now; "" where it is gone, or says no value."""
+    rule = incident.rule
+    if rule is None:
+        return ""
+    low, high = (None if one is None else _with_unit(incident, one) for one in (rule.low, rule.high))
+    if rule.kind == Kind.ABOVE and high is not None:
+        return gettext("Rule: above %s") % high
+    if rule.kind == Kind.BELOW and low is not None:
+        return gettext("Rule: below %s") % low
+    if rule.kind == Kind.OUTSIDE and low is not None and high is not None:
+        return gettext("Rule: outside %(low)s to %(high)s") % {"low": low, "high": high}
+    return ""
+
+
 def _with_unit(incident: Incident, value: float) -> str:
     if incident.kind == Kind.REJECTED:
-        return f"{value * 100:.3g} %"
+        return f"{_number(value * 100, 3)} %"
     unit = unit_of(incident)
-    return f"{value:.6g} {unit}" if unit else f"{value:.6g}"
+    return f"{_number(value)} {unit}" if unit else _number(value)
+
+
+def _number(value: float, digits: int = 6) -> str:
+    """With the decimal sign of the language."""
+    return f"{value:.{digits}g}".replace(".", get_format("DECIMAL_SEPARATOR"))
 
 
 def unit_of(incident: Incident) -> str:

@@ -1,11 +1,11 @@
 """Whether nobody wants to be told at a moment: by the wall clock of a zone, right across its changes."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from django.db.models import Q
+from django.db.models import Q, prefetch_related_objects
 
 from monitoring.models import Incident, Mute
 
@@ -43,13 +43,15 @@ class Hours(NamedTuple):
 
 
 def moment(wall: datetime, zone: ZoneInfo, later: bool) -> datetime:
-    """When a zone's clock shows `wall` (without a zone); of two such moments the earlier or the later one.
+    """When a zone's clock first shows `wall`, which has no zone, or more; `later`: until when it shows less.
 
-    Of none, for the clock is put forward past it: when it is put forward.
+    The two differ where it shows an hour twice. Where it is put forward past `wall`, both are when it is.
     """
     first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
     if first <= second:
-        return second if later else first
+        # Put back to `wall` itself, it shows nothing less from then on.
+        shows_less = (second - timedelta(microseconds=1)).astimezone(zone).replace(tzinfo=None) < wall
+        return second if later and shows_less else first
     # No such moment: before `second` the clock shows less, from `first` on it shows more.
     before, after = second, first
     while after - before > timedelta(seconds=1):
@@ -109,7 +111,9 @@ def location_of(incident: Incident) -> str:
     return incident.sensor.location if incident.sensor_id is not None and incident.sensor else ""
 
 
-def not_muted(incidents: Iterable[Incident], now: datetime) -> list[Incident]:
+def not_muted(incidents: Sequence[Incident], now: datetime) -> list[Incident]:
     """Those of them that people are to be told of now: one look at the silences for all of them."""
     mutes = holding(now)
+    if any(mute.location for mute in mutes):
+        prefetch_related_objects(incidents, "sensor")
     return [one for one in incidents if not any(covers(mute, one) for mute in mutes)]

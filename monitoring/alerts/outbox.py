@@ -79,7 +79,11 @@ def note(incidents: Sequence[Incident], event: Notification.Event) -> None:
     ]
     if rows:
         Notification.objects.bulk_create(rows, ignore_conflicts=True)
-        Incident.objects.filter(pk__in={row.incident_id for row in rows}).update(told_at=now)
+        noted = {row.incident_id for row in rows}
+        Incident.objects.filter(pk__in=noted).update(told_at=now)
+        for one in told:
+            if one.pk in noted:
+                one.told_at = now
         _call_soon({row.channel_id for row in rows})
 
 

@@ -130,7 +130,7 @@ def _by_field(error: ModelError) -> dict[str, list[str]]:
     return {("non_field_errors" if name == NON_FIELD_ERRORS else name): said for name, said in found.items()}
 
 
-def one_of(rows: "models.QuerySet[AnyModel]", identity: int, none: str) -> AnyModel:
+def one_of(rows: "models.QuerySet[AnyModel]", identity: int, none: Any) -> AnyModel:
     """Raises NotFound; a number too large for a column is none."""
     row = rows.filter(pk=identity).first() if identity <= MAX_SENSOR_ID else None
     if row is None:

@@ -155,8 +155,8 @@ class Acknowledge(APIView):
 
     @extend_schema(
         summary="Acknowledge an incident: somebody has seen it, and sees to it",
-        description="While it is acknowledged nobody is told again that it still fires; that it is resolved"
-        " they are told.",
+        description="Nobody is reminded of it any more, but told when it is resolved. Done again, who did so"
+        " first and when stays, and a comment takes the place of the one before.",
         request=AcknowledgeBody,
         responses={200: IncidentSerializer, 400: DetailSerializer, 404: DetailSerializer},
         operation_id="alerts_incidents_acknowledge",

@@ -4,7 +4,9 @@ from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularSwaggerView
 
 from monitoring.api.alert_rules import OneRule, Rules
+from monitoring.api.backtest import BacktestRule
 from monitoring.api.boards import Boards
+from monitoring.api.channels import Channels, OneChannel, TestChannel
 from monitoring.api.deletions import DeletionsOfSensor
 from monitoring.api.errors import unknown_path
 from monitoring.api.export import Export
@@ -49,11 +51,15 @@ monitoring = [
     path("lobby/<int:sensor_id>/block/", Block.as_view()),
     path("lobby/<int:sensor_id>/unblock/", Unblock.as_view()),
     path("alerts/rules/", Rules.as_view()),
+    path("alerts/rules/backtest/", BacktestRule.as_view()),
     path("alerts/rules/<int:rule_id>/", OneRule.as_view()),
     path("alerts/incidents/", Incidents.as_view()),
     path("alerts/incidents/<int:incident_id>/acknowledge/", Acknowledge.as_view()),
     path("alerts/silences/", Silences.as_view()),
     path("alerts/silences/<int:silence_id>/", OneSilence.as_view()),
+    path("alerts/channels/", Channels.as_view()),
+    path("alerts/channels/<int:channel_id>/", OneChannel.as_view()),
+    path("alerts/channels/<int:channel_id>/test/", TestChannel.as_view()),
     path("pipeline/", Pipeline.as_view()),
     path("trace/", TraceView.as_view()),
 ]

@@ -16,6 +16,8 @@ View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 MEASUREMENTS = "monitoring.view_measurement"
 BOOKS = "monitoring.view_ingestbatch"
 REJECTED = "monitoring.view_rejectedmessage"
+INCIDENTS = "monitoring.view_incident"
+RULES = "monitoring.view_alertrule"
 
 
 def may_see(request: HttpRequest, permission: str = MEASUREMENTS) -> bool:
@@ -33,6 +35,25 @@ def readable(permission: str = MEASUREMENTS) -> Callable[[View[P]], View[P]]:
             if request.user.is_authenticated:
                 raise PermissionDenied
             return redirect_to_login(request.get_full_path())
+
+        return guarded
+
+    return decorate
+
+
+def signed_in(permission: str) -> Callable[[View[P]], View[P]]:
+    """A page that changes something, or shows what is never public: for who may, by a right of their own."""
+
+    def decorate(view: View[P]) -> View[P]:
+        @wraps(view)
+        def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+            if request.user.has_perm(permission):
+                return view(request, *args, **kwargs)
+            if request.user.is_authenticated:
+                raise PermissionDenied
+            # Where a form was sent, the way back is the page that it stood on: a POST cannot be repeated.
+            back = request.get_full_path() if request.method in ("GET", "HEAD") else "/alerts/"
+            return redirect_to_login(back)
 
         return guarded
 

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from monitoring import __version__
-from monitoring.dashboard.access import BOOKS, REJECTED, may_see
+from monitoring.dashboard.access import BOOKS, INCIDENTS, REJECTED, may_see
 from monitoring.dashboard.viewer import Viewer
 
 INBOX = "admin:monitoring_rejectedmessage_changelist"
@@ -30,9 +30,18 @@ class Link(NamedTuple):
 def show(
     request: HttpRequest, template: str, context: Mapping[str, Any] | None = None, status: int = 200
 ) -> HttpResponse:
-    """A page, or for htmx the part of one that `template` is."""
+    """A page, or for htmx the part of one that `template` is.
+
+    `open_incidents` of the context: how many the navigation says; a page that does not know leaves it to
+    page.js to ask.
+    """
     viewer = Viewer.of(request)
-    framed = {"viewer": viewer, "navigation": _navigation(request), "version": __version__, **(context or {})}
+    framed = {
+        "viewer": viewer,
+        "navigation": _navigation(request),
+        "version": __version__,
+        **(context or {}),
+    }
     response = render(request, template, framed, status=status)
     response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
     response.headers.setdefault("Cache-Control", "private, no-cache")
@@ -43,6 +52,7 @@ def _navigation(request: HttpRequest) -> list[Link]:
     links = [
         ("dashboard:overview", _("Sensors"), "sensors", True),
         ("dashboard:map", _("Map"), "map", True),
+        ("dashboard:alerts", _("Alerts"), "alerts", may_see(request, INCIDENTS)),
         ("dashboard:pipeline", _("Pipeline"), "pipeline", may_see(request, BOOKS)),
         # The inbox is the admin's, and asks for a login by itself.
         (INBOX, _("Rejected"), "rejected", _of_staff(request, REJECTED)),

@@ -16,13 +16,15 @@ from rest_framework.utils.encoders import JSONEncoder
 
 from monitoring.api.series import answer
 from monitoring.dashboard import span
-from monitoring.dashboard.access import REJECTED, readable
+from monitoring.dashboard.access import INCIDENTS, REJECTED, may_see, readable
+from monitoring.dashboard.alerts import counting, of_sensor
 from monitoring.dashboard.frame import INBOX, show
 from monitoring.dashboard.viewer import Viewer
 from monitoring.dashboard.words import chart_words
 from monitoring.decoders.limits import MAX_SENSOR_ID
 from monitoring.models import Measurement, RejectedMessage, Sensor, SensorStatus
 from monitoring.models.measurement_queryset import Last
+from monitoring.span import Span
 from monitoring.transfer.formats import Format
 from monitoring.transfer.sheet import Sheet
 
@@ -51,12 +53,16 @@ class Rejected(NamedTuple):
 @readable()
 def sensor(request: HttpRequest, sensor_id: int) -> HttpResponseBase:
     may_see_rejected = _may_see_rejected(request)
-    found = _found(sensor_id, with_rejected=may_see_rejected)
+    may_see_incidents = may_see(request, INCIDENTS)
     now = datetime.now(UTC)
     shown = span.read(request.GET.dict(), now)
+    found = _found(
+        sensor_id, with_rejected=may_see_rejected, incidents_of=shown.span if may_see_incidents else None
+    )
     unit = found.unit or (found.last.unit if found.last else "")
     zone = ZoneInfo(Viewer.of(request).zone)
     series = answer(found, shown.span, shown.points, zone, unit=unit, with_statistics=True)
+    incidents = of_sensor.said(found, getattr(found, "incidents_shown", ()))
     first = {
         "sensor": found.pk,
         "name": found.name,
@@ -66,6 +72,7 @@ def sensor(request: HttpRequest, sensor_id: int) -> HttpResponseBase:
         "to": shown.span.end,
         "last": found.last and {"at": found.last.created_at, "value": found.last.value},
         "series": series,
+        "incidents": incidents,
         "now": int(now.timestamp() * 1000),  # what is new since comes by the stream
     }
     context = {
@@ -77,6 +84,9 @@ def sensor(request: HttpRequest, sensor_id: int) -> HttpResponseBase:
         "statistics": series["statistics"],
         "covered": series["covered"],
         "presets": span.LENGTHS,
+        "open_incidents": getattr(found, "open_incidents", None) or 0,
+        "firing": [one for one in incidents if one["fires"]],
+        "may_add_rule": request.user.has_perm("monitoring.add_alertrule"),
         "files": _files(found.pk, shown),
         "rejected": _rejected(found) if may_see_rejected else None,
         "admin_url": _admin_url(request, found.pk),
@@ -86,9 +96,9 @@ def sensor(request: HttpRequest, sensor_id: int) -> HttpResponseBase:
     return show(request, "monitoring/dashboard/sensor.html", context, status=400 if shown.error else 200)
 
 
-def _found(sensor_id: int, *, with_rejected: bool) -> Sensor:
-    """The sensor with its `last`, its `standing`, and how many rejected messages wait that name it: one
-    statement, a few look-ups. Raises Http404."""
+def _found(sensor_id: int, *, with_rejected: bool, incidents_of: Span | None) -> Sensor:
+    """The sensor with its `last`, its `standing`, how many rejected messages wait that name it, its incidents
+    of a span, and how many are open in all: one statement, a few look-ups. Raises Http404."""
     newest = Measurement.objects.filter(sensor=OuterRef("pk")).order_by("-created_at")
     more: dict[str, Any] = {
         f"last_{name}": Subquery(newest.values(name)[:1]) for name in ("value", "unit", "created_at")
@@ -97,6 +107,8 @@ def _found(sensor_id: int, *, with_rejected: bool) -> Sensor:
         waiting = RejectedMessage.objects.waiting().filter(sensors__contains=[sensor_id])
         some = RejectedMessage.objects.filter(pk__in=waiting.values("pk")[: REJECTED_AT_MOST + 1])
         more["rejected"] = Subquery(some.values("state").annotate(count=Count("pk")).values("count"))
+    if incidents_of is not None:
+        more |= {"incidents_shown": of_sensor.rows(incidents_of), "open_incidents": counting.counted()}
     sensors = Sensor.objects.select_related("standing").annotate(**more)
     found = sensors.filter(pk=sensor_id).first() if sensor_id <= MAX_SENSOR_ID else None
     if found is None:

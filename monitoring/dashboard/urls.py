@@ -1,6 +1,7 @@
 from django.contrib.auth.views import LogoutView
-from django.urls import path
+from django.urls import include, path
 
+from monitoring.dashboard.alerts.of_sensor import incidents
 from monitoring.dashboard.cells import cells, map_of_cells, wall
 from monitoring.dashboard.compare import compare
 from monitoring.dashboard.live import live
@@ -14,12 +15,14 @@ app_name = "dashboard"
 urlpatterns = [
     path("", overview, name="overview"),
     path("sensors/<int:sensor_id>/", sensor, name="sensor"),
+    path("sensors/<int:sensor_id>/incidents/", incidents, name="sensor_incidents"),
     path("compare/", compare, name="compare"),
     path("start/", start, name="start"),
     path("start/news/", news, name="news"),
     path("map/", map_of_cells, name="map"),
     path("map/cells/", cells, name="cells"),
     path("wall/", wall, name="wall"),
+    path("alerts/", include("monitoring.dashboard.alerts.urls")),
     path("pipeline/", pipeline, name="pipeline"),
     path("live/", live, name="live"),
     path("login/", Login.as_view(), name="login"),

@@ -36,5 +36,10 @@ def chart_words() -> dict[str, str]:
         "highest": _("Highest"),
         "count": _("Readings"),
         "value": _("Value"),
+        "alertHere": _("Alert me at {value}:"),
+        "since": _("{title}, since {at}"),
+        "firing": _("{title}, firing now"),
+        "incidentsOne": ngettext("{n} incident in this span", "{n} incidents in this span", 1),
+        "incidents": ngettext("{n} incident in this span", "{n} incidents in this span", 2),
         "badSpan": _("“From” must lie before “to”."),
     }

@@ -27,12 +27,16 @@ WAITING = 1_000
 
 
 class Newest(NamedTuple):
-    """What a batch stored of one sensor: how many rows, and the newest; `created_us` since 1970, UTC."""
+    """What a batch stored of one sensor: how many rows, the newest of them, when the oldest was measured, and
+    between which values all lie; times in microseconds since 1970, UTC."""
 
     rows: int
     created_us: int
     value: float
     unit: str
+    oldest_us: int
+    lowest: float
+    highest: float
 
 
 class Committed(NamedTuple):
@@ -74,8 +78,13 @@ def newest_of(rows: Iterable[tuple[int, int, float, str]]) -> dict[int, Newest]:
     """Of rows (sensor, created_us, value, unit), in any order."""
     found: dict[int, Newest] = {}
     for sensor_id, created_us, value, unit in rows:
-        add(found, sensor_id, Newest(1, created_us, value, unit))
+        add(found, sensor_id, one(created_us, value, unit))
     return found
+
+
+def one(created_us: int, value: float, unit: str) -> Newest:
+    """Of a single row."""
+    return Newest(1, created_us, value, unit, created_us, value, value)
 
 
 def add(found: dict[int, Newest], sensor_id: int, more: Newest) -> None:
@@ -83,7 +92,12 @@ def add(found: dict[int, Newest], sensor_id: int, more: Newest) -> None:
     before = found.get(sensor_id)
     if before is not None:
         newest = more if more.created_us >= before.created_us else before
-        more = newest._replace(rows=before.rows + more.rows)
+        more = newest._replace(
+            rows=before.rows + more.rows,
+            oldest_us=min(before.oldest_us, more.oldest_us),
+            lowest=min(before.lowest, more.lowest),
+            highest=max(before.highest, more.highest),
+        )
     found[sensor_id] = more
 
 

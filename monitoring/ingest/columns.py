@@ -20,8 +20,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from math import modf
-from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import transaction
 
@@ -158,18 +157,37 @@ def note(progress: Progress, plain: Sequence[Plain], packed: Packed, sensors: Se
 
 def _newest(taken: Sequence[Plain], accepted: Mapping[Key, Accepted]) -> dict[int, Newest]:
     """What those readings are to whoever wants to know: no object a reading, but one a sensor."""
-    counts = Counter(map(itemgetter(0), taken))
     newest: dict[int, Plain] = {}
+    # Of sensors that sent more than one: how many, the oldest, the lowest, the highest.
+    several: dict[int, list[Any]] = {}
+    get = newest.get
     for row in taken:
-        before = newest.get(row[0])
-        if before is None or row[1] >= before[1]:
-            newest[row[0]] = row
+        sensor_id = row[0]
+        before = get(sensor_id)
+        if before is None:
+            newest[sensor_id] = row
+            continue
+        value = row[4]
+        of = several.get(sensor_id)
+        if of is None:
+            several[sensor_id] = of = [1, before[1], before[4], before[4]]
+        of[0] += 1
+        if row[1] >= before[1]:
+            newest[sensor_id] = row
+        elif row[1] < of[1]:
+            of[1] = row[1]
+        if value < of[2]:
+            of[2] = value
+        elif value > of[3]:
+            of[3] = value
     # What a NamedTuple's own constructor takes is half of all this where each sensor sends one reading.
     make = tuple.__new__
-    return {
-        sensor_id: make(Newest, (counts[sensor_id], row[1], row[4], accepted[row[5]].said))
-        for sensor_id, row in newest.items()
-    }
+    found = {}
+    for sensor_id, (_, created_us, _, _, value, key) in newest.items():
+        rows, oldest_us, lowest, highest = several.get(sensor_id) or (1, created_us, value, value)
+        said = accepted[key].said
+        found[sensor_id] = make(Newest, (rows, created_us, value, said, oldest_us, lowest, highest))
+    return found
 
 
 def _judge(keys: Sequence[Key], sensors: Sensors) -> None:

@@ -112,7 +112,7 @@ def settle(progress: Progress, decoded: list[Decoded], sensors: Sensors) -> None
         progress.touched.add((incoming[place].sensor_id, int(created_at.timestamp()) // 60))
         if after_commit.is_wanted():
             sensor_id, _, _, value, unit, _ = incoming[place]
-            newest = after_commit.Newest(1, (created_at - _EPOCH) // _MICROSECOND, value, unit)
+            newest = after_commit.one((created_at - _EPOCH) // _MICROSECOND, value, unit)
             after_commit.add(progress.newest, sensor_id, newest)
             if board := board_of(batch.messages[origins[place][0]].topic):
                 progress.boards[sensor_id] = board

@@ -58,7 +58,7 @@ class Publisher:
         make = tuple.__new__  # what a NamedTuple's own constructor takes is half of all this
         stored = {
             sensor_id: make(Newest, (created_us, value, rows))
-            for sensor_id, (rows, created_us, value, _) in committed.stored.items()
+            for sensor_id, (rows, created_us, value, *_) in committed.stored.items()
         }
         self.add(News(stored, dict(committed.rejected)))
 

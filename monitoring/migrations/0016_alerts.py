@@ -222,6 +222,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='incident',
+            index=models.Index(fields=['rule', 'subject', 'resolved_at'], name='incident_ended'),
+        ),
+        migrations.AddIndex(
+            model_name='incident',
             index=models.Index(fields=['sensor', 'since'], name='incident_of_sensor'),
         ),
         migrations.AddIndex(

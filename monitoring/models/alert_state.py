@@ -36,6 +36,14 @@ class Held(NamedTuple):
         return Pair(self.rule_id, self.sensor_id)
 
 
+class Busy(NamedTuple):
+    """A pair that is not normal; `fires_at`: when it fires, or fired, in microseconds since 1970."""
+
+    pair: Pair
+    phase: str
+    fires_at: int
+
+
 class Reckoned(NamedTuple):
     """A row as it is from now on."""
 
@@ -70,11 +78,11 @@ class AlertStateQuerySet(models.QuerySet["AlertState"]):
         rows = self.filter(due_at__lte=until, sensor__isnull=False).order_by("due_at")
         return [Pair(*row) for row in rows.values_list("rule_id", "sensor_id")[:most] if row[1] is not None]
 
-    def not_normal(self, sensor_ids: Iterable[int]) -> set[Pair]:
-        """Those of these sensors' pairs that are in another phase (by the index alert_state_busy)."""
+    def busy(self, sensor_ids: Iterable[int]) -> list[Busy]:
+        """Those of these sensors' pairs that are not normal (by the index alert_state_busy)."""
         with connection.cursor() as cursor:
-            cursor.execute(_NOT_NORMAL, [as_literal(sensor_ids)])
-            return {Pair(*row) for row in cursor.fetchall()}
+            cursor.execute(_BUSY, [as_literal(sensor_ids)])
+            return [Busy(Pair(*row[:2]), *row[2:]) for row in cursor.fetchall()]
 
     def write(self, rows: Sequence[Reckoned]) -> None:
         """One statement for them all. The rows are held by this transaction."""
@@ -156,9 +164,9 @@ ORDER BY state.rule_id, state.subject
 FOR UPDATE OF state
 """
 
-_NOT_NORMAL = """
-SELECT rule_id, sensor_id FROM monitoring_alertstate
-WHERE phase <> 'normal' AND sensor_id = ANY(%s::bigint[])
+_BUSY = """
+SELECT rule_id, sensor_id, phase, coalesce((extract(epoch FROM fired_at) * 1000000)::bigint, 0)
+FROM monitoring_alertstate WHERE phase <> 'normal' AND sensor_id = ANY(%s::bigint[])
 """
 
 _WRITE = """

@@ -14,8 +14,11 @@ No row is missed, though batches commit all the while. A batch's rows and its le
 their minutes, become visible at one moment. At READ COMMITTED each statement sees what was committed
 when it began; the one that takes the entries runs before the one that reads the rows. So the rows of
 every entry taken are seen; a row that is not seen has an entry that was not taken, for the next refresh.
+
+Whoever must not miss a row listens here (`listen`): each entry is taken once, in a transaction.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
@@ -28,6 +31,8 @@ from monitoring.models import GoneSpan
 from monitoring.rollups.levels import LEVELS, Level
 from monitoring.span import Span
 from monitoring.upkeep.partitions import PartitionedTable, ensure_partitions, existing
+
+logger = logging.getLogger(__name__)
 
 _Done = TypeVar("_Done")
 _LOCK_NOT_AVAILABLE = "55P03"
@@ -48,6 +53,22 @@ class Refreshed(NamedTuple):
 
     def plus(self, other: "Refreshed") -> "Refreshed":
         return Refreshed(*(mine + its for mine, its in zip(self, other, strict=True)))
+
+
+Listener = Callable[[CursorWrapper, bool], None]
+_listeners: list[Listener] = []
+
+
+def listen(listener: Listener) -> Callable[[], None]:
+    """From now on it is called in the transaction of each piece, in this process, once its buckets are
+    computed. Returns what ends that.
+
+    With the cursor, and whether rows were changed or deleted, so that it is not the ledger that names the
+    minutes. They are in the temporary table touched_minute (sensor_id, start). What it raises is logged, and
+    what it wrote is undone: it can fail no refresh.
+    """
+    _listeners.append(listener)
+    return lambda: _listeners.remove(listener)
 
 
 class _PartitionsMissingError(Exception):
@@ -174,7 +195,17 @@ def _compute_touched(cursor: CursorWrapper, batches: int) -> Refreshed:
             if empty := cursor.fetchall():
                 sensors, starts = zip(*empty, strict=True)
                 cursor.execute(delete, [list(sensors), list(starts)])
+        _tell(cursor, batches == 0)
     return Refreshed(batches, minutes + frozen, frozen)
+
+
+def _tell(cursor: CursorWrapper, by_hand: bool) -> None:
+    for listener in tuple(_listeners):
+        try:
+            with transaction.atomic():
+                listener(cursor, by_hand)
+        except Exception:
+            logger.exception("a listener failed; the rollups are refreshed")
 
 
 def _require_partitions(cursor: CursorWrapper) -> None:

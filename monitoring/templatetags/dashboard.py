@@ -1,6 +1,6 @@
 """What templates of the pages write: numbers, ages and states."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from django import template
 from django.utils import timezone
@@ -12,16 +12,19 @@ from django.utils.translation import gettext as _
 register = template.Library()
 
 _DIGITS = 6
+# From here on a number is written with its power of ten; before, a whole part has all of its digits.
+_HUGE = 1e9
 
 
 @register.filter
 def figure(value: float | int | None) -> str:
-    """A number as the language writes it, to six digits; whole numbers with all of theirs."""
+    """A number as the language writes it, to six digits; whole numbers with all of theirs. figure.js does it
+    in the browser."""
     if value is None:
         return ""
     if isinstance(value, int):
         return _grouped(str(value))
-    text = f"{value:.{_DIGITS}g}"
+    text = f"{value:.0f}" if 10 ** (_DIGITS - 1) <= abs(value) < _HUGE else f"{value:.{_DIGITS}g}"
     if "e" in text or text in ("inf", "-inf", "nan"):
         return text.replace(".", str(get_format("DECIMAL_SEPARATOR")))
     whole, point, rest = text.partition(".")
@@ -33,7 +36,7 @@ def _grouped(whole: str) -> str:
     sign, digits = ("-", whole[1:]) if whole.startswith("-") else ("", whole)
     if len(digits) < 5:
         return sign + digits
-    separator = str(get_format("THOUSAND_SEPARATOR"))
+    separator = str(get_format("THOUSAND_SEPARATOR")).replace("\xa0", "\u202f")  # as browsers have it
     first = len(digits) % 3 or 3
     parts = [digits[:first], *(digits[i : i + 3] for i in range(first, len(digits), 3))]
     return sign + separator.join(parts)
@@ -80,3 +83,9 @@ def seconds(value: float) -> str:
     if value < 120:
         return _("%s s") % figure(round(value, 1) if value < 10 else round(value))
     return _("%s min") % figure(round(value / 60))
+
+
+@register.filter
+def around(moment: datetime, hours: int) -> str:
+    """So many hours later, as an address says a moment."""
+    return f"{(moment + timedelta(hours=hours)).astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

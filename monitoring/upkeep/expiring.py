@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import connection
 
 from monitoring import locks
+from monitoring.alerts import outbox
 from monitoring.models import (
     Measurement,
     RejectedMessage,
@@ -92,6 +93,7 @@ def delete_expired(share: TimeShare, now: datetime | None = None) -> dict[str, i
     # Not the hour that the edge lies in: rows of it are still held.
     whole = edge - timedelta(hours=1)
     in_pieces(locks.EXPIRE, lambda: RejectedTally.objects.fold(whole, PIECE), share)
+    outbox.forget(now)
     RejectedMinute.objects.filter(start__lt=now - KEEP_MINUTES_OF_CODES).delete()
     RetentionRun.objects.filter(last_at__lt=now - KEEP_RUNS).delete()
     return deleted

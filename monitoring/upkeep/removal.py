@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 
 from monitoring import locks
-from monitoring.models import GoneSpan, Measurement, RetentionRun, Sensor
+from monitoring.models import AlertRule, GoneSpan, Incident, Measurement, RetentionRun, Sensor
 from monitoring.models.sensor import SensorQuerySet
 from monitoring.upkeep.expiring import rows_of_sensor
 from monitoring.upkeep.partitions import MEASUREMENTS
@@ -116,6 +116,10 @@ def _delete(sensor: Sensor) -> bool:
             cursor.execute(f"SELECT 1 FROM {table} WHERE sensor_id = %s LIMIT 1", [sensor.pk])
             if cursor.fetchone():
                 return False
+        # The database removes what is the sensor's, but not what belongs to that: channels of its rules,
+        # notifications of its incidents.
+        AlertRule.objects.filter(sensor=sensor.pk).delete()
+        Incident.objects.filter(sensor=sensor.pk).delete()
         # Not the ORM's delete(), which would look for what refers to it in every partition.
         cursor.execute("DELETE FROM monitoring_sensor WHERE id = %s", [sensor.pk])
         if not cursor.rowcount:

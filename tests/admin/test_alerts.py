@@ -11,9 +11,16 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from batches.store import BatchStore
+from monitoring.alerts.channels import webhook
 from monitoring.models import AlertChannel, AlertRule, Delivery, Incident, Mute, Notification, Sensor
 from tests.admin.conftest import signed_in
 from tests.admin.test_pages import page, tile
+from tests.alerts.conftest import mail, web
+from tests.alerts.receivers import Mail, Web
+
+__all__ = ["mail", "web"]
+
+SECRET = webhook.new_secret()
 
 RULE: dict[str, Any] = {
     "name": "Too warm",
@@ -117,6 +124,7 @@ def test_incidents_are_read(admin: Client, incident: Incident) -> None:
         assert said in html
     shown = admin.get(page(Incident, "change", part.pk)).content.decode()
     assert page(Incident, "change", whole.pk) in shown
+    assert "(&#x27;" not in shown, "a badge of a list is no text"
     names = admin.get(page(Incident, "change", whole.pk)).content.decode()
     assert f"part_of__id__exact={whole.pk}" in names
     for refused in (page(Incident, "add"), page(Incident, "delete", part.pk)):
@@ -173,6 +181,87 @@ def test_a_form_for_a_silence_begins_now(admin: Client, sensors: object) -> None
     assert "everything" in admin.get(page(Mute)).content.decode()
 
 
+def test_a_channel_is_made_and_its_secret_is_never_shown(admin: Client, db: None) -> None:
+    kinds = admin.get(page(AlertChannel, "add") + "?_popup=1").content.decode()
+    assert 'href="?_popup=1&amp;kind=webhook"' in kinds
+    assert "No mail server is set: EMAIL_URL." in kinds
+    add = page(AlertChannel, "add") + "?kind=webhook"
+    html = admin.get(add).content.decode()
+    assert "webhook_url" in html
+    assert "telegram_chat" not in html
+    form = {"name": "hook", "enabled": "on", "group_s": "10"}
+    wrong = admin.post(add, form)
+    assert set(wrong.context["adminform"].form.errors) == {"webhook_url"}
+    said = form | {"webhook_url": "https://example.org/hook", "webhook_secret": SECRET}
+    answer = admin.post(add, said)
+    assert answer.status_code == 302, answer.context["errors"]
+    channel = AlertChannel.objects.get()
+    assert channel.kind == "webhook"
+    for no_kind in ("pigeon", "email", ""):
+        assert "telegram" in admin.get(page(AlertChannel, "add"), {"kind": no_kind}).content.decode()
+    assert channel.settings == {"url": "https://example.org/hook", "secret": SECRET}
+    change = page(AlertChannel, "change", channel.pk)
+    for shown in (change, page(AlertChannel)):
+        assert SECRET not in admin.get(shown).content.decode()
+    html = admin.get(change).content.decode()
+    assert "It is set, and not shown." in html
+    assert 'value="https://example.org/hook"' in html
+    assert "telegram_chat" not in html
+    kept = form | {"webhook_url": "https://example.org/hook", "group_s": "60"}
+    assert admin.post(change, kept).status_code == 302
+    channel.refresh_from_db()
+    assert (channel.group_s, channel.settings["secret"]) == (60, SECRET)
+    assert admin.post(change, kept | {"webhook_url": "https://example.com/"}).status_code == 302
+    channel.refresh_from_db()
+    assert channel.settings["secret"] != SECRET, "whoever may not read it cannot have it used elsewhere"
+
+
+def test_a_channel_of_lines(admin: Client, channel: AlertChannel, mail: Mail) -> None:
+    change = page(AlertChannel, "change", channel.pk)
+    assert ">ops@example.org<" in re.sub(r"\s+", "", admin.get(change).content.decode())
+    form = {"name": "ops", "enabled": "on", "group_s": "10", "email_to": "a@example.org\nb@example.org"}
+    answer = admin.post(change, form)
+    assert answer.status_code == 302, answer.context["errors"]
+    channel.refresh_from_db()
+    assert (channel.kind, channel.settings) == ("email", {"to": ["a@example.org", "b@example.org"]})
+
+
+def test_a_channel_that_failed_is_switched_on_again(admin: Client, now: datetime) -> None:
+    channel = AlertChannel.objects.create(
+        name="phone",
+        kind="ntfy",
+        settings={"server": "https://ntfy.example", "topic": "a", "token": ""},
+        enabled=False,
+        disabled_why="403 Forbidden",
+        disabled_at=now,
+    )
+    change = page(AlertChannel, "change", channel.pk)
+    for shown in (page(AlertChannel), change):
+        assert "403 Forbidden" in admin.get(shown).content.decode()
+    form = {"name": "phone", "group_s": "10", "ntfy_server": "https://ntfy.example", "ntfy_topic": "a"}
+    assert admin.post(change, form | {"group_s": "20"}).status_code == 302
+    channel.refresh_from_db()
+    assert (channel.group_s, channel.disabled_why) == (20, "403 Forbidden")
+    assert admin.post(change, form | {"enabled": "on"}).status_code == 302
+    channel.refresh_from_db()
+    assert (channel.enabled, channel.disabled_why, channel.disabled_at) == (True, "", None)
+
+
+def test_a_test_is_sent(admin: Client, web: Web) -> None:
+    channel = AlertChannel.objects.create(
+        name="hook", kind="webhook", settings={"url": web.url, "secret": SECRET}
+    )
+    asked = {"action": "send_test", "_selected_action": [channel.pk]}
+    assert "A test was sent to hook." in admin.post(page(AlertChannel), asked, follow=True).content.decode()
+    AlertChannel.objects.update(settings={"url": "http://127.0.0.1:1/", "secret": SECRET})
+    failed = admin.post(page(AlertChannel), asked, follow=True).content.decode()
+    assert "The test could not be sent to hook: " in failed
+    other = AlertChannel.objects.create(name="other", kind="webhook", settings=channel.settings)
+    both = asked | {"_selected_action": [channel.pk, other.pk]}
+    assert "one channel at a time" in admin.post(page(AlertChannel), both, follow=True).content.decode()
+    assert Delivery.objects.count() == 2
+
+
 def test_deliveries_are_read_with_what_went_wrong(
     admin: Client, incident: Incident, channel: AlertChannel
 ) -> None:
@@ -187,6 +276,7 @@ def test_deliveries_are_read_with_what_went_wrong(
     assert listed(admin, Delivery, state__exact="failed") == [failed]
     shown = admin.get(page(Delivery, "change", failed.pk)).content.decode()
     assert "refused &lt;b&gt;550" in shown
+    assert "(&#x27;" not in shown
     assert admin.get(page(Delivery, "add")).status_code == 403
 
 
@@ -214,4 +304,6 @@ def test_who_may_do_what(client: Client, incident: Incident, channel: AlertChann
         assert operator.get(page(model, "add")).status_code == 200
     for model in (AlertChannel, Delivery):
         assert operator.get(page(model)).status_code == 200
+    assert "Send a test" not in operator.get(page(AlertChannel)).content.decode()
+    for model in (AlertChannel, Delivery):
         assert operator.get(page(model, "add")).status_code == 403

@@ -171,6 +171,15 @@ def test_without_a_word(sender: APIClient, fire: Fire) -> None:
     assert done.json()["acknowledged_at"]
 
 
+def test_who_was_first_stays(sender: APIClient, fire: Fire, user: User, db: None) -> None:
+    path = f"{INCIDENTS}{fire(0, lasts=True).pk}/acknowledge/"
+    first = sender.post(path, {"comment": "Seen."}, format="json").json()
+    other = APIClient()
+    other.force_authenticate(User.objects.create_superuser("root"))
+    again = other.post(path, {"comment": "Mended."}, format="json").json()
+    assert again == first | {"comment": "Mended."}
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
@@ -221,3 +230,24 @@ def test_a_rule_that_goes_leaves_what_it_found(sender: APIClient, fire: Fire, ru
     assert sender.delete(f"{API}alerts/rules/{rule.pk}/").status_code == 204
     (shown,) = sender.get(INCIDENTS).json()
     assert (shown["rule"], shown["title"]) == (None, "Too warm")
+
+
+@pytest.mark.parametrize("change", [{"enabled": False}, {"high": 99}, {"sensor": 2}])
+def test_what_a_rule_had_found_ends_when_it_says_something_else(
+    sender: APIClient, fire: Fire, rule: AlertRule, change: dict[str, object]
+) -> None:
+    made = fire(0, lasts=True)
+    path = f"{API}alerts/rules/{rule.pk}/"
+    assert sender.patch(path, {"name": "Warm", "note": "x"}, format="json").status_code == 200
+    assert ids(sender.get(INCIDENTS, {"state": "firing"})) == [made.pk]
+    assert sender.patch(path, change, format="json").status_code == 200
+    (ended,) = sender.get(INCIDENTS).json()
+    assert (ended["state"], ended["end"]) == ("resolved", "changed")
+    assert ended["resolved_at"]
+
+
+def test_what_a_deleted_rule_had_found_ends(sender: APIClient, fire: Fire, rule: AlertRule) -> None:
+    fire(0, lasts=True)
+    assert sender.delete(f"{API}alerts/rules/{rule.pk}/").status_code == 204
+    (ended,) = sender.get(INCIDENTS).json()
+    assert (ended["state"], ended["end"], ended["rule"]) == ("resolved", "changed", None)

@@ -2,6 +2,7 @@
 
 import base64
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -110,3 +111,9 @@ def test_what_is_away_makes_it_not_ready(settings: Any) -> None:
     answer = Client().get("/readyz")
     assert answer.status_code == 503
     assert answer.json()["checks"]["redis"] == "does not answer (ConnectionError)"
+
+
+def test_the_schema_names_everything(tmp_path: Path) -> None:
+    """Where it has to guess it warns: clients that are made from it would have names such as Kind074Enum."""
+    call_command("spectacular", "--fail-on-warn", "--validate", "--file", str(tmp_path / "schema.yml"))
+    assert "AlertKindEnum" in (tmp_path / "schema.yml").read_text()

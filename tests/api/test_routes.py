@@ -29,6 +29,7 @@ BAD = {"disabled", "expired", "unknown"}
 SIGNED_IN = EVERYBODY - BAD - {"nobody"}
 READ = {"viewer", "operator", "superuser", "operator: read", "superuser: read"}
 MANAGE = {"operator", "superuser"}
+SUPER = {"superuser"}
 SEND = MANAGE | {"operator: send", "superuser: send"}
 DOCUMENTED = SIGNED_IN - {name for name in SIGNED_IN if name.endswith(": send")}
 
@@ -62,11 +63,15 @@ TABLE: dict[str, dict[str, set[str]]] = {
     API + "lobby/<int:sensor_id>/block/": {"POST": MANAGE},
     API + "lobby/<int:sensor_id>/unblock/": {"POST": MANAGE},
     API + "alerts/rules/": {"GET": READ, "POST": MANAGE},
+    API + "alerts/rules/backtest/": {"POST": MANAGE},
     API + "alerts/rules/<int:rule_id>/": {"GET": READ, "PATCH": MANAGE, "DELETE": MANAGE},
     API + "alerts/incidents/": {"GET": READ},
     API + "alerts/incidents/<int:incident_id>/acknowledge/": {"POST": MANAGE},
     API + "alerts/silences/": {"GET": READ, "POST": MANAGE},
     API + "alerts/silences/<int:silence_id>/": {"GET": READ, "PATCH": MANAGE, "DELETE": MANAGE},
+    API + "alerts/channels/": {"GET": MANAGE, "POST": SUPER},
+    API + "alerts/channels/<int:channel_id>/": {"GET": MANAGE, "PATCH": SUPER, "DELETE": SUPER},
+    API + "alerts/channels/<int:channel_id>/test/": {"POST": SUPER},
     API + "pipeline/": {"GET": READ},
     API + "trace/": {"GET": READ},
     # A name and a password, no token: test_throttle.py and test_around.py.
@@ -83,8 +88,10 @@ OPEN = {"", "healthz", "readyz", "metrics", "favicon.ico", "api/", "live/"}
 PAGES = {str(entry.pattern) for entry in dashboard.urlpatterns}
 # Pages of a library's.
 DOCUMENTS = {"api/schema/", "api/docs/"}
-# What strangers sent, who did what with it, and when nobody looks: never for everybody.
-PRIVATE = tuple(API + part for part in ("rejected/", "jobs/", "lobby/", "trace/", "alerts/silences/"))
+# What strangers sent, who did what with it, whom alerts are told to, and when not: never for everybody.
+PRIVATE = tuple(
+    API + part for part in ("rejected/", "jobs/", "lobby/", "trace/", "alerts/silences/", "alerts/channels/")
+)
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -192,7 +199,7 @@ def test_reading_is_for_everybody_where_it_is_public(
     settings.API_PUBLIC_READ = True
     path = path_of(route)
     let_in = {name for name in EVERYBODY - BAD if clients[name].get(path).status_code not in (401, 403)}
-    assert let_in == (READ if route.startswith(PRIVATE) else EVERYBODY - BAD)
+    assert let_in == (TABLE[route]["GET"] if route.startswith(PRIVATE) else EVERYBODY - BAD)
 
 
 @pytest.mark.parametrize("route", TABLE)

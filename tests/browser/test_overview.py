@@ -25,6 +25,7 @@ OURS = (
     "/sensors/1/",
     "/compare/?sensor=1&sensor=2",
     "/login/",
+    "/preferences/",
 )
 
 
@@ -204,8 +205,34 @@ def test_an_outage_of_the_site_is_said_and_heals(system: System, device: Device,
     context.close()
 
 
+def test_a_zone_is_the_browsers_until_one_is_chosen_and_then_that(system: System, anyone: Open) -> None:
+    """Their names have a slash, which a cookie may hold in more than one way."""
+    page = anyone(timezone_id="America/Argentina/Ushuaia")
+    page.goto("/preferences/")
+    page.locator("html[data-zone='America/Argentina/Ushuaia']").wait_for()
+    page.goto("/?q=hall")
+    assert page.locator("html").get_attribute("data-zone") == "America/Argentina/Ushuaia"
+    page.get_by_role("link", name="Language, time zone, colours").click()
+    page.get_by_label("Time zone").select_option("Pacific/Chatham")
+    page.get_by_role("button", name="Save").click()
+    page.wait_for_url("**/?q=hall")
+    for path in ("/", "/map/"):
+        page.goto(path)
+        assert page.locator("html").get_attribute("data-zone") == "Pacific/Chatham"
+    page.goto("/preferences/")
+    page.get_by_label("Time zone").select_option("auto:")
+    page.get_by_role("button", name="Save").click()
+    page.locator("html[data-zone='America/Argentina/Ushuaia']").wait_for()
+
+
 @pytest.mark.parametrize(
-    ("width", "theme", "locale"), [(1400, "light", "en-GB"), (1400, "dark", "fr-FR"), (390, "light", "fr-FR")]
+    ("width", "theme", "locale"),
+    [
+        (1400, "light", "en-GB"),
+        (1400, "dark", "fr-FR"),
+        (390, "light", "fr-FR"),
+        (390, "dark", "en-GB"),
+    ],
 )
 def test_axe_finds_nothing_serious(
     system: System, device: Device, anyone: Open, width: int, theme: str, locale: str

@@ -9,9 +9,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.utils import translation
 from redis import Redis
 
 from monitoring.live.channel import Newest, News, channel
+from monitoring.templatetags.dashboard import figure
 from tests.web.site import Site
 
 pytestmark = pytest.mark.timeout(240)
@@ -32,7 +34,7 @@ from monitoring.upkeep.partitions import ensure_partitions
 from tests.rollups.rows import store
 start, minute = datetime(2026, 10, 24, tzinfo=UTC), timedelta(minutes=1)
 ensure_partitions(datetime(2026, 9, 1, tzinfo=UTC), datetime.now(UTC) + timedelta(days=1))
-names = {1: "Capteur Temp Salon", 2: "Capteur Humidité Salon", 3: "Serre"}
+names = {1: "Capteur Temp Salon", 2: "Capteur Humidité Salon", 3: "Serre", 4: "Cave"}
 Sensor.objects.register([Sensor(id=n, name=name, unit="°C", location="Salon") for n, name in names.items()])
 minutes = [n for n in range(2880) if not 480 <= n < 600]
 store([(1, start + n * minute, round(20 + 2 * sin(n / 200), 1)) for n in minutes], "°C")
@@ -249,6 +251,42 @@ def test_the_chosen_zone_counts_and_its_day_of_25_hours(visit: Open) -> None:
     page.wait_for_url("**from=2026-10-25T11:00:00Z&to=2026-10-25T23:00:00Z")
 
 
+NUMBERS = [0.0, 55.0, 2.57, -20.5, 0.00012, 1234.5, 12345.678, 1234567.8, 3e9, 1.5e-7, 123456789.0]
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_a_number_reads_alike_wherever_it_stands(visit: Open, language: str) -> None:
+    """In the list, which the server writes, and in what scripts write: the head, the table, the list anew."""
+    page = visit(f"/sensors/1/?{DAY}", language=language)
+    written = page.evaluate(
+        """async (numbers) => {
+            const { figure } = await import("/static/monitoring/dashboard/figure.js");
+            return numbers.map(figure);
+        }""",
+        NUMBERS,
+    )
+    with translation.override(language):
+        assert written == [figure(number) for number in NUMBERS]
+
+
+def test_a_whole_value_has_no_zeros_behind_it(visit: Open, site: Site) -> None:
+    for ago, value in ((20, 54.875), (10, 55.0)):
+        site.query(
+            "INSERT INTO monitoring_measurement (sensor_id, created_at, received_at, value, unit)"
+            " VALUES (4, now() - make_interval(secs => %s), now(), %s, '%%')",
+            *(ago, value),
+        )
+    page = visit("/sensors/4/?range=15m", language="fr")
+    assert page.locator("#value").text_content() == "55"
+    assert page.locator("[data-stat=last]").text_content() == "55"
+    assert page.locator("[data-stat=avg]").text_content() == "54,9375"
+    page.locator("#table summary").click()
+    page.locator("#table td").first.wait_for()
+    assert page.locator("#table td.number").all_text_contents() == ["55", "54,875"]
+    page.locator("[href='/']").first.click()
+    assert page.locator("tr[data-sensor='4'] [data-value]").text_content() == "55"
+
+
 def test_keys_read_the_chart(visit: Open) -> None:
     page = visit("/sensors/1/?from=2026-10-24T07:50:00Z&to=2026-10-24T10:10:00Z", language="fr")
     page.locator("#chart").focus()
@@ -304,10 +342,8 @@ def test_new_values_come_by_themselves_none_missing_none_twice(visit: Open, site
     page = visit(f"/sensors/{sensor}/?range=15m", **context)
     page.locator("#table summary").click()
     store(20, 10)
-    store(30)  # late
     wait_for_text(page, "#value", r"^70$")
-    page.evaluate("document.getElementById('table').open = false")
-    page.evaluate("document.getElementById('table').open = true")
+    store(30)  # late
     wait_for_text(page, "#table td.number", r"^90$")
     values = page.locator("#table td.number").all_text_contents()
     assert values == ["70", "80", "90", "100", "110"]

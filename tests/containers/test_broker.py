@@ -129,7 +129,7 @@ def test_nobody_enters_without_a_password(enter: Enter, name: str | None, passwo
 
 # deploy/add-device makes no user like the last two; here the broker is asked what it would do with them.
 WRITES: dict[str, set[str]] = {
-    "bridge": set(),
+    "bridge": {"alerts", "alerts/board-1"},
     # Boards that share it say themselves whose status they tell.
     "demo": {"measurements", "status/bridge", "status/demo", "status/board-1", "status/board-2"},
     "board-1": {"board-1/measurements", "status/board-1"},
@@ -151,6 +151,8 @@ TOPICS = [
     "status/board-2",
     "a/b/measurements",
     "status/a/b",
+    "alerts",
+    "alerts/board-1",
     "x",
 ]
 
@@ -193,6 +195,18 @@ def test_boards_read_nothing_not_even_what_is_retained(enter: Enter, name: str) 
     other.listens("x")
     assert other.got == []
     assert board.may_write("iot/board-1/measurements", b"", retain=True)
+
+
+def test_a_board_reads_the_alerts_that_are_for_it_and_no_others(enter: Enter) -> None:
+    bridge, board, other = enter("bridge"), enter("board-1"), enter("board-2")
+    for user in (board, other):
+        user.listens("iot/alerts/#")
+    assert bridge.may_write("iot/alerts", b"for all who look at the broker itself")
+    assert bridge.may_write("iot/alerts/board-2", b"another's")
+    assert bridge.may_write("iot/alerts/board-1", b"its own")
+    wait_for(lambda: bool(board.got and other.got))
+    assert board.got == [("iot/alerts/board-1", b"its own")]
+    assert other.got == [("iot/alerts/board-2", b"another's")]
 
 
 def a_session(broker: Broker) -> mqtt.Client:

@@ -52,7 +52,10 @@ def test_it_works(store: BatchStore, hand_over: HandOver, told: list[Committed])
     assert told == [
         Committed(
             batch.id,
-            {1: Newest(2, now + 2_000_000, 1.5, "V"), 2: Newest(1, now, 3.0, "")},
+            {
+                1: Newest(2, now + 2_000_000, 1.5, "V", now + 1_000_000, 1.5, 2.5),
+                2: Newest(1, now, 3.0, "", now, 3.0, 3.0),
+            },
             {"not_json": 2, "unknown_sensor": 1},
         )
     ]

@@ -42,7 +42,7 @@ def listener(store: BatchStore) -> Iterator[Listener]:
 
 
 def committed(sensor_id: int, value: float, rows: int = 1, **rejected: int) -> Committed:
-    newest = after_commit.Newest(rows, int(1000 * value), value, "V")
+    newest = after_commit.one(int(1000 * value), value, "V")._replace(rows=rows)
     return Committed(uuid4(), {sensor_id: newest}, rejected)
 
 

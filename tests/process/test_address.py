@@ -27,6 +27,7 @@ READERS = {
     "REDIS_URL": ("redis", address.redis),
     "DATABASE_URL": ("postgres", address.postgres),
     "CELERY_BROKER_URL": ("amqp", task_broker.check),
+    "EMAIL_URL": ("submission", address.email),
 }
 RESERVED = "/?#@[]% "
 # Nobody listens on port 1, so that what is taken for an address is asked, and refused, at once.
@@ -122,6 +123,27 @@ def test_what_can_be_read_without_doubt_needs_no_encoding(character: str) -> Non
 def test_no_address(url: str) -> None:
     with pytest.raises(ValidationError, match="not an address: redis://:password@host:6379/0"):
         address.redis(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "read"),
+    [
+        ("smtp://mail.example.org", {"port": 25}),
+        ("submission://ana%40example.org:p%2Fw@mail.example.org", {"port": 587, "use_tls": True}),
+        ("smtps://ana%40example.org:p%2Fw@mail.example.org:1465", {"port": 1465, "use_ssl": True}),
+    ],
+)
+def test_a_mail_servers_scheme_says_how_tls_comes(url: str, read: dict[str, object]) -> None:
+    address.email(url)
+    login = {"user": "ana@example.org", "password": "p/w"} if "@" in url else {"user": "", "password": ""}
+    assert address.email_parameters(url) == {"host": "mail.example.org", **login, **read}
+
+
+@pytest.mark.parametrize("url", ["mail.example.org", "http://mail.example.org", "smtp+tls://host", ""])
+def test_what_is_no_mail_server_is_refused(url: str) -> None:
+    with pytest.raises(ValidationError):
+        address.email(url)
+    assert address.email_parameters(url) == {}
 
 
 def test_secrets_are_blotted_out_as_written_and_as_meant() -> None:

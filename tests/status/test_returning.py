@@ -80,7 +80,7 @@ def test_what_came_meanwhile_is_asked_for_together(
     readings(3, [now])
     returning._thread = threading.current_thread()  # none of its own: the test looks
     for number in (1, 1, 3):
-        stored = {number: after_commit.Newest(1, 0, 1.0, "")}
+        stored = {number: after_commit.one(0, 1.0, "")}
         returning.note(after_commit.Committed(time_ordered_id(), stored, {}))
     assert returning.look() == 2
     assert returning.look() == 0

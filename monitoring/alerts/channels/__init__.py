@@ -61,18 +61,27 @@ def secrets(kind: str) -> frozenset[str]:
 def check(kind: str, given: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The settings as they are kept. Raises ValidationError by field (of the kind itself: "kind").
 
-    `before`: what is kept of the channel already; a secret that is not given, or empty, stays as it was.
+    `before`: what is kept of the channel already; a secret that is not given, or empty, stays as it was,
+    but where it would go to another address: whoever may not read it could have it sent to himself.
     """
     if why := why_not(kind):
         raise ValidationError({"kind": why})
     if not isinstance(given, Mapping):
         raise ValidationError({"settings": gettext("They are an object.")})
     whole = dict(given)
+    addresses = [field for field in fields(kind) if field.kind == "url"]
+    is_there = before and all(
+        _same(str(given.get(field.name) or field.default), str(before.get(field.name))) for field in addresses
+    )
     for name in secrets(kind):
-        if before and not whole.get(name) and before.get(name):
+        if before and is_there and not whole.get(name) and before.get(name):
             whole[name] = before[name]
     kept = check_all(fields(kind), whole)
     return webhook.complete(kept) if kind == Kind.WEBHOOK else kept
+
+
+def _same(address: str, other: str) -> bool:
+    return address.strip().rstrip("/") == other.strip().rstrip("/")
 
 
 def shown(kind: str, settings: Mapping[str, Any]) -> dict[str, Any]:

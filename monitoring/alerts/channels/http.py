@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import NamedTuple
 
+from django.conf import settings
 from django.utils.translation import gettext
 
 from monitoring import __version__
@@ -35,14 +36,18 @@ class Answer(NamedTuple):
 
 
 class _Plain(http.client.HTTPConnection):
+    may_be_private = False
+
     def connect(self) -> None:
-        self.sock = open_connection(self.host, self.port, CONNECT_SECONDS)
+        self.sock = open_connection(self.host, self.port, CONNECT_SECONDS, self.may_be_private)
         self.sock.settimeout(SILENT_SECONDS)
 
 
 class _Tls(http.client.HTTPSConnection):
+    may_be_private = False
+
     def connect(self) -> None:
-        sock = open_connection(self.host, self.port, CONNECT_SECONDS)
+        sock = open_connection(self.host, self.port, CONNECT_SECONDS, self.may_be_private)
         sock.settimeout(SILENT_SECONDS)
         context = ssl.create_default_context()
         try:
@@ -57,19 +62,23 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
     return _ask("POST", url, body, headers)
 
 
-def get(url: str) -> Answer:
+def get(url: str, may_be_private: bool = False) -> Answer:
     """Raises NotSentError for anything but a 2xx."""
-    return _ask("GET", url, None, {})
+    return _ask("GET", url, None, {}, may_be_private)
 
 
-def _ask(method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
+def _ask(
+    method: str, url: str, body: bytes | None, headers: Mapping[str, str], may_be_private: bool = False
+) -> Answer:
+    may_be_private = may_be_private or settings.ALERTS_ALLOW_PRIVATE
     try:
-        parts = split_url(url)
+        parts = split_url(url, may_be_private)
     except ValueError as error:
         raise NotSentError(str(error), is_channels_fault=True) from None
     assert parts.hostname
     kind = _Tls if parts.scheme == "https" else _Plain
     connection = kind(parts.hostname, parts.port)
+    connection.may_be_private = may_be_private
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     said = {"User-Agent": f"IoT-Monitor/{__version__}", "Accept": "*/*", "Connection": "close", **headers}
     is_over = threading.Event()

@@ -26,9 +26,7 @@ _UNSUPPORTED_VERSION = 0x84
 
 def _topic(text: str) -> str:
     if "+" in text or "#" in text or text.startswith("$"):
-        raise ValueError(
-            gettext("One can publish to a topic, not to a filter: no +, no #, no $ at the begin.")
-        )
+        raise ValueError(gettext("One publishes to a topic, not to a filter: no +, no #, and no $ in front."))
     if len(text.encode()) > 65_535:
         raise ValueError(gettext("It is longer than %d characters.") % 65_535)
     if any(covers(one, text) for one in (*site.MQTT_TOPICS, *site.MQTT_STATUS_TOPICS)):

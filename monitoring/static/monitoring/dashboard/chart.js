@@ -22,10 +22,13 @@ function colours(names) {
 const see = (colour, alpha) => colour.replace(/^rgb\((.+)\)$/, `rgba($1, ${alpha})`);
 
 export class Chart {
-  // onZoom(from, to), onWiden(), onNarrow(at), onCursor(t or null); `box` has a place of fixed height for it.
-  constructor(box, { onZoom, onWiden, onNarrow, onCursor, group = null }) {
-    Object.assign(this, { box, onZoom, onWiden, onNarrow, onCursor, group });
+  // onZoom(from, to), onWiden(), onNarrow(at), onCursor(t or null); onPick(value): somebody chose a height of the chart;
+  // onDrawn(); `box` has a place of fixed height for it.
+  constructor(box, { onZoom, onWiden, onNarrow, onCursor, onPick, onDrawn, group = null }) {
+    Object.assign(this, { box, onZoom, onWiden, onNarrow, onCursor, onPick, onDrawn, group });
     this.curves = [];
+    this.spans = [];
+    this.lines = [];
     this.plot = null;
     this.newest = null;
     new ResizeObserver(() => this.fit()).observe(box);
@@ -58,6 +61,17 @@ export class Chart {
     });
   }
 
+  // `spans`: [{from, to, colour}], `to` null while one lasts: shaded. `lines`: [{value, scale, colour, dash}]: across
+  // the chart, which makes room for them.
+  mark(spans, lines = []) {
+    this.spans = spans;
+    this.lines = lines;
+    if (!this.plot) return;
+    if (spans.some(({ colour }) => !(colour in this.theme)) || lines.some(({ colour }) => !(colour in this.theme))) return this.make();
+    for (const scale of this.scales()) this.plot.setScale(scale, this.extent(scale));
+    this.plot.redraw(false);
+  }
+
   release() {
     this.isHeld = false;
     const waiting = this.waiting;
@@ -87,6 +101,7 @@ export class Chart {
     for (const { t, value, scale: its } of this.newest) {
       if (its === scale && t >= this.from && t <= this.to) [low, high] = [Math.min(low, value), Math.max(high, value)];
     }
+    for (const { value, scale: its } of this.lines) if (its === scale) [low, high] = [Math.min(low, value), Math.max(high, value)];
     if (low > high) return { min: 0, max: 1 };
     if (low === high) [low, high] = [low - (Math.abs(low) * 0.05 || 1), high + (Math.abs(high) * 0.05 || 1)];
     const room = (high - low) * 0.08;
@@ -95,7 +110,7 @@ export class Chart {
 
   make() {
     this.plot?.destroy();
-    const theme = (this.theme = colours(["text", "subtle", "line", "soft", "paper", ...new Set(this.curves.map(({ colour }) => colour))]));
+    const theme = (this.theme = colours(["text", "subtle", "line", "soft", "paper", ...new Set([...this.curves, ...this.spans, ...this.lines].map(({ colour }) => colour))]));
     const font = "12px system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
     const axis = { stroke: theme.subtle, font, grid: { stroke: theme.line, width: 1 }, ticks: { stroke: theme.line, width: 1, size: 4 } };
     const scales = this.scales();
@@ -146,14 +161,19 @@ export class Chart {
         })),
       ],
       hooks: {
-        drawAxes: [() => this.drawGaps(), () => this.drawBands()],
-        draw: [() => this.drawDots(), () => this.drawNewest(), () => this.drawn()],
+        drawAxes: [() => this.drawGaps(), () => this.drawSpans(), () => this.drawBands()],
+        draw: [() => this.drawLines(), () => this.drawDots(), () => this.drawNewest(), () => this.drawn()],
         setSelect: [(plot) => this.selected(plot)],
         setCursor: [(plot) => this.pointed(plot)],
       },
     };
     this.plot = new uPlot(options, this.data, this.box);
     this.plot.over.addEventListener("mouseleave", () => this.onCursor?.(null));
+    // uPlot lets no click through that ended a drag.
+    this.plot.over.addEventListener("click", (event) => {
+      const top = event.clientY - this.plot.over.getBoundingClientRect().top;
+      if (this.curves.length) this.onPick?.(this.plot.posToVal(top, this.curves[0].scale));
+    });
   }
 
   fit() {
@@ -189,6 +209,37 @@ export class Chart {
         const left = this.x(columns.start[place]);
         ctx.fillRect(left, this.plot.bbox.top, this.x(columns.end[place]) - left, this.plot.bbox.height);
       });
+    });
+  }
+
+  // Shaded, with a bar along the top that greyscale shows too; one too short to see is two pixels wide.
+  drawSpans() {
+    const ratio = uPlot.pxRatio;
+    this.clipped((ctx) => {
+      for (const { from, to, colour } of this.spans) {
+        const left = this.x(from);
+        const width = Math.max(2 * ratio, this.x(Math.min(to ?? Infinity, this.to)) - left);
+        const { top, height } = this.plot.bbox;
+        ctx.fillStyle = see(this.theme[colour], 0.14);
+        ctx.fillRect(left, top, width, height);
+        ctx.fillStyle = this.theme[colour];
+        ctx.fillRect(left, top, width, 4 * ratio);
+      }
+    });
+  }
+
+  drawLines() {
+    this.clipped((ctx) => {
+      for (const { value, scale, colour, dash } of this.lines) {
+        const y = this.y(value, scale);
+        ctx.strokeStyle = this.theme[colour];
+        ctx.lineWidth = 1.5 * uPlot.pxRatio;
+        ctx.setLineDash((dash ?? []).map((length) => length * uPlot.pxRatio));
+        ctx.beginPath();
+        ctx.moveTo(this.plot.bbox.left, y);
+        ctx.lineTo(this.plot.bbox.left + this.plot.bbox.width, y);
+        ctx.stroke();
+      }
     });
   }
 
@@ -252,6 +303,7 @@ export class Chart {
   drawn() {
     this.box.dataset.drawn = String(Number(this.box.dataset.drawn ?? 0) + 1);
     if (this.box.dataset.drawn === "1") performance.mark("first chart");
+    this.onDrawn?.(this.plot);
   }
 
   // --- pointing, with a mouse or with keys -------------------------------------------------------
@@ -279,6 +331,12 @@ export class Chart {
     this.plot.setCursor({ left: this.plot.valToPos(t, "x"), top });
   }
 
+  // The value of the point under the cursor.
+  pick() {
+    const value = this.data.slice(1).map((column) => column[this.at]).findLast((one) => one != null);
+    if (value != null) this.onPick(value);
+  }
+
   key(event) {
     if (!this.plot || event.ctrlKey || event.metaKey || event.altKey) return;
     const inSight = this.data[0].flatMap((t, place) => (t >= this.from && t <= this.to ? [place] : []));
@@ -288,6 +346,7 @@ export class Chart {
     const to = { ArrowLeft: here < 0 ? last : here - 1, ArrowRight: here < 0 ? 0 : here + 1, Home: 0, End: last, PageUp: here - 20, PageDown: here + 20 }[event.key];
     if (to !== undefined) this.point(inSight[Math.min(last, Math.max(0, to))]);
     else if (event.key === "Escape") this.point(null);
+    else if (event.key === "Enter" && this.at != null && this.onPick) this.pick();
     else if (event.key === "+" && this.at != null) this.onNarrow?.(this.data[0][this.at]);
     else if (event.key === "-") this.onWiden?.();
     else return;

@@ -5,7 +5,7 @@ import { address, exactly, isLive, narrower, pointsFor, preset, push, read, wide
 import { between, lasting, moment, nameOfZone, zone } from "./moments.js";
 import { follow } from "./follow.js";
 import { wireRanges } from "./ranges.js";
-import { whole } from "./figure.js";
+import { average, figure, whole } from "./figure.js";
 import { say } from "./words.js";
 
 const by = (id) => document.getElementById(id);
@@ -132,7 +132,7 @@ function readOut(t) {
     });
     const reach = Math.max((series.step_s ?? 0) * 1000, (series.interval_s ?? 0) * 3000, 1000);
     const isThere = best !== null && its.avg[best] !== null && Math.abs(its.t[best] - t) <= reach;
-    cell.textContent = isThere ? withUnit(series, its.avg[best], true) : "–";
+    cell.textContent = isThere ? withUnit(series, its.avg[best], series.resolution !== "raw") : "–";
   });
 }
 
@@ -142,9 +142,9 @@ const row = (id) => document.querySelector(`[data-sensor="${id}"]`);
 
 function write(series, value, isAverage = false) {
   if (value === null || value === undefined) return "–";
-  const digits = (series.digits ??= digitsOf(series.points.slice(-200).flatMap(({ min, max }) => [min, max])));
-  const places = Math.min(digits + (isAverage && series.resolution !== "raw" ? 1 : 0), 4);
-  return new Intl.NumberFormat(lang, { minimumFractionDigits: places, maximumFractionDigits: places, useGrouping: "min2" }).format(value);
+  if (!isAverage) return figure(value);
+  series.digits ??= digitsOf(series.points.slice(-200).flatMap(({ min, max }) => [min, max]));
+  return average(value, series.digits);
 }
 
 const withUnit = (series, value, isAverage) => (value === null ? "–" : `${write(series, value, isAverage)}${series.unit ? `\u00a0${series.unit}` : ""}`);

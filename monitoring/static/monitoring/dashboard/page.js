@@ -64,3 +64,24 @@ setInterval(() => document.hidden || showAges(), 1000);
 document.addEventListener("visibilitychange", () => showAges());
 document.addEventListener("htmx:afterSwap", (event) => showAges(event.target));
 showAges();
+
+// How many incidents are open, in the navigation: asked for now and then while somebody looks.
+const badge = document.querySelector("[data-open-incidents]");
+const COUNT_EVERY = 30_000;
+
+async function countIncidents() {
+  if (document.hidden) return;
+  try {
+    const answer = await fetch(badge.dataset.openIncidents, { headers: { Accept: "application/json" } });
+    if (!answer.ok) return;
+    const { open } = await answer.json();
+    badge.hidden = open === 0;
+    badge.querySelector("b").textContent = String(open);
+  } catch {
+    // Whether we are connected is said elsewhere.
+  }
+}
+if (badge) {
+  if (!badge.textContent.match(/\d/)) countIncidents();
+  setInterval(countIncidents, COUNT_EVERY);
+}

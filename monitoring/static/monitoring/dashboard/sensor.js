@@ -7,7 +7,8 @@ import { between, lasting, moment, nameOfZone, zone } from "./moments.js";
 import { follow } from "./follow.js";
 import { pointsTable } from "./points_table.js";
 import { wireRanges } from "./ranges.js";
-import { whole } from "./figure.js";
+import { rounded } from "./threshold.js";
+import { average, figure, whole } from "./figure.js";
 import { say, sayCount } from "./words.js";
 
 const by = (id) => document.getElementById(id);
@@ -18,6 +19,7 @@ const OVERLAP = 60_000;
 let shown = first.preset ? { ...preset(first.preset, Date.parse(first.to)) } : { preset: "", from: Date.parse(first.from), to: Date.parse(first.to) };
 let series = first.series;
 let earlier = null; // the period before, where it is compared with
+let incidents = first.incidents; // the newest first, as monitoring/dashboard/alerts/of_sensor.py has them
 let newest = first.last && { t: Date.parse(first.last.at), value: first.last.value };
 let liveAs = first.preset || USUAL; // the preset that "Live" goes back to
 let missed = 0; // readings that came while the view was paused
@@ -34,10 +36,7 @@ const beforeBox = by("before");
 
 function write(value, isAverage = false) {
   if (value === null || value === undefined) return "–";
-  const size = Math.abs(value);
-  if (size >= 1e9 || (size !== 0 && size < 1e-4)) return new Intl.NumberFormat(lang, { notation: "scientific", maximumSignificantDigits: 6 }).format(value);
-  const places = Math.min(digits + (isAverage ? 1 : 0), 4);
-  return new Intl.NumberFormat(lang, { minimumFractionDigits: places, maximumFractionDigits: places, useGrouping: "min2" }).format(value);
+  return isAverage ? average(value, digits) : figure(value);
 }
 
 const withUnit = (text) => (first.unit ? `${text}\u00a0${first.unit}` : text);
@@ -49,6 +48,7 @@ const chart = new Chart(by("chart"), {
   onWiden: () => go(wider(shown)),
   onNarrow: (at) => go(narrower(shown, at)),
   onCursor: readOut,
+  onPick: by("picked") && pick,
 });
 
 const pointsWanted = () => pointsFor(shown, by("chart").clientWidth);
@@ -68,6 +68,48 @@ function curves() {
 function draw() {
   const dot = newest && isLive(shown) ? [{ ...newest, scale: "y", colour: "series-1" }] : [];
   chart.show(shown.from, shown.to, curves(), dot);
+}
+
+const COLOURS = { critical: "silent", warning: "late", info: "ok" };
+
+// The incidents of the span: shaded over the curve, counted below it, and what fires said above it.
+function markIncidents() {
+  const inSight = incidents.filter(({ from, to }) => from < shown.to && (to ?? Infinity) > shown.from);
+  chart.mark(inSight.map(({ from, to, severity }) => ({ from, to, colour: COLOURS[severity] })).reverse());
+  const fires = incidents.filter((one) => one.fires);
+  for (const said of by("firing").querySelectorAll("[data-incident]")) {
+    if (!fires.some(({ id }) => String(id) === said.dataset.incident)) said.remove();
+  }
+  for (const { id, title, url } of fires) {
+    if (by("firing").querySelector(`[data-incident="${id}"]`)) continue;
+    const said = Object.assign(document.createElement("p"), { className: "banner bad" });
+    said.dataset.incident = id;
+    said.setAttribute("role", "status");
+    said.append(Object.assign(document.createElement("a"), { href: url, textContent: say("firing", { title }) }));
+    by("firing").append(said);
+  }
+  const link = by("incidents");
+  link.hidden = !inSight.length;
+  link.textContent = inSight.length ? sayCount("incidents", inSight.length, whole(inSight.length)) : "";
+}
+
+async function fetchIncidents(from, to, signal) {
+  const said = new URLSearchParams({ from: new Date(from).toISOString(), to: new Date(to).toISOString() });
+  const answer = await fetch(`/sensors/${first.sensor}/incidents/?${said}`, { signal, headers: { Accept: "application/json" } });
+  // Who may not see them has none; the curve is there all the same.
+  return answer.ok ? (await answer.json()).incidents : [];
+}
+
+// A height of the chart that somebody chose: to be alerted above it, or below.
+function pick(value) {
+  const { min, max } = chart.plot.scales.y;
+  const at = rounded(value, 10 ** Math.floor(Math.log10((max - min) / 50)));
+  const box = by("picked");
+  box.hidden = false;
+  box.querySelector("span").textContent = say("alertHere", { value: withUnit(write(at)) });
+  for (const link of box.querySelectorAll("[data-alert]")) {
+    link.href = `${link.pathname}?${new URLSearchParams({ sensor: first.sensor, [link.dataset.alert]: at })}`;
+  }
 }
 
 // The point under the cursor, in words; without one how to get there.
@@ -96,6 +138,13 @@ function readOut(t) {
       said.append(`${faded ? `${say("before")}: ` : ""}${when} ${faded ? "" : nameOfZone(start)} `, value);
       if (!raw) said.append(` · ${say("from_to", { min: write(its.min[place]), max: withUnit(write(its.max[place])) })} · ${sayCount("readings", its.count[place], whole(its.count[place]))}`);
     }
+    parts.push(said);
+  }
+  for (const { from, to, title, peak } of incidents) {
+    if (t < from || t > (to ?? Infinity)) continue;
+    const said = document.createElement("span");
+    said.className = "incident-here";
+    said.textContent = `${say("since", { title, at: moment(from) })}${peak ? ` · ${peak}` : ""}`;
     parts.push(said);
   }
   out.replaceChildren(...parts);
@@ -210,15 +259,19 @@ async function load({ quiet = false } = {}) {
   const waits = setTimeout(() => !quiet && mine === turn && by("plot").classList.add("old"), 80);
   try {
     const ask = (start, end) => fetchSeries([first.sensor], start, end, pointsWanted(), zone, abort.signal);
-    const [[now], before] = await Promise.all([ask(from, to), beforeBox.checked ? ask(from - (to - from), from) : [null]]);
+    const [[now], before, found] = await Promise.all([
+      ask(from, to), beforeBox.checked ? ask(from - (to - from), from) : [null], fetchIncidents(from, to, abort.signal),
+    ]);
     if (mine !== turn) return;
     series = now;
+    incidents = found;
     earlier = before?.[0] ?? null;
     fetchedAt = Date.now();
     const last = series.points.at(-1);
     if (last && isRaw()) seen({ t: Date.parse(last.start), value: last.last });
     writeAround();
     draw();
+    markIncidents();
     writeNow();
   } catch (error) {
     if (mine !== turn || error.name === "AbortError") return;
@@ -299,6 +352,7 @@ function take(values) {
   writeNow();
   writeState();
   if (!isPaused()) tick();
+  if (!isPaused() && isRaw()) writeTable();
   if (isBehind && isRaw()) askTail(null);
 }
 
@@ -319,6 +373,7 @@ async function askTail(from) {
     if (end) seen({ t: Date.parse(end.start), value: end.last });
     reached(true);
     writeNow();
+    writeTable();
     tick();
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
@@ -380,8 +435,13 @@ beforeBox.checked = new URLSearchParams(location.search).has("before");
 setRanges(shown);
 writeAround();
 draw();
+markIncidents();
 writeNow();
 readOut(null);
+by("unpick")?.addEventListener("click", () => {
+  by("picked").hidden = true;
+  by("chart").focus();
+});
 writeState();
 if (beforeBox.checked) load();
 // What came with the page may be finer than a phone can show.

@@ -75,7 +75,7 @@ function gapsOf(points, interval) {
   return gaps;
 }
 
-// Digits behind the point that values have, three at most: 2.57 and 20 are written 2.57 and 20.00.
+// Digits behind the point that values have, three at most: 2 for 2.57 and 20.
 export function digitsOf(values) {
   let most = 0;
   for (const value of values) {

@@ -1,0 +1,62 @@
+"""The job of what is told: reminders, what a silence held back, then all that waits is gathered and sent."""
+
+from datetime import UTC, datetime, timedelta
+
+from django.db import transaction
+from django.db.models import DateTimeField, Exists, ExpressionWrapper, F, OuterRef, Value
+from django.db.models.query import QuerySet
+
+from batches.store import BatchStore
+from monitoring.alerts import heartbeat, outbox
+from monitoring.alerts.mutes import not_muted
+from monitoring.models import AlertChannel, Incident, Notification
+from monitoring.upkeep.pieces import TimeShare
+
+PIECE = 5_000
+# Whoever finds an incident tells of it; what nobody was told of for so long was muted, or had no channel.
+HELD_BACK = timedelta(minutes=5)
+
+
+def job(store: BatchStore, share: TimeShare) -> outbox.Sent:
+    """What beat has done every few seconds."""
+    now = datetime.now(UTC)
+    remind(now)
+    tell_held_back(now)
+    sent = outbox.work(share)
+    heartbeat.beat(store, now)
+    return sent
+
+
+@transaction.atomic
+def remind(now: datetime) -> int:
+    """Of what fires still, was told so long ago as the rule says, and nobody has acknowledged; returns how
+    many. What somebody holds just now is changing, and left for the next time."""
+    due_at = ExpressionWrapper(
+        F("told_at") + F("rule__renotify_s") * Value(timedelta(seconds=1)), output_field=DateTimeField()
+    )
+    due = _told_to_somebody().filter(rule__renotify_s__isnull=False).annotate(due_at=due_at)
+    told = not_muted(_held(due.filter(due_at__lte=now)), now)
+    for one in told:
+        one.sequence += 1
+    Incident.objects.bulk_update(told, ["sequence"])
+    outbox.note(told, Notification.Event.AGAIN)
+    return len(told)
+
+
+@transaction.atomic
+def tell_held_back(now: datetime) -> int:
+    """Of what fires, and was muted when it began, or its rule told nobody then; returns how many."""
+    late = _told_to_somebody().filter(told_at=None, seen_at__lte=now - HELD_BACK)
+    told = not_muted(_held(late), now)
+    outbox.note(told, Notification.Event.FIRING)
+    return len(told)
+
+
+def _told_to_somebody() -> QuerySet[Incident]:
+    channels = AlertChannel.objects.filter(rules=OuterRef("rule"), enabled=True)
+    return Incident.objects.open().filter(Exists(channels), part_of=None, acknowledged_at=None)
+
+
+def _held(incidents: QuerySet[Incident]) -> list[Incident]:
+    rows = incidents.select_for_update(skip_locked=True, of=("self",)).select_related("sensor")
+    return list(rows.order_by("pk")[:PIECE])

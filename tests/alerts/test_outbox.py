@@ -1,0 +1,326 @@
+"""Each change is sent, as one message where it can be, whoever dies meanwhile."""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+
+from monitoring import locks
+from monitoring.alerts import outbox
+from monitoring.models import AlertChannel, AlertRule, Delivery, Incident, Notification, Sensor
+from monitoring.upkeep.pieces import TimeShare
+from tests.alerts.conftest import AGAIN, FIRING, SECRET, MakeIncident, only_delivery, resolve, send
+from tests.alerts.receivers import Web
+from tests.locks import held_until_wanted
+
+PROJECT = Path(__file__).parents[2]
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def told(rule: AlertRule, hook: AlertChannel) -> AlertChannel:
+    """The rule tells the webhook."""
+    rule.channels.add(hook)
+    return hook
+
+
+def data(web: Web, place: int = -1) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(web.seen[place].body)
+    return found
+
+
+def events(web: Web, place: int = -1) -> list[tuple[int, str]]:
+    return [(one["sensor"]["id"], one["event"]) for one in data(web, place)["data"]["incidents"]]
+
+
+def test_an_incident_is_told_once_and_has_a_receipt(
+    told: AlertChannel, fires: MakeIncident, web: Web
+) -> None:
+    fires()
+    assert send() == (1, 0, 0)
+    assert send() == (0, 0, 0)
+    [request] = web.seen
+    delivery = only_delivery()
+    assert (delivery.state, delivery.tries, delivery.error) == ("sent", 1, "")
+    assert delivery.sent_at is not None
+    assert Notification.objects.get().delivery == delivery
+    assert events(web) == [(1, "firing")]
+    assert request.headers["webhook-id"] == data(web)["id"] == str(delivery.pk)
+    signed = f"{delivery.pk}.{request.headers['webhook-timestamp']}.".encode() + request.body
+    key = base64.b64decode(SECRET.removeprefix("whsec_"))
+    assert (
+        request.headers["webhook-signature"]
+        == "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+    )
+
+
+def test_what_happens_within_the_window_is_one_message(
+    told: AlertChannel, fires: MakeIncident, web: Web, now: datetime
+) -> None:
+    AlertChannel.objects.update(group_s=30)
+    fires(1)
+    fires(2)
+    assert send(datetime.now(UTC)) == (0, 0, 0)
+    resolve(fires(3), now)
+    assert send(now + timedelta(seconds=31)) == (1, 0, 0)
+    assert sorted(events(web)) == [(1, "firing"), (2, "firing"), (3, "passed")]
+    assert Delivery.objects.count() == 1
+    assert Notification.objects.filter(delivery=None).count() == 0
+
+
+def test_its_end_is_told_in_a_message_of_its_own(
+    told: AlertChannel, fires: MakeIncident, web: Web, now: datetime
+) -> None:
+    incident = fires()
+    send()
+    resolve(incident, now)
+    assert send() == (1, 0, 0)
+    assert events(web) == [(1, "resolved")]
+    [one] = data(web)["data"]["incidents"]
+    assert (one["sequence"], one["end"], one["rule"]["name"]) == (2, "clear", "Too warm")
+    assert web.seen[0].headers["webhook-id"] != web.seen[1].headers["webhook-id"]
+
+
+def test_three_hundred_are_one_message_with_twenty_names(
+    told: AlertChannel, rule: AlertRule, sensors: dict[int, Sensor], web: Web, now: datetime
+) -> None:
+    Sensor.objects.register([Sensor(id=number, name=f"S{number}") for number in range(101, 401)])
+    same: dict[str, Any] = {"rule": rule, "title": rule.name, "kind": "silence", "severity": "critical"}
+    same |= dict.fromkeys(("since", "fired_at", "seen_at"), now)
+    made = Incident.objects.bulk_create(
+        Incident(**same, sensor_id=number, subject=f"sensor:{number}") for number in range(101, 401)
+    )
+    outbox.note(made, FIRING)
+    assert send() == (1, 0, 0)
+    text = only_delivery().message["text"]
+    assert only_delivery().message["subject"] == "Too warm: 300 firing"
+    assert "and 280 more" in text
+    assert text.count("S") - text.count("Since") == 20
+    assert data(web)["data"]["count"] == 300
+    assert len(data(web)["data"]["incidents"]) == 200
+
+
+def test_one_of_many_sensors_names_them(
+    told: AlertChannel, fires: MakeIncident, sensors: dict[int, Sensor], now: datetime
+) -> None:
+    whole = fires(sensor_id=None, subject="location:Hall", kind="silence", value=None, peak=None)
+    for number in (1, 2, 3):
+        Incident.objects.create(
+            title="", kind="silence", severity="info", subject=f"sensor:{number}", sensor_id=number,
+            since=now, fired_at=now, seen_at=now, part_of=whole,
+        )  # fmt: skip
+    send()
+    message = only_delivery().message
+    assert message["subject"] == "Firing: Too warm, Hall, 3 sensors"
+    assert "Sensors: Capteur Humidité Salon, Capteur Lumière Salon, Capteur Temp Salon" in message["text"]
+
+
+@pytest.mark.parametrize("status", [429, 500, 503, 408])
+def test_what_may_pass_is_tried_again_with_the_same_key_and_body(
+    status: int, told: AlertChannel, fires: MakeIncident, web: Web
+) -> None:
+    web.answers = [(status, {})]
+    fires()
+    assert send() == (0, 0, 1)
+    delivery = only_delivery()
+    assert delivery.state == "pending"
+    assert str(status) in delivery.error
+    assert delivery.next_at is not None
+    assert send(delivery.next_at - timedelta(milliseconds=1)) == (0, 0, 0)
+    assert send(delivery.next_at) == (1, 0, 0)
+    first, second = web.seen
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+    assert first.body == second.body
+    told.refresh_from_db()
+    assert told.enabled
+
+
+def test_it_waits_for_as_long_as_the_receiver_asks(
+    told: AlertChannel, fires: MakeIncident, web: Web, now: datetime
+) -> None:
+    web.answers = [(429, {"Retry-After": "600"})]
+    fires()
+    at = datetime.now(UTC)
+    send(at)
+    next_at = only_delivery().next_at
+    assert next_at is not None
+    assert next_at == at + timedelta(seconds=600)
+
+
+@pytest.mark.parametrize("status", [301, 307, 400, 401, 403, 404, 410])
+def test_what_will_not_pass_switches_the_channel_off_with_the_reason(
+    status: int, told: AlertChannel, fires: MakeIncident, web: Web
+) -> None:
+    web.answers = [(status, {"Location": f"http://127.0.0.1:{web.port}/elsewhere"})]
+    fires()
+    assert send() == (0, 1, 0)
+    assert len(web.seen) == 1, "redirects are not followed"
+    told.refresh_from_db()
+    assert not told.enabled
+    assert str(status) in told.disabled_why
+    assert told.disabled_at is not None
+    assert (only_delivery().state, only_delivery().error) == ("failed", told.disabled_why)
+    fires(2)
+    assert Notification.objects.count() == 1, "who is off is not told"
+    told.switch_on()
+    told.save()
+    fires(3)
+    assert send() == (1, 0, 0)
+    assert events(web) == [(3, "firing")]
+
+
+def test_what_is_too_large_fails_alone(told: AlertChannel, fires: MakeIncident, web: Web) -> None:
+    web.answers = [(413, {})]
+    fires()
+    assert send() == (0, 1, 0)
+    told.refresh_from_db()
+    assert told.enabled
+
+
+def test_a_receiver_that_is_down_gets_it_when_it_is_back_and_the_rest_in_one(
+    told: AlertChannel, fires: MakeIncident, web: Web, now: datetime
+) -> None:
+    web.stop()
+    first = fires(1)
+    assert send() == (0, 0, 1)
+    assert only_delivery().error
+    resolve(first, now)
+    resolve(fires(2), now)
+    assert send() == (0, 0, 0), "one delivery to a channel at a time"
+    web.start()
+    assert send(only_delivery().next_at) == (1, 0, 0)
+    assert events(web) == [(1, "firing")]
+    assert send() == (1, 0, 0)
+    assert sorted(events(web)) == [(1, "resolved"), (2, "passed")]
+
+
+def test_after_a_day_it_has_failed(told: AlertChannel, fires: MakeIncident, web: Web, now: datetime) -> None:
+    web.stop()
+    fires()
+    at = datetime.now(UTC)
+    assert send(at) == (0, 0, 1)
+    assert send(at + timedelta(days=1, minutes=1)) == (0, 1, 0)
+    told.refresh_from_db()
+    assert told.enabled
+
+
+def test_a_channel_that_hangs_in_its_failure_holds_up_no_other(
+    told: AlertChannel, rule: AlertRule, fires: MakeIncident, web: Web
+) -> None:
+    bad = AlertChannel.objects.create(
+        name="bad", kind="webhook", settings=told.settings | {"url": "http://127.0.0.1:9/"}, group_s=0
+    )
+    rule.channels.add(bad)
+    fires()
+    assert send() == (1, 0, 1)
+
+
+def test_a_channel_of_nonsense_fails_and_says_so(
+    told: AlertChannel, fires: MakeIncident, web: Web, caplog: pytest.LogCaptureFixture
+) -> None:
+    AlertChannel.objects.update(settings={})
+    fires()
+    assert send() == (0, 0, 1)
+    assert only_delivery().error == "KeyError"
+
+
+def test_a_test_is_sent_at_once_and_once(told: AlertChannel, web: Web) -> None:
+    receipt = outbox.send_test(told)
+    assert (receipt.state, receipt.is_test, receipt.error) == ("sent", True, "")
+    assert data(web)["type"] == "test"
+    web.answers = [(410, {})]
+    receipt = outbox.send_test(told)
+    assert receipt.state == "failed"
+    assert "410" in receipt.error
+    told.refresh_from_db()
+    assert told.enabled, "a test switches nothing off"
+    web.answers = [(503, {})]
+    assert outbox.send_test(told).state == "failed"
+    assert send() == (0, 0, 0)
+
+
+def test_an_old_delivery_goes_with_what_it_told_and_is_not_told_again(
+    told: AlertChannel, fires: MakeIncident, web: Web, now: datetime
+) -> None:
+    fires()
+    send()
+    assert outbox.forget(now + timedelta(days=29)) == 0
+    assert outbox.forget(now + timedelta(days=31)) == 2
+    assert not Notification.objects.exists()
+    assert send() == (0, 0, 0)
+    assert len(web.seen) == 1
+
+
+def test_one_process_sends_at_a_time(told: AlertChannel, fires: MakeIncident, web: Web) -> None:
+    fires()
+    with held_until_wanted(locks.OUTBOX):
+        assert outbox.work(TimeShare(5)) == outbox.Sent()
+    assert outbox.work(TimeShare(5)) == outbox.Sent(sent=1)
+
+
+def test_what_is_rolled_back_is_not_told(told: AlertChannel, fires: MakeIncident, web: Web) -> None:
+    with transaction.atomic():
+        fires()
+        transaction.set_rollback(True)
+    assert send() == (0, 0, 0)
+
+
+def test_a_reminder_says_that_it_fires_still(told: AlertChannel, fires: MakeIncident, web: Web) -> None:
+    incident = fires()
+    send()
+    incident.sequence += 1
+    incident.save()
+    outbox.note([incident], AGAIN)
+    send()
+    assert events(web) == [(1, "again")]
+    assert Delivery.objects.latest("created_at").message["subject"].startswith("Still firing: ")
+
+
+def run(failpoints: str = "") -> int:
+    url = os.environ["DATABASE_URL"].rpartition("/")[0] + f"/{connection.settings_dict['NAME']}"
+    environment = os.environ | {
+        "DATABASE_URL": url,
+        "FAILPOINTS": failpoints,
+        "ALERTS_ALLOW_PRIVATE": "1",
+    }
+    command = [sys.executable, "-m", "tests.alerts.one_sending"]
+    return subprocess.run(command, cwd=PROJECT, env=environment, timeout=60).returncode
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("place", "tries"), [("alerts.gathered", 0), ("alerts.taken", 1), ("alerts.sent", 1)]
+)
+def test_whoever_dies_while_sending_leaves_it_to_the_next(
+    place: str, tries: int, told: AlertChannel, fires: MakeIncident, web: Web, now: datetime
+) -> None:
+    """At least once at the receiver, exactly once in our account, and always under one key."""
+    fires(1)
+    fires(2)
+    assert run(f"{place}=kill") == -signal.SIGKILL
+    assert sum(Delivery.objects.values_list("tries", flat=True)) == tries
+    assert not Delivery.objects.exclude(state="pending").exists()
+    # Nobody else takes it before the lease is over.
+    if tries:
+        assert run() == 0
+        assert Delivery.objects.get().state == "pending"
+        Delivery.objects.update(next_at=now)
+    assert run() == 0
+    delivery = only_delivery()
+    assert (delivery.state, delivery.tries) == ("sent", tries + 1)
+    assert Notification.objects.filter(delivery=delivery).count() == 2
+    assert {request.headers["webhook-id"] for request in web.seen} == {str(delivery.pk)}
+    assert len({request.body for request in web.seen}) == 1
+    assert len(web.seen) == (2 if place == "alerts.sent" else 1)
+    assert run() == 0
+    assert len(web.seen) == (2 if place == "alerts.sent" else 1)

@@ -1,0 +1,174 @@
+"""Whatever the ledger names is evaluated in the end, whoever was killed before."""
+
+import logging
+from datetime import datetime, timedelta
+
+import pytest
+from django.db import connection, transaction
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from monitoring.alerts.changing import us
+from monitoring.alerts.coverage import as_rule
+from monitoring.alerts.due import evaluate_due
+from monitoring.alerts.evaluating import Known
+from monitoring.alerts.rule import SECOND, Rule
+from monitoring.alerts.samples import Reading
+from monitoring.models import AlertState, Incident, Measurement, MinuteRollup, Sensor
+from monitoring.models.alert_state import AT_ONCE
+from monitoring.rollups.refresh import _listeners, listen, recompute, recompute_at, refresh
+from monitoring.upkeep.pieces import TimeShare
+from tests.alerts import arrivals
+from tests.alerts.conftest import Rules, spans
+from tests.alerts.test_due import run
+from tests.alerts.test_evaluating import as_row
+from tests.rollups.rows import store
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def began(now: datetime) -> datetime:
+    """The beginning of a minute of the day before: readings of it are on time, or late, as tests say."""
+    return now.replace(second=0, microsecond=0) - timedelta(days=1)
+
+
+def arrive(began: datetime, rows: list[tuple[float, float]], sensor_id: int = 1) -> None:
+    """Stored, and nobody was told; then the rollups are refreshed."""
+    store((sensor_id, began + timedelta(seconds=second), value) for second, value in rows)
+    refresh()
+
+
+def due() -> list[tuple[int, int]]:
+    rows = AlertState.objects.filter(due_at=AT_ONCE).order_by("sensor", "rule")
+    return [(row.sensor_id or 0, row.rule_id) for row in rows]
+
+
+def test_it_works(rules: Rules, began: datetime) -> None:
+    rule = rules()
+    arrive(began, [(1, 20.0), (2, 24.0)])
+    assert due() == []
+    arrive(began, [(3, 26.0), (70, 26.0)])
+    arrive(began, [(3, 24.0)], 2)
+    assert due() == [(1, rule.pk)]
+    assert AlertState.objects.get().check_from == began
+    run(began, 100)
+    assert spans(began) == [("sensor:1", 3, None)]
+    assert due() == []
+    arrive(began, [(75, 20.0)])
+    assert due() == [(1, rule.pk)], "it fires"
+    run(began, 100)
+    assert spans(began) == [("sensor:1", 3, 75)]
+    arrive(began, [(150, 20.0)])
+    assert due() == []
+    arrive(began, [(50, 20.0)])
+    assert due() == [(1, rule.pk)], "its incident lies there"
+    run(began, 200)
+    assert spans(began) == [("sensor:1", 3, 50), ("sensor:1", 70, 75)]
+
+
+def test_rules_that_do_not_hold_for_the_sensor_are_not_due(rules: Rules, began: datetime) -> None:
+    Sensor.objects.filter(pk=2).update(location="Hall")
+    rules(sensor_id=2)
+    rules(sensor_kind="humidity")
+    rules(location="Hall")
+    rules(enabled=False)
+    rules(kind="below", low=10.0)
+    rules(kind="silence", limit_s=10)
+    arrive(began, [(1, 26.0)])
+    assert due() == []
+    arrive(began, [(1, 26.0)], 2)
+    assert len(due()) == 3
+
+
+def test_each_minute_concerns_a_rate(rules: Rules, began: datetime) -> None:
+    rules(kind="rate", high=5.0, window_s=60)
+    arrive(began, [(1, 20.0), (61, 30.0)])
+    run(began, 100)
+    assert spans(began) == [("sensor:1", 61, None)]
+
+
+def test_a_late_reading_puts_a_silence_off(rules: Rules, began: datetime) -> None:
+    rules(kind="silence", limit_s=300)
+    arrive(began, [(0, 20.0)])
+    run(began, 400)
+    arrive(began, [(450, 20.0)])
+    run(began, 460)
+    assert spans(began) == [("sensor:1", 300, 450)]
+    arrive(began, [(60, 20.0)])
+    run(began, 460)
+    assert spans(began) == [("sensor:1", 360, 450)]
+
+
+@pytest.mark.parametrize("by_moment", [True, False])
+def test_deleted_readings(rules: Rules, began: datetime, by_moment: bool) -> None:
+    rules(kind="silence", limit_s=100)
+    arrive(began, [(0, 20.0), (60, 20.0), (120, 20.0)])
+    run(began, 130)
+    assert spans(began) == []
+    moment = began + timedelta(seconds=60)
+    Measurement.objects.filter(created_at=moment).delete()
+    if by_moment:
+        recompute_at(1, [moment])
+    else:
+        recompute(1, moment, moment + timedelta(seconds=1))
+    run(began, 130)
+    assert spans(began) == [("sensor:1", 100, 120)]
+
+
+def test_it_can_fail_no_refresh(
+    rules: Rules, began: datetime, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules()
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE monitoring_alertstate RENAME TO elsewhere")
+    with caplog.at_level(logging.ERROR):
+        arrive(began, [(1, 26.0)])
+    assert "a listener failed" in caplog.text
+    assert MinuteRollup.objects.get().max == 26.0
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE elsewhere RENAME TO monitoring_alertstate")
+
+
+def test_who_listens_no_more_hears_nothing(sensors: dict[int, Sensor], began: datetime) -> None:
+    heard: list[bool] = []
+    end = listen(lambda cursor, by_hand: heard.append(by_hand))
+    arrive(began, [(1, 26.0)])
+    recompute(1, began, began + timedelta(minutes=1))
+    end()
+    arrive(began, [(2, 26.0)])
+    assert heard == [False, True]
+    assert len(_listeners) == 1
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data(), arrivals.rules(), arrivals.series(most=12), st.integers(0, 70))
+def test_by_the_ledger_alone_it_ends_in_the_same(
+    sensors: dict[int, Sensor],
+    began: datetime,
+    data: st.DataObject,
+    rule: Rule,
+    series: list[Reading],
+    active_from: int,
+) -> None:
+    """No hook was ever called; a reading every so many seconds, over some minutes."""
+    with transaction.atomic():
+        row = as_row(rule)
+        row.active_from = began + timedelta(seconds=active_from)
+        row.save()
+        order = data.draw(st.permutations(series)) if series else []
+        while order:
+            size = data.draw(st.integers(1, 5))
+            group, order = order[:size], order[size:]
+            arrive(began, [(one.at, one.value) for one in group])
+            if data.draw(st.booleans()):
+                until = data.draw(arrivals.moments)
+                evaluate_due(TimeShare(), Known(us(began) + until * SECOND), row.active_from)
+        later = us(began) + 1000 * SECOND
+        evaluate_due(TimeShare(), Known(later), row.active_from)
+        pure = as_rule(row, None)
+        assert pure is not None
+        readings = [Reading(us(began) + one.at * SECOND, one.value) for one in series]
+        kept = Incident.objects.exclude(state=Incident.State.WITHDRAWN).order_by("since")
+        assert [one.span for one in kept] == arrivals.at_once(pure, readings, us(row.active_from), later)
+        transaction.set_rollback(True)
