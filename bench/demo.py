@@ -39,6 +39,31 @@ def fill(system: System, sensors: int, days: int = DAYS) -> None:
     )
 
 
+def alert(system: System) -> None:
+    """A rule for sensor 4 with what it would have found, one silence and one channel."""
+    system.manage("shell", "-v0", "-c", _ALERTS)
+
+
+_ALERTS = """
+from datetime import UTC, datetime, timedelta
+from monitoring.alerts import backtest, rules
+from monitoring.models import AlertChannel, AlertRule, Incident, Mute, Sensor
+from monitoring.span import Span
+now, sensor = datetime.now(UTC), Sensor.objects.get(pk=4)
+phone = AlertChannel.objects.create(name="Duty phone", kind="ntfy", settings={"topic": "greenhouse-7Qd2"})
+rule = AlertRule(name="Too warm", kind="above", high=22.5, clear_high=22, for_s=600, severity="critical")
+rule.sensor = sensor
+rules.save(rule, [phone], None)
+its = {"rule": rule, "title": rule.name, "kind": rule.kind, "severity": rule.severity, "sensor": sensor}
+for span in backtest.run(rule, sensor, Span(now - timedelta(days=8), now)).spans:
+    us = (span.since, span.fired_at, span.resolved_at)
+    at = [one and datetime.fromtimestamp(one / 1e6, UTC) for one in us]
+    state = {"state": "resolved", "end": "clear"} if at[2] else {"state": "firing"}
+    times = {"since": at[0], "fired_at": at[1], "seen_at": at[1], "resolved_at": at[2]}
+    Incident.objects.create(subject="sensor:4", value=span.value, peak=span.peak, **its, **state, **times)
+Mute.objects.create(location="Atelier", starts_at=now, ends_at=now + timedelta(hours=4), comment="Painters")
+"""
+
 _PARTITIONS = """
 from datetime import UTC, datetime, timedelta
 from monitoring.rollups.levels import LEVELS

@@ -22,6 +22,11 @@ PAGES = {
     "sensor": "/sensors/4/",
     "compare": "/compare/?sensor=1&sensor=4&sensor=2",
     "map": "/map/",
+    "alerts": "/alerts/",
+    "rules": "/alerts/rules/",
+    "rule": "/alerts/rules/new/?sensor=4&above=22.5",
+    "silences": "/alerts/silences/",
+    "channels": "/alerts/channels/",
     "pipeline": "/pipeline/",
     "wall": "/wall/",
     "start": "/start/",
@@ -30,6 +35,8 @@ PAGES = {
 }
 # What the README shows: file, page, width, theme, language.
 SHOWN = (("overview.png", "overview", 1400, "light", "en"), ("sensor.png", "sensor", 1400, "dark", "en"))
+# Of somebody who is signed in: others are sent to the login.
+SIGNED_IN = {"rule", "silences", "channels"}
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
 
 
@@ -46,9 +53,12 @@ def main() -> None:
         system = System(Path(folder), TIME_ZONE="Europe/Paris", LANGUAGE_CODE="en")
         try:
             demo.fill(system, sensors=66)
+            demo.alert(system)
             for name in ("web", "bridge", "worker", "upkeep", "beat"):
                 system.start(name)
-            system.processes["simulator"] = system.run("manage.py", "simulate", "--boards", "20")
+            system.processes["simulator"] = system.run(
+                "manage.py", "simulate", "--boards", "19"
+            )  # of 66 sensors: some are silent
             wait_for(lambda: _states(system).get("silent"), "the states of the sensors", 120)
             wait_for(lambda: system.rest()["ledger"]["stored"] > 400, "measurements", 120)
             with sync_playwright() as playwright:
@@ -68,6 +78,7 @@ def _take(browser: Any, system: System, *, everything: bool) -> None:
             (folder / f"{page}-{width}-{theme}-{language}.png", page, width, theme, language)
             for page, width, theme, language in product(PAGES, (1400, 390), ("light", "dark"), ("en", "fr"))
         ]
+    cookies = _sign_in(browser, system) if any(page in SIGNED_IN for _, page, *_ in wanted) else []
     for file, page, width, theme, language in wanted:
         context = browser.new_context(
             base_url=f"http://127.0.0.1:{system.web_port}",
@@ -76,12 +87,27 @@ def _take(browser: Any, system: System, *, everything: bool) -> None:
             locale={"en": "en-GB", "fr": "fr-FR"}[language],
             timezone_id="Europe/Paris",
         )
+        if page in SIGNED_IN:
+            context.add_cookies(cookies)
         tab = context.new_page()
         tab.goto(PAGES[page], wait_until="load")
         tab.wait_for_timeout(1500)  # of drawing, and the first words of the stream
         tab.screenshot(path=str(file), full_page=everything)
         print(file.relative_to(PROJECT))
         context.close()
+
+
+def _sign_in(browser: Any, system: System) -> Any:
+    context = browser.new_context(base_url=f"http://127.0.0.1:{system.web_port}")
+    tab = context.new_page()
+    tab.goto("/login/?next=/alerts/")
+    tab.fill("[name=username]", "admin")
+    tab.fill("[name=password]", (Path(system.folder) / "data" / "admin-password").read_text().strip())
+    tab.click("main [type=submit], main button.primary")
+    tab.wait_for_url("**/alerts/")
+    cookies = context.cookies()
+    context.close()
+    return cookies
 
 
 def _states(system: System) -> dict[str, int]:

@@ -20,7 +20,7 @@ class PermissionsWithUser(ModelBackend):
             .distinct()
         )
         users = get_user_model()._default_manager.annotate(held=ArraySubquery(held))
-        user = users.filter(pk=user_id).first()
+        user: Any = users.filter(pk=user_id).first()
         if user is None or not self.user_can_authenticate(user):
             return None
         user.held = frozenset(user.held)

@@ -20,7 +20,7 @@ from typing import Any
 import psycopg2
 
 from bench import ground
-from prove import alerts
+from prove.alerts import Receiver, account, set_up, wait_for_rest
 from prove.comparison import Comparison, compare
 from prove.faults import Faults, plan
 from prove.publisher import Publisher
@@ -107,8 +107,8 @@ def _prove(system: System, options: argparse.Namespace, say: Callable[[str], Non
     receiver = None
     if options.alerts:
         ground.django_on(system.environment)
-        receiver = alerts.Receiver()
-        alerts.set_up(receiver.url, start_us)
+        receiver = Receiver()
+        set_up(receiver.url, start_us)
     for name in system.names:
         system.start(name)
     system.wait_for_heartbeats()
@@ -170,13 +170,13 @@ def _prove(system: System, options: argparse.Namespace, say: Callable[[str], Non
     return 0 if receiver is None else _alerts(every, receiver)
 
 
-def _alerts(streams: Sequence[Stream], receiver: alerts.Receiver) -> int:
-    alerts.wait_for_rest()
-    account = alerts.account([sensor for stream in streams for sensor in stream.sensors], receiver)
+def _alerts(streams: Sequence[Stream], receiver: Receiver) -> int:
+    wait_for_rest()
+    found = account([sensor for stream in streams for sensor in stream.sensors], receiver)
     receiver.stop()
-    for line in account.lines(receiver):
+    for line in found.lines(receiver):
         print(line)
-    return 0 if account.is_clean else 1
+    return 0 if found.is_clean else 1
 
 
 def _register(system: System, sensors: Sequence[int]) -> None:

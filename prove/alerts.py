@@ -18,6 +18,13 @@ from typing import Any
 SECRET = "whsec_" + "cHJvb2YtcHJvb2YtcHJvb2YtcHJvb2Y="
 REST_SECONDS = 180
 EXAMPLES = 5
+_NAMES = (
+    "incidents lost",
+    "incidents that never were",
+    "changes not noted",
+    "notifications not sent",
+    "deliveries not taken",
+)
 
 
 class Receiver:
@@ -79,17 +86,10 @@ class Account:
         ]
 
 
-_NAMES = (
-    "incidents lost",
-    "incidents that never were",
-    "changes not noted",
-    "notifications not sent",
-    "deliveries not taken",
-)
-
-
 def set_up(url: str, start_us: int) -> None:
     """Rules from the first reading on, and the channel; Django is set up."""
+    from django.db import connection
+
     from monitoring.models import AlertChannel, AlertRule
 
     channel = AlertChannel.objects.create(
@@ -103,15 +103,18 @@ def set_up(url: str, start_us: int) -> None:
     ):
         rule = AlertRule.objects.create(active_from=start, **fields)
         rule.channels.add(channel)
+    # The server is about to be killed; whoever asks next connects anew.
+    connection.close()
 
 
 def wait_for_rest() -> None:
     """Until nothing is to be looked at, told or sent. Raises SystemExit where that does not come."""
-    from monitoring.models import AlertState, Delivery, Notification
+    from monitoring.models import AlertState, Delivery, IngestBatch, Notification
 
     deadline = time.monotonic() + REST_SECONDS
     while True:
         left = {
+            "batches to look at": IngestBatch.objects.untaken().count(),
             "states due": AlertState.objects.filter(due_at__lte=datetime.now(UTC)).count(),
             "notifications": Notification.objects.filter(delivery__isnull=True).count(),
             "deliveries": Delivery.objects.filter(state="pending").count(),
@@ -132,7 +135,7 @@ def account(sensors: Sequence[int], receiver: Receiver) -> Account:
 
     found = Account()
     until = time.time_ns() // 1000
-    kept: dict[tuple[int, int], Counter[tuple[int, int, int | None]]] = {}
+    kept: dict[tuple[int | None, int | None], Counter[tuple[int, int, int | None]]] = {}
     incidents = list(Incident.objects.exclude(rule=None).exclude(sensor=None))
     rules = {rule.pk: rule for rule in AlertRule.objects.filter(kind__in=["above", "outside", "rate"])}
     for incident in incidents:
@@ -142,8 +145,8 @@ def account(sensors: Sequence[int], receiver: Receiver) -> Account:
             found.withdrawn += 1
             continue
         key = incident.rule_id, incident.sensor_id
-        span = incident.since_us, _us(incident.fired_at), incident.resolved_us
-        kept.setdefault(key, Counter())[span] += 1
+        span = incident.span
+        kept.setdefault(key, Counter())[span.since, span.fired_at, span.resolved_at] += 1
         found.incidents += 1
     for sensor in sensors:
         rows = Measurement.objects.filter(sensor=sensor).order_by("created_at")
@@ -152,6 +155,7 @@ def account(sensors: Sequence[int], receiver: Receiver) -> Account:
             continue
         for pk, rule in rules.items():
             pure = as_rule(rule, None)
+            assert pure is not None
             spans = evaluate(pure, State(), readings, until, readings[0].at).spans
             holds = Counter((span.since, span.fired_at, span.resolved_at) for span in spans)
             have = kept.pop((pk, sensor), Counter())
@@ -161,8 +165,8 @@ def account(sensors: Sequence[int], receiver: Receiver) -> Account:
     found.wrong["incidents that never were"] += [(*key, *map(str, spans)) for key, spans in kept.items()]
 
     noted: dict[int, list[int]] = {}
-    for incident, sequence in Notification.objects.values_list("incident", "sequence"):
-        noted.setdefault(incident, []).append(sequence)
+    for number, sequence in Notification.objects.values_list("incident", "sequence"):
+        noted.setdefault(number, []).append(sequence)
     for incident in incidents:
         if incident.rule_id in rules:
             sequences = sorted(noted.get(incident.pk, []))

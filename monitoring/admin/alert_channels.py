@@ -10,9 +10,10 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.functional import lazy
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
-from django.utils.translation import gettext
+from django.utils.translation import get_language_info, gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter
@@ -31,6 +32,14 @@ from monitoring.alerts import channels, outbox
 from monitoring.models import AlertChannel, Delivery
 
 KINDS = tuple(AlertChannel.Kind)
+
+
+def _language(code: str) -> str:
+    """Its name in the reader's language."""
+    return str(get_language_info(code)["name_translated"])
+
+
+_language_lazily = lazy(_language, str)
 
 
 def _name(kind: str, setting: str) -> str:
@@ -65,7 +74,10 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
     kind = ""
     language = forms.ChoiceField(
         label=capfirst(_("language")),
-        choices=[("", _("the installation's")), *site.LANGUAGES],
+        choices=[
+            ("", _("the installation's")),
+            *((code, _language_lazily(code)) for code, _own in site.LANGUAGES),
+        ],
         required=False,
         widget=UnfoldAdminSelectWidget,
     )
@@ -146,12 +158,13 @@ class AlertChannelAdmin(ModelAdmin):  # type: ignore[misc]
         """First the kind is chosen: each has settings of its own."""
         kind = request.GET.get("kind", "")
         if kind in KINDS and not channels.why_not(kind):
-            context = {"title": gettext("New channel: %s") % AlertChannel.Kind(kind).label}
-            answer: HttpResponse = super().add_view(request, form_url, context | (extra_context or {}))
+            title = gettext("New channel: %s") % AlertChannel.Kind(kind).label
+            more = {"title": title} | (extra_context or {})
+            answer: HttpResponse = super().add_view(request, form_url, more)
             return answer
         if not self.has_add_permission(request):
             raise PermissionDenied
-        context = {
+        context: dict[str, Any] = {
             **self.admin_site.each_context(request),
             "title": gettext("New channel"),
             "opts": self.opts,
@@ -171,11 +184,10 @@ class AlertChannelAdmin(ModelAdmin):  # type: ignore[misc]
         fields = ["name", "enabled", "group_s", "language"]
         if obj is not None and obj.disabled_why:
             fields.append("disabled_why")
+        if kind not in KINDS:
+            return [(None, {"fields": fields})]
         own = [_name(kind, field.name) for field in channels.fields(kind)]
-        return [
-            (None, {"fields": fields}),
-            (capfirst(AlertChannel.Kind(kind).label), {"fields": own}),
-        ]
+        return [(None, {"fields": fields}), (capfirst(AlertChannel.Kind(kind).label), {"fields": own})]
 
     def get_readonly_fields(self, request: HttpRequest, obj: AlertChannel | None = None) -> tuple[str, ...]:
         return ("disabled_why",) if obj else ()

@@ -12,11 +12,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from monitoring.alerts.anew import begin
-from monitoring.alerts.coverage import as_rule
+from monitoring.alerts.coverage import as_rule, fits
 from monitoring.alerts.rule import OF_VALUES, Kind, Rule, Sample, State, Verdict, fold, verdict_of
 from monitoring.alerts.rule import Span as Held
 from monitoring.alerts.samples import Outage, deadline, evaluate
@@ -87,7 +86,7 @@ def run_many(rule: AlertRule, span: Span, most: int = 20, now: datetime | None =
 
     Raises NotOfReadingsError."""
     began = time.perf_counter()
-    fitting = _fitting(rule)
+    fitting = fits(rule)
     sensors = fitting.count()
     found: list[tuple[Sensor, Backtest]] = []
     for sensor in fitting.order_by("pk")[:most]:
@@ -192,20 +191,6 @@ def _interval_s(sensor: Sensor) -> float | None:
     if sensor.expected_interval_s is not None:
         return float(sensor.expected_interval_s)
     return SensorStatus.objects.filter(pk=sensor.pk).values_list("interval_s", flat=True).first()
-
-
-def _fitting(rule: AlertRule) -> QuerySet[Sensor]:
-    """The sensors that it holds for; it may be unsaved."""
-    found = Sensor.objects.present()
-    if rule.sensor_id is not None:
-        found = found.filter(pk=rule.sensor_id)
-    if rule.sensor_kind:
-        found = found.filter(kind=rule.sensor_kind)
-    if rule.location:
-        found = found.filter(location=rule.location)
-    if rule.board_id is not None:
-        found = found.filter(standing__board=rule.board_id)
-    return found
 
 
 def _us(moment: datetime) -> int:

@@ -53,13 +53,13 @@ class Message:
 
 
 class Story(NamedTuple):
-    """What is to be told of one incident. `names`: of the first of the `sensors` that are parts of it."""
+    """What is to be told of one incident. `names`: of the first of the `parts` of it, sensors or boards."""
 
     incident: Incident
     event: Event
     sequence: int
     names: tuple[str, ...] = ()
-    sensors: int = 0
+    parts: int = 0
 
 
 def compose(stories: Sequence[Story], key: str, language: str, made_at: datetime) -> Message:
@@ -141,15 +141,19 @@ def _subject(stories: Sequence[Story]) -> str:
     if len(stories) == 1:
         one = stories[0]
         about = gettext("%(title)s, %(who)s") % {"title": one.incident.title, "who": who(one.incident)}
-        if one.sensors:
-            about += ", " + ngettext("%(count)d sensor", "%(count)d sensors", one.sensors) % {
-                "count": one.sensors
-            }
+        if one.parts:
+            about = f"{about}: {_counted_parts(one)}"
         return _led(one.event) % {"about": about}
     events = Counter(one.event for one in stories)
     said = ", ".join(_counted(event, events[event]) for event in Event if events[event])
     titles = {one.incident.title for one in stories}
     return f"{titles.pop()}: {said}" if len(titles) == 1 else said
+
+
+def _counted_parts(story: Story) -> str:
+    if story.incident.kind == Kind.BOARD:
+        return ngettext("%(count)d board", "%(count)d boards", story.parts) % {"count": story.parts}
+    return ngettext("%(count)d sensor", "%(count)d sensors", story.parts) % {"count": story.parts}
 
 
 def _led(event: Event) -> str:
@@ -213,8 +217,8 @@ def _block(story: Story) -> str:
     lines = [_led(story.event) % {"about": one.title}]
     place = one.sensor.location if one.sensor_id is not None and one.sensor is not None else ""
     lines.append(f"{who(one)} ({place})" if place else who(one))
-    if story.sensors:
-        lines.append(gettext("Sensors: %s") % _names(story.names, story.sensors))
+    if story.parts:
+        lines.append(f"{_counted_parts(story)}: {_names(story.names, story.parts)}")
     if limits := _limits(one):
         lines.append(limits)
     if one.value is not None:
@@ -298,7 +302,7 @@ def _as_json(story: Story) -> dict[str, Any]:
         "severity": one.severity,
         "subject": one.subject,
         "sensor": {"id": sensor.pk, "name": sensor.name, "location": sensor.location} if sensor else None,
-        "sensors": {"count": story.sensors, "names": list(story.names)} if story.sensors else None,
+        "parts": {"count": story.parts, "names": list(story.names)} if story.parts else None,
         "unit": unit_of(one),
         "value": one.value,
         "peak": one.peak,

@@ -28,7 +28,7 @@ from batches.queues import UPKEEP_QUEUE
 from monitoring import locks
 from monitoring.alerts import channels
 from monitoring.alerts.channels import NotSentError
-from monitoring.alerts.message import NAMES, Event, Message, Story, compose, compose_test
+from monitoring.alerts.message import NAMES, Event, Message, Story, compose, compose_test, who
 from monitoring.alerts.mutes import not_muted
 from monitoring.models import AlertChannel, AlertRule, Delivery, Incident, Notification
 from monitoring.upkeep.pieces import TimeShare, alone
@@ -100,12 +100,11 @@ def _number(incidents: Sequence[Incident], event: Notification.Event) -> None:
     """Holds the incidents until the transaction ends, so that no two changes take one sequence."""
     ids = [one.pk for one in incidents]
     list(Incident.objects.filter(pk__in=ids).order_by("pk").select_for_update().values_list("pk"))
-    taken = dict(
-        Notification.objects.filter(incident__in=ids)
-        .exclude(event=event)
-        .values_list("incident")
-        .annotate(Max("sequence"))
-    )
+    others = Notification.objects.filter(incident__in=ids)
+    if event != Notification.Event.AGAIN:
+        # Noted twice, one change has one sequence; each reminder is one of its own.
+        others = others.exclude(event=event)
+    taken = dict(others.values_list("incident").annotate(Max("sequence")))
     for one in incidents:
         least = max(one.sequence, taken.get(one.pk, 0) + 1)
         if least != one.sequence:
@@ -163,7 +162,7 @@ def gather(now: datetime | None = None) -> int:
 
 @transaction.atomic
 def _gather_one(channel_id: int, now: datetime) -> bool:
-    channel = AlertChannel.objects.select_for_update().get(pk=channel_id)
+    channel = AlertChannel.objects.select_for_update(no_key=True).get(pk=channel_id)
     waiting = list(
         channel.notifications.filter(delivery=None)
         .order_by("incident", "sequence")
@@ -189,6 +188,9 @@ def _stories(waiting: Sequence[Notification]) -> list[Story]:
     stories = []
     for changes in by_incident.values():
         incident, last = changes[0].incident, changes[-1]
+        # What became a part of another before anybody was told of it alone: that one names it.
+        if incident.part_of_id in by_incident and changes[0].event == Notification.Event.FIRING:
+            continue
         event = Event(last.event)
         if event == Event.AGAIN and changes[0].event == Notification.Event.FIRING:
             event = Event.FIRING
@@ -205,11 +207,11 @@ _WORST = {"critical": 0, "warning": 1, "info": 2}
 
 
 def _parts(incidents: Sequence[int]) -> dict[int, list[str]]:
-    """Names of the sensors that are parts of each, in the order of names."""
+    """Whom the parts of each are about, in the order of names."""
     found: dict[int, list[str]] = defaultdict(list)
-    rows = Incident.objects.filter(part_of__in=incidents, sensor__isnull=False)
-    for whole, name in rows.order_by("sensor__name_key", "sensor_id").values_list("part_of", "sensor__name"):
-        found[whole or 0].append(name)
+    rows = Incident.objects.filter(part_of__in=incidents).exclude(state=Incident.State.WITHDRAWN)
+    for part in rows.select_related("sensor").order_by("sensor__name_key", "subject"):
+        found[part.part_of_id or 0].append(who(part))
     return found
 
 

@@ -120,4 +120,4 @@ def refused(request: HttpRequest) -> Refused | None:
     if message is None:
         return None
     detail = message.detail if request.user.has_perm(REJECTED) else ""
-    return Refused(message.code, str(MEANINGS[Code(message.code)]), detail)
+    return Refused(message.code, _(MEANINGS[Code(message.code)]), detail)

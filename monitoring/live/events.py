@@ -5,6 +5,7 @@ do not yet (monitoring/live/hub.py).
 """
 
 import json
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from monitoring.live.channel import Newest
@@ -37,6 +38,15 @@ def values(pieces: list[Piece]) -> bytes:
 def event(name: str, data: Any) -> bytes:
     text = json.dumps(data, separators=(",", ":"), default=str)
     return f"event: {name}\ndata: {text}\n\n".encode()
+
+
+def rejected(codes: Mapping[str, int]) -> bytes:
+    return event("rejected", {"new": sum(codes.values()), "codes": codes})
+
+
+def stored(rows: int, sensors: Collection[int]) -> bytes:
+    """Of all sensors; the ids of some, for whoever waits for a first value."""
+    return event("stored", {"rows": rows, "sensors": len(sensors), "some": sorted(sensors)[:20]})
 
 
 def identity(at: int) -> bytes:

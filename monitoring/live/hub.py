@@ -1,7 +1,8 @@
 """In a web process: one subscription for all viewers, and a frame a second.
 
-What workers publish is gathered, and once a second, or at once where it has been quiet, written for those who
-watch. Viewers of the same sensors get the same bytes, and a sensor's part is written once for all of them.
+What workers publish (monitoring.live.listening) is gathered, and once a second, or at once where it has been
+quiet, written for those who watch. Viewers of the same sensors get the same bytes, and a sensor's part is
+written once for all of them.
 Frames are kept for a minute: who comes back with the id that it saw last gets what it missed, or `resync`
 where that is not known: the ring is too short, Redis was away, or nobody here has listened for long enough.
 
@@ -13,24 +14,18 @@ import asyncio
 import logging
 import math
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from typing import Any
 from weakref import WeakSet
-
-import redis.asyncio
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 from monitoring import __version__
 from monitoring.live import events, topics
-from monitoring.live.channel import News, channel
-from monitoring.live.publish import LISTENED_AFTER_SECONDS
+from monitoring.live.channel import News
+from monitoring.live.figures import Figures
+from monitoring.live.listening import Listener, now_ms
 from monitoring.live.ring import Frame, Ring
 from monitoring.live.stream import OVERLAP_MS, Stream, Wish
 
@@ -44,14 +39,9 @@ GATHER_SECONDS = 0.02
 PULSE_SECONDS = 4.0
 CHECK_SECONDS = 60.0
 LINGER_SECONDS = 60.0
-# Redis is asked whether it is there, and given up when it says nothing for so long.
-PING_SECONDS, SILENT_SECONDS = 2.0, 6.0
-AGAIN_SECONDS = 1.0
 MOST_OF_ONE = 6
 # After so many viewers the loop looks after others.
 TURN = 50
-# A topic is worked out for at most one part in so many of the time.
-SHARE = 20
 
 
 class TooManyOfOneError(Exception):
@@ -68,14 +58,6 @@ class _Audience:
     def __init__(self, wish: Wish) -> None:
         self.sensors, self.topics = wish.sensors, wish.topics
         self.streams: set[Stream] = set()
-
-
-class _Told:
-    """What is known of a topic: when it was read, how it reads as an event."""
-
-    def __init__(self) -> None:
-        self.text, self.due, self.is_new, self.watched_at = b"", 0.0, False, 0.0
-        self.read: asyncio.Future[tuple[bytes, float]] | None = None
 
 
 class Hub:
@@ -95,10 +77,8 @@ class Hub:
         self._streams: set[Stream] = set()
         self._news, self._ring = News(), Ring()
         self._fresh = asyncio.Event()
-        self._told: dict[str, _Told] = {}
-        #: Milliseconds since 1970: up to here nothing that was published is missing.
-        self._heard_at: int | None = None
-        self._is_away = False
+        self._figures = Figures(self._thread)
+        self._listener = Listener(self._url, begun=self._begun, came=self._came, lost=self._lost)
         self._last_id = 0
         self._framed_at = self._quiet_since = -math.inf
 
@@ -146,7 +126,7 @@ class Hub:
         """Its first words, and what it missed; from now on it gets what comes."""
         self._listen()
         self._quiet_since = asyncio.get_running_loop().time()
-        now, wish = _now_ms(), stream.wish
+        now, wish = now_ms(), stream.wish
         after = min(now if wish.after is None else wish.after, now)
         hello = {
             "v": FORMAT,
@@ -154,13 +134,13 @@ class Hub:
             "build": __version__,
             "hz": HZ,
             "topics": sorted(wish.topics),
-            "stale": "redis" if self._is_away else None,
+            "stale": "redis" if self._listener.is_away else None,
         }
-        self._watch(wish.topics)
+        self._figures.watch(wish.topics)
         text = events.event("hello", hello) + self.latest(wish.topics)
         if self._ring.covers(after - OVERLAP_MS if wish.after is not None else now):
-            assert self._heard_at is not None
-            id = max(self._last_id, self._heard_at)
+            assert self._listener.heard_at is not None
+            id = max(self._last_id, self._listener.heard_at)
             stream.begin(events.identity(id) + text + self._missed(wish, after - OVERLAP_MS), id)
         else:
             stream.lack(after - OVERLAP_MS)
@@ -189,7 +169,7 @@ class Hub:
 
     def latest(self, wanted: Iterable[str]) -> bytes:
         """What was worked out last of these topics."""
-        return b"".join(self._told[name].text for name in wanted if name in self._told)
+        return self._figures.latest(wanted)
 
     def _missed(self, wish: Wish, after: int) -> bytes:
         """Frame by frame, since a chart wants each value; the rest in one."""
@@ -211,9 +191,9 @@ class Hub:
         if changed:
             found.append(events.event("status", {"changed": changed}))
         if codes and topics.REJECTED in wish.topics:
-            found.append(_rejected(codes))
+            found.append(events.rejected(codes))
         if rows and topics.STORED in wish.topics:
-            found.append(_stored(rows, sensors))
+            found.append(events.stored(rows, sensors))
         return b"".join(found)
 
     # --- frames ----------------------------------------------------------------------------------
@@ -243,18 +223,17 @@ class Hub:
         self._fresh.clear()
         news, self._news = self._news, News()
         if news:
-            self._last_id = max(self._last_id + 1, self._heard_at or 0)
+            self._last_id = max(self._last_id + 1, self._listener.heard_at or 0)
             self._ring.add(Frame(self._last_id, news))
-        id = max(self._last_id, self._heard_at or 0)
-        self._read_topics(now)
-        told = {name: one.text for name, one in self._told.items() if one.is_new}
-        for one in self._told.values():
-            one.is_new = False
+        id = max(self._last_id, self._listener.heard_at or 0)
+        self._figures.watch({name for audience in self._audiences.values() for name in audience.topics})
+        self._figures.read(now)
+        told = self._figures.take_new()
         if news.rejected:
-            told[topics.REJECTED] = _rejected(news.rejected)
+            told[topics.REJECTED] = events.rejected(news.rejected)
         if news.stored:
             rows = sum(newest.n for newest in news.stored.values())
-            told[topics.STORED] = _stored(rows, news.stored)
+            told[topics.STORED] = events.stored(rows, news.stored)
         if news.changed:
             told[topics.CHANGES] = events.event("status", {"changed": news.changed})
         pieces: dict[int, events.Piece] = {}
@@ -294,10 +273,10 @@ class Hub:
 
     def _catch_up(self, streams: Iterable[Stream]) -> None:
         """Those that lack something are told so, once it is sure that they lack nothing from now on."""
-        now = _now_ms()
-        if self._heard_at is not None and self._ring.covers(now):
+        now = now_ms()
+        if self._listener.heard_at is not None and self._ring.covers(now):
             for stream in streams:
-                stream.catch_up(max(self._last_id, self._heard_at))
+                stream.catch_up(max(self._last_id, self._listener.heard_at))
 
     def _check(self, now: float) -> None:
         due = [one for one in self._streams if one.may_watch and now - one.checked_at >= CHECK_SECONDS]
@@ -311,37 +290,7 @@ class Hub:
         if not asked.cancelled() and not asked.result():
             stream.end("not_allowed")
 
-    # --- topics ----------------------------------------------------------------------------------
-
-    def _watch(self, wanted: Iterable[str]) -> None:
-        now = asyncio.get_running_loop().time()
-        for name in wanted:
-            if (topic := topics.registered().get(name)) is not None:
-                told = self._told.setdefault(name, _Told())
-                if now - told.watched_at > 3 * topic.every and not told.is_new:
-                    told.text = b""  # of long ago
-                told.watched_at = now
-
-    def _read_topics(self, now: float) -> None:
-        known = topics.registered()
-        self._watch({name for audience in self._audiences.values() for name in audience.topics})
-        for name, told in self._told.items():
-            topic = known[name]
-            if told.read is None and now >= told.due and now - told.watched_at <= 3 * topic.every:
-                told.read = asyncio.get_running_loop().run_in_executor(self._thread, _read, topic)
-                told.read.add_done_callback(partial(self._got, told, topic))
-
-    @staticmethod
-    def _got(told: _Told, topic: topics.Topic, read: "asyncio.Future[tuple[bytes, float]]") -> None:
-        told.read = None
-        if read.cancelled():
-            return
-        text, took = read.result()
-        told.due = asyncio.get_running_loop().time() + max(topic.every, SHARE * took)
-        if text and text != told.text:
-            told.text, told.is_new = text, True
-
-    # --- Redis -----------------------------------------------------------------------------------
+    # --- what workers publish --------------------------------------------------------------------
 
     def _listen(self) -> None:
         """Begins, where it does not yet; on the loop that asks."""
@@ -349,67 +298,26 @@ class Hub:
         if self._loop is not loop or not self._tasks:
             self._loop = loop
             self._begin_anew()
-            self._tasks = [loop.create_task(self._hear_for_ever()), loop.create_task(self._send_for_ever())]
+            self._tasks = [
+                loop.create_task(self._listener.for_ever()),
+                loop.create_task(self._send_for_ever()),
+            ]
 
     def _stop(self) -> None:
         for task in self._tasks:
             task.cancel()
         self._tasks = []
 
-    async def _hear_for_ever(self) -> None:
-        client = redis.asyncio.Redis.from_url(
-            self._url, socket_connect_timeout=2, socket_timeout=5, retry=Retry(NoBackoff(), 0)
-        )
-        said = ""
-        try:
-            while True:
-                try:
-                    async with client.pubsub() as subscription:
-                        await subscription.subscribe(channel(client))
-                        await self._hear(subscription)
-                except (RedisError, OSError) as error:
-                    if str(error) != said:
-                        logger.warning("live viewers wait, Redis does not answer: %s", error)
-                        said = str(error)
-                self._lost()
-                await asyncio.sleep(AGAIN_SECONDS)
-        finally:
-            await client.aclose()
+    def _begun(self, whole_from: int) -> None:
+        self._ring.whole_from = whole_from
 
-    async def _hear(self, subscription: Any) -> None:
-        loop = asyncio.get_running_loop()
-        heard = pinged = loop.time()
-        while True:
-            message = await subscription.get_message(timeout=PING_SECONDS)
-            now = loop.time()
-            if message is not None:
-                heard = now
-                self._heard(message)
-            elif now - heard > SILENT_SECONDS:
-                raise OSError(f"it has said nothing for {SILENT_SECONDS:.0f} s")
-            if now - pinged >= PING_SECONDS:
-                pinged = now
-                await subscription.ping()
+    def _came(self, news: News) -> None:
+        self._news.add(news)
+        if self._news:
+            self._fresh.set()
 
-    def _heard(self, message: dict[str, Any]) -> None:
-        self._heard_at = max(self._heard_at or 0, _now_ms())
-        self._is_away = False
-        if message["type"] == "subscribe":
-            self._ring.whole_from = self._heard_at + int(1000 * LISTENED_AFTER_SECONDS)
-        elif message["type"] == "message":
-            try:
-                self._news.add(News.unpack(message["data"]))
-            except ValueError as error:
-                logger.warning("what was published is left out: %s", error)
-            if self._news:
-                self._fresh.set()
-
-    def _lost(self) -> None:
-        """Once for each time that Redis goes away, whatever comes of trying to reach it again."""
-        if self._is_away:
-            return
-        since = (_now_ms() if self._heard_at is None else self._heard_at) - OVERLAP_MS
-        self._heard_at, self._is_away = None, True
+    def _lost(self, heard_at: int) -> None:
+        since = heard_at - OVERLAP_MS
         self._ring.forget()
         word = events.event("stale", {"why": "redis", "since": since})
         for stream in self._streams:
@@ -417,26 +325,13 @@ class Hub:
             stream.offer(word, 0)
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 def _of(sensors: frozenset[int], changed: Mapping[int, str]) -> dict[int, str]:
     return {sensor_id: changed[sensor_id] for sensor_id in sensors & changed.keys()}
 
 
-def _rejected(codes: Mapping[str, int]) -> bytes:
-    return events.event("rejected", {"new": sum(codes.values()), "codes": codes})
-
-
-def _stored(rows: int, sensors: Collection[int]) -> bytes:
-    """Of all sensors; the ids of some, for whoever waits for a first value."""
-    return events.event("stored", {"rows": rows, "sensors": len(sensors), "some": sorted(sensors)[:20]})
-
-
 def _may_watch(stream: Stream) -> bool:
     """Where nobody can say, it goes on: with the database away there is nothing new to see either."""
-    from django.db import DatabaseError, InterfaceError
+    from django.db import DatabaseError, InterfaceError, close_old_connections
 
     assert stream.may_watch is not None
     try:
@@ -445,23 +340,4 @@ def _may_watch(stream: Stream) -> bool:
         logger.warning("a viewer's right is not checked: %s", str(error).partition("\n")[0])
         return True
     finally:
-        _let_go()
-
-
-def _read(topic: topics.Topic) -> tuple[bytes, float]:
-    """The event, and the seconds that it took; nothing where it failed."""
-    began = time.monotonic()
-    try:
-        text = events.event(topic.event, topic.read())
-    except Exception as error:
-        logger.warning("viewers of %s wait: %s", topic.event, str(error).partition("\n")[0])
-        text = b""
-    finally:
-        _let_go()
-    return text, time.monotonic() - began
-
-
-def _let_go() -> None:
-    from django.db import close_old_connections
-
-    close_old_connections()
+        close_old_connections()

@@ -53,8 +53,10 @@ class Delivery(models.Model):
         SENT = "sent", _("sent")
         FAILED = "failed", _("failed")
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    channel = models.ForeignKey(AlertChannel, on_delete=models.CASCADE, related_name="deliveries")
+    id = models.UUIDField(_("key"), primary_key=True, default=uuid.uuid4, editable=False)
+    channel = models.ForeignKey(
+        AlertChannel, verbose_name=_("channel"), on_delete=models.CASCADE, related_name="deliveries"
+    )
     state = models.CharField(_("state"), max_length=8, choices=State.choices, default=State.PENDING)
     is_test = models.BooleanField(default=False)
     message = models.JSONField(default=dict)

@@ -19,10 +19,15 @@ from batches.store import BatchStore
 from monitoring.admin.codes import meaning
 from monitoring.decoders import MEANINGS, Code
 from monitoring.models import (
+    AlertChannel,
+    AlertRule,
     BlockedSensor,
     Correction,
     Deletion,
+    Delivery,
+    Incident,
     Job,
+    Mute,
     RejectedMessage,
     RetentionRun,
     Token,
@@ -95,6 +100,25 @@ def everything(data: datetime, store: BatchStore) -> None:
     ClockedSchedule.objects.create(clocked_time=data)
     Job.objects.create(kind=Job.Kind.REPLAY, selection={"code": "not_json", "sensor": 12})
     BlockedSensor.objects.create(pk=66, blocked_by="admin")
+    channel = AlertChannel.objects.create(
+        name="essai", kind="ntfy", settings={"topic": "a", "token": "x"}, enabled=False, disabled_why="403"
+    )
+    rule = AlertRule.objects.create(name="Trop chaud", kind="above", high=25, severity="critical")
+    Delivery.objects.create(channel=channel, is_test=True, state="failed", error="403")
+    Mute.objects.create(starts_at=data, weekdays=[5], from_time="22:00")
+    Incident.objects.create(
+        rule=rule,
+        title=rule.name,
+        kind=rule.kind,
+        severity=rule.severity,
+        subject="location:Hall",
+        since=data,
+        fired_at=data,
+        seen_at=data,
+        state="resolved",
+        end="clear",
+        resolved_at=data,
+    )
     for code, sensor in ((Code.UNKNOWN_SENSOR, 12), (Code.INACTIVE_SENSOR, 1)):
         RejectedMessage.objects.create(
             received_at=data,
@@ -165,6 +189,10 @@ def test_every_page_is_in_french(french: Client, everything: None) -> None:
         ("/admin/monitoring/ingestbatch/", ["Relevés", "Doublons", "Appliquer les filtres"]),
         ("/admin/monitoring/retentionrun/", ["~1\xa0234", "partition supprimée"]),
         ("/admin/monitoring/token/", ["sa révocation", "manage\xa0: tout ce que son utilisateur peut faire"]),
+        ("/admin/monitoring/alertchannel/", ["il a échoué", "Envoyer un essai"]),
+        ("/admin/monitoring/alertchannel/add/", ["Comment les alertes doivent-elles être annoncées"]),
+        ("/admin/monitoring/incident/", ["résolu", "critique"]),
+        ("/admin/monitoring/mute/", ["sam", "en vigueur"]),
         ("login", ["Bienvenue sur"]),
     ):
         for text in said:

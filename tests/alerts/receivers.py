@@ -28,6 +28,10 @@ class _Receiver:
         self.port = 0
         self._server: socketserver.BaseServer | None = None
 
+    @property
+    def is_up(self) -> bool:
+        return self._server is not None
+
     def start(self) -> None:
         self._server = self._make()
         self.port = self._server.server_address[1]  # type: ignore[index]

@@ -8,7 +8,7 @@ from monitoring.alerts.samples import Outage, Reading
 from tests.alerts.arrivals import LATER, Memory, at_once, moments, outages, rules, series, values
 
 
-@settings(max_examples=200)
+@settings(max_examples=300)
 @given(st.data(), rules(), series(), outages(), st.integers(0, 70))
 def test_in_any_order_and_grouping(
     data: st.DataObject, rule: Rule, readings: list[Reading], away: list[Outage], active_from: int
@@ -40,7 +40,7 @@ def test_in_any_order_and_grouping(
     assert memory.check_from is None or memory.due_at > LATER
 
 
-@settings(max_examples=200)
+@settings(max_examples=300)
 @given(st.data(), rules(), series(), st.integers(0, 70))
 def test_what_is_deleted_or_said_anew(
     data: st.DataObject, rule: Rule, readings: list[Reading], active_from: int
@@ -59,3 +59,124 @@ def test_what_is_deleted_or_said_anew(
         known = [at for at in changed if at is not None]
         memory.look(min(known, default=None), LATER)
         assert memory.spans == at_once(rule, [Reading(*one) for one in memory.readings.items()], active_from)
+
+
+# --- what a look that begins in the middle may get wrong -----------------------------------------
+
+ABOVE = Rule(Kind.ABOVE, high=25.0)
+
+
+def kept_after(
+    rule: Rule, first: dict[int, float], then: dict[int, float | None], until: int | None = None
+) -> Memory:
+    """Looks twice: at what is there at first, then at what came, or went (None), later. In the end it is what
+    one look at all of it would have found."""
+    until = LATER if until is None else until
+    memory = Memory(rule)
+    memory.store([Reading(*one) for one in first.items()])
+    memory.look(0, until)
+    memory.delete([at for at in then if at in memory.readings])
+    memory.store([Reading(at, value) for at, value in then.items() if value is not None])
+    memory.look(min(then), until)
+    readings = [Reading(*one) for one in memory.readings.items()]
+    assert memory.spans == at_once(rule, readings, until=until)
+    return memory
+
+
+def test_what_was_clearing_where_the_look_begins_is_not_prolonged() -> None:
+    """It is clear since 20 and ends at 30; what comes at 35 looks back to 25."""
+    rule = Rule(Kind.ABOVE, high=25.0, clear_high=20.0, keep_us=10)
+    memory = kept_after(rule, {10: 26, 20: 15, 28: 22}, {35: 22})
+    assert [one.resolved_at for one in memory.spans] == [30]
+    memory = kept_after(rule, {10: 26, 20: 15}, {35: 26})
+    assert [(one.since, one.resolved_at) for one in memory.spans] == [(10, 30), (35, None)]
+
+
+def test_what_is_pending_where_the_look_begins_fires_when_it_does() -> None:
+    memory = kept_after(Rule(Kind.ABOVE, high=25.0, for_us=10), {10: 26, 30: 20}, {21: 27, 12: 26})
+    assert [one[:3] for one in memory.spans] == [(10, 20, 30)]
+
+
+def test_the_reading_that_ended_it_is_deleted() -> None:
+    memory = kept_after(ABOVE, {10: 26, 20: 20, 30: 26}, {20: None})
+    assert [one[:3] for one in memory.spans] == [(10, 10, None)]
+    assert memory.withdrawn == 1
+
+
+def test_a_reading_that_came_late_cuts_the_peak_off() -> None:
+    """The peak that is left was before all that is looked at."""
+    memory = kept_after(ABOVE, {10: 26, 20: 31, 30: 28, 40: 99, 50: 20}, {35: 20})
+    assert [(one.since, one.peak, one.peak_at) for one in memory.spans] == [(10, 31, 20), (40, 99, 40)]
+
+
+def test_a_peak_is_deleted() -> None:
+    [span] = kept_after(ABOVE, {10: 26, 20: 31, 30: 28, 40: 99, 50: 27}, {40: None}).spans
+    assert (span.peak, span.peak_at) == (31, 20)
+
+
+def test_a_peak_that_was_seen_before_stays() -> None:
+    [span] = kept_after(ABOVE, {10: 26, 20: 99, 30: 28}, {40: 98}).spans
+    assert (span.peak, span.peak_at) == (99, 20)
+
+
+def test_a_peak_whose_rows_have_gone_stays_within_what_is_left() -> None:
+    """Retention takes rows and says so to nobody. A look back for the peak then moves no beginning."""
+    memory = kept_after(ABOVE, {10: 26, 20: 31, 30: 28, 40: 99}, {50: 27})
+    del memory.readings[10], memory.readings[20]
+    memory.delete([40])
+    memory.look(40, LATER)
+    assert [(one.since, one.value, one.peak) for one in memory.spans] == [(10, 26, 28)]
+
+
+def test_what_was_told_is_not_unsaid_because_less_is_known_now() -> None:
+    memory = Memory(Rule(Kind.ABOVE, high=25.0, for_us=10))
+    memory.store([Reading(10, 26.0)])
+    memory.look(10, 25)
+    assert [one.fired_at for one in memory.spans] == [20]
+    memory.store([Reading(12, 27.0)])
+    memory.look(12, 13)
+    assert ([one.peak for one in memory.spans], memory.withdrawn) == ([27.0], 0)
+
+
+def test_what_is_clear_of_late_is_not_cleared_by_an_earlier_reading() -> None:
+    rule = Rule(Kind.ABOVE, high=25.0, keep_us=10)
+    [span] = kept_after(rule, {10: 26, 20: 20, 25: 26, 40: 20}, {45: 26}).spans
+    assert (span.resolved_at, span.last) == (None, None)
+
+
+def test_a_gap_that_was_not_known_for_sure_is_looked_at_once_it_is() -> None:
+    """Batches are stored out of order: what was sent at 9 waits, or was never sent."""
+    for late in ([], [Reading(9, 1.0)]):
+        memory = Memory(Rule(Kind.SILENCE, limit_us=10))
+        memory.store([Reading(0, 1.0), Reading(15, 1.0)])
+        memory.look(0, 5)
+        memory.store([Reading(16, 1.0)])
+        memory.look(16, 6)
+        assert (memory.spans, memory.due_at) == ([], 10)
+        memory.look(memory.store(late), 20)
+        assert [(one.since, one.resolved_at) for one in memory.spans] == ([] if late else [(10, 15)])
+
+
+def test_a_silence_that_is_older_than_the_rule_begins_when_it_did() -> None:
+    memory = Memory(Rule(Kind.SILENCE, limit_us=10), active_from=500)
+    memory.store([Reading(0, 1.0)])
+    memory.look(500, 501)
+    assert [one.since for one in memory.spans] == [10]
+    memory.look(memory.store([Reading(300, 1.0)]), 502)
+    assert [one.since for one in memory.spans] == [310]
+    assert memory.withdrawn == 0
+
+
+def test_the_reading_that_it_began_with_is_deleted() -> None:
+    [span] = kept_after(ABOVE, {10: 26, 20: 27}, {10: None}).spans
+    assert (span.since, span.value) == (20, 27)
+
+
+def test_the_reading_is_deleted_without_which_it_would_have_fired() -> None:
+    memory = kept_after(Rule(Kind.ABOVE, high=25.0, for_us=10), {10: 26, 18: 20, 25: 26}, {18: None})
+    assert [one[:3] for one in memory.spans] == [(10, 20, None)]
+
+
+def test_the_reading_is_deleted_that_kept_it_firing() -> None:
+    memory = kept_after(Rule(Kind.ABOVE, high=25.0, keep_us=10), {10: 26, 20: 20, 28: 26, 40: 26}, {28: None})
+    assert [(one.since, one.resolved_at) for one in memory.spans] == [(10, 30), (40, None)]

@@ -65,7 +65,7 @@ def test_one_that_fires(incident: Incident, settings: Any) -> None:
         "severity": "critical",
         "subject": "sensor:1",
         "sensor": {"id": 1, "name": "Capteur Temp Salon", "location": "Salon"},
-        "sensors": None,
+        "parts": None,
         "unit": "°C",
         "value": 25.25,
         "peak": 27.9,

@@ -1,10 +1,12 @@
 """Each change is sent, as one message where it can be, whoever dies meanwhile."""
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -19,8 +21,9 @@ from monitoring import locks
 from monitoring.alerts import outbox
 from monitoring.models import AlertChannel, AlertRule, Delivery, Incident, Notification, Sensor
 from monitoring.upkeep.pieces import TimeShare
+from process.failpoints import FailpointError
 from tests.alerts.conftest import AGAIN, FIRING, SECRET, MakeIncident, only_delivery, resolve, send
-from tests.alerts.receivers import Web
+from tests.alerts.receivers import Mail, Web
 from tests.locks import held_until_wanted
 
 PROJECT = Path(__file__).parents[2]
@@ -121,8 +124,27 @@ def test_one_of_many_sensors_names_them(
         )  # fmt: skip
     send()
     message = only_delivery().message
-    assert message["subject"] == "Firing: Too warm, Hall, 3 sensors"
-    assert "Sensors: Capteur Humidité Salon, Capteur Lumière Salon, Capteur Temp Salon" in message["text"]
+    assert message["subject"] == "Firing: Too warm, Hall: 3 sensors"
+    assert "3 sensors: Capteur Humidité Salon, Capteur Lumière Salon, Capteur Temp Salon" in message["text"]
+
+
+def test_one_that_became_a_part_is_told_by_the_whole_and_its_end_to_those_who_know(
+    told: AlertChannel, fires: MakeIncident, web: Web, now: datetime
+) -> None:
+    before = fires(1)
+    send()
+    meanwhile = fires(2)
+    whole = fires(sensor_id=None, subject="location:Hall", kind="silence")
+    third = fires(3, part_of=whole)
+    Incident.objects.filter(pk__in=[before.pk, meanwhile.pk]).update(part_of=whole)
+    send()
+    [one] = data(web)["data"]["incidents"]
+    assert (one["id"], one["parts"]["count"]) == (whole.pk, 3)
+    for incident in (before, third):
+        incident.part_of = whole
+        resolve(incident, now)
+    send()
+    assert events(web) == [(1, "resolved")]
 
 
 @pytest.mark.parametrize("status", [429, 500, 503, 408])
@@ -284,6 +306,67 @@ def test_a_reminder_says_that_it_fires_still(told: AlertChannel, fires: MakeInci
     send()
     assert events(web) == [(1, "again")]
     assert Delivery.objects.latest("created_at").message["subject"].startswith("Still firing: ")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_each_change_is_told_whatever_fails_and_in_whatever_order(
+    seed: int,
+    told: AlertChannel,
+    rule: AlertRule,
+    fires: MakeIncident,
+    web: Web,
+    mail: Mail,
+    now: datetime,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By our account each once; by the receivers' at least once, and once under each key."""
+    choose = random.Random(seed)
+    rule.channels.add(
+        AlertChannel.objects.create(name="Ana", kind="email", settings={"to": ["ana@example.org"]}, group_s=3)
+    )
+    at = datetime.now(UTC)
+    dies_at = ""
+
+    def failpoint(name: str, at_hand: bytes = b"") -> None:
+        if name == dies_at:
+            raise FailpointError(name)
+
+    monkeypatch.setattr(outbox, "failpoint", failpoint)
+    open_ones: list[Incident] = []
+    for number in range(24):
+        if open_ones and choose.random() < 0.4:
+            resolve(open_ones.pop(), now)
+        else:
+            open_ones.append(fires(1 + number % 3, subject=f"sensor:{number}"))
+        for receiver in (web, mail):
+            if choose.random() < 0.3:
+                receiver.stop()
+            elif not receiver.is_up:
+                receiver.start()
+        dies_at = choose.choice(["", "", "alerts.gathered", "alerts.taken", "alerts.sent"])
+        at += timedelta(seconds=choose.choice([0, 5, 60, 600]))
+        with contextlib.suppress(FailpointError):
+            send(at)
+    dies_at = ""
+    for receiver in (web, mail):
+        if not receiver.is_up:
+            receiver.start()
+    while Notification.objects.exclude(delivery__state="sent").exists():
+        at += timedelta(hours=1)
+        send(at)
+    deliveries = Delivery.objects.all()
+    assert set(deliveries.values_list("state", flat=True)) == {"sent"}
+    by_key = {one.headers["webhook-id"]: one.body for one in web.seen}
+    assert {str(one.pk) for one in deliveries if one.channel_id == told.pk} == set(by_key)
+    assert all(by_key[one.headers["webhook-id"]] == one.body for one in web.seen)
+    by_id = {str(mail["Message-ID"]) for _, mail in mail.seen}
+    assert {f"<{one.pk}@iot-monitor>" for one in deliveries if one.channel_id != told.pk} == by_id
+    # What the webhook knows at last is what is so.
+    known: dict[int, str] = {}
+    for body in sorted(map(json.loads, by_key.values()), key=lambda body: body["timestamp"]):
+        known |= {one["id"]: one["event"] for one in body["data"]["incidents"]}
+    assert {pk for pk, event in known.items() if event == "firing"} == {one.pk for one in open_ones}
+    assert set(known) == set(Incident.objects.values_list("pk", flat=True))
 
 
 def run(failpoints: str = "") -> int:

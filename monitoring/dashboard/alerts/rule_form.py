@@ -60,7 +60,7 @@ class NumberField(forms.FloatField):
 
     widget = forms.TextInput(attrs={"inputmode": "text", "autocomplete": "off", "class": "amount"})
 
-    def to_python(self, value: Any) -> float | None:
+    def to_python(self, value: Any) -> float | None:  # type: ignore[override]
         if isinstance(value, str):
             value = value.strip().replace(",", ".").replace("\u2212", "-")
         number = super().to_python(value)
@@ -82,7 +82,7 @@ class Asked(NamedTuple):
     is_shown: bool
 
 
-class RuleForm(forms.ModelForm):
+class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
     """What is not asked of the kind that was chosen is taken for empty, whatever was sent of it."""
 
     sensor = SensorField()
@@ -206,7 +206,7 @@ class RuleForm(forms.ModelForm):
         rule: AlertRule = self.instance
         if rule.name == PLACEHOLDER:
             unit = rule.sensor.unit if rule.sensor is not None else ""
-            rule.name = f"{saying.of_whom(rule)}: {saying.condition(rule, unit)}"[:200]
+            rule.name = f"{saying.of_whom(rule)} · {saying.condition(rule, unit)}"[:200]
         return rule
 
     def of_whom(self) -> Iterator[Asked]:

@@ -68,7 +68,7 @@ class Tried(NamedTuple):
 @require_safe
 @readable(RULES)
 def listing(request: HttpRequest) -> HttpResponseBase:
-    fires = Counter(Incident.objects.open().told().values_list("rule", flat=True))
+    fires: Counter[int | None] = Counter(Incident.objects.open().told().values_list("rule", flat=True))
     found = rule_rows(MOST_RULES + 1, fires)
     context = {
         "here": "rules",
@@ -195,7 +195,7 @@ def _why(form: RuleForm) -> str:
     """The first thing that is wrong, with the name of its field."""
     for name, errors in form.errors.items():
         label = str(form.fields[name].label) if name in form.fields else ""
-        return f"{label}: {errors[0]}" if label else str(errors[0])
+        return f"{label} – {errors[0]}" if label else str(errors[0])
     return ""
 
 
@@ -239,10 +239,12 @@ def _shown(request: HttpRequest, form: RuleForm, tried: Tried | None = None) -> 
 
 def _sensor_of(form: RuleForm) -> Sensor | None:
     text = str(form["sensor"].value() or "")
-    if form.instance.sensor is not None and text == str(form.instance.sensor.pk):
-        return form.instance.sensor
-    is_number = text.isdecimal() and int(text[:20]) <= MAX_SENSOR_ID
-    return Sensor.objects.present().filter(pk=int(text)).first() if is_number else None
+    rule: AlertRule = form.instance
+    if rule.sensor is not None and text == str(rule.sensor.pk):
+        return rule.sensor
+    if not text.isdecimal() or int(text[:20]) > MAX_SENSOR_ID:
+        return None
+    return Sensor.objects.present().filter(pk=int(text)).first()
 
 
 def _try(found: AlertRule) -> Tried:

@@ -109,7 +109,7 @@ def subject(incident: Incident) -> str:
     checks = {str(one): label for one, label in AlertRule.Check.choices}
     check, _colon, which = name.partition(":")
     label = str(checks.get(check, check))
-    return f"{label[:1].upper()}{label[1:]}" + (f": {which}" if which else "")
+    return f"{label[:1].upper()}{label[1:]}" + (f" · {which}" if which else "")
 
 
 def length(seconds: float) -> str:

@@ -18,7 +18,7 @@ class SensorField(forms.CharField):
     """Gives the Sensor, or None. A list of ten thousand would be no choice; "3", or "Kitchen", is."""
 
     def __init__(self, **how: Any) -> None:
-        said = {
+        said: dict[str, Any] = {
             "label": gettext_lazy("Sensor"),
             "required": False,
             "max_length": 200,

@@ -1,7 +1,7 @@
 """`/alerts/silences/`: when nobody is told, once or every week by the wall clock."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from django import forms
@@ -25,6 +25,8 @@ from monitoring.dashboard.viewer import Viewer
 from monitoring.models import Mute
 
 VIEW, ADD, CHANGE = "monitoring.view_mute", "monitoring.add_mute", "monitoring.change_mute"
+# How long one lasts that nobody thought about.
+USUAL = timedelta(hours=2)
 MOST_COMING = 5
 MOST_PAST = 30
 MOST = 200
@@ -54,7 +56,7 @@ def coming(now: datetime) -> list[Silence]:
     return [of(mute, now) for mute in _coming(now)[:MOST_COMING]]
 
 
-class SilenceForm(forms.ModelForm):
+class SilenceForm(forms.ModelForm):  # type: ignore[type-arg]
     """Moments and times of day are those of the viewer's zone."""
 
     sensor = SensorField()
@@ -147,7 +149,9 @@ def new(request: HttpRequest) -> HttpResponseBase:
     else:
         begin = timezone.localtime().replace(second=0, microsecond=0)
         given = {name: request.GET[name] for name in ("sensor", "location", "rule") if name in request.GET}
-        form = SilenceForm(initial={"starts_at": begin} | given, zone=zone)
+        # One that nobody ends is forgotten: an end is offered, and taken away by whoever wants none.
+        usual = {"starts_at": begin, "ends_at": begin + USUAL}
+        form = SilenceForm(initial=usual | given, zone=zone)
     context = {"form": form, "here": "silences", "zone": zone, "may_see_silences": True}
     context["may_see_channels"] = request.user.has_perm("monitoring.view_alertchannel")
     return show(

@@ -144,7 +144,9 @@ export class Chart {
           ...axis, scale, side: place ? 1 : 3, grid: place ? { show: false } : axis.grid, space: 44,
           values: (_, splits) => {
             const step = Math.abs(splits[1] - splits[0]) || 1;
-            const digits = Math.min(8, Math.max(0, Math.ceil(-Math.log10(step) - 1e-9)));
+            // A step of 2.5 wants one more than a step of 2.
+            const isEven = Math.abs(step / 10 ** Math.floor(Math.log10(step) + 1e-9) - 2.5) > 1e-6;
+            const digits = Math.min(8, Math.max(0, Math.ceil(-Math.log10(step) - 1e-9), isEven ? 0 : 1 - Math.floor(Math.log10(step))));
             const plain = new Intl.NumberFormat(lang, { minimumFractionDigits: digits, maximumFractionDigits: digits, notation: Math.abs(splits.at(-1)) >= 1e7 ? "scientific" : "standard" });
             return splits.map((value) => plain.format(value));
           },

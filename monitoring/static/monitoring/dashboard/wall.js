@@ -1,10 +1,12 @@
 // A screen on a wall: a clock, no sleep, and all of the screen where somebody wants it.
+import { moment } from "./moments.js";
+
 const root = document.documentElement;
 const clock = document.getElementById("clock");
-const words = new Intl.DateTimeFormat(root.lang, { timeZone: root.dataset.zone, dateStyle: "medium", timeStyle: "medium" });
+const show = () => (clock.textContent = moment(Date.now(), true));
 
-setInterval(() => (clock.textContent = words.format(new Date())), 1000);
-clock.textContent = words.format(new Date());
+setInterval(show, 1000);
+show();
 
 const full = document.getElementById("full");
 full.hidden = !document.fullscreenEnabled;
