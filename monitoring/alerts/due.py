@@ -6,12 +6,13 @@ While readings come as expected nobody writes it, but once in each lease: then t
 and it moves on.
 """
 
+import time
 from datetime import UTC, datetime
 
 from batches.store import BatchStore
 from monitoring import locks
 from monitoring.alerts.changing import moment, us
-from monitoring.alerts.coverage import add_missing_silences, look_at_what_fits_no_more
+from monitoring.alerts.coverage import add_missing_silences, edition, look_at_what_fits_no_more
 from monitoring.alerts.evaluating import Known, Outcome, evaluate
 from monitoring.alerts.samples import Outage
 from monitoring.models import AlertRule, AlertState
@@ -21,12 +22,23 @@ from monitoring.upkeep.pieces import TimeShare, in_pieces
 from process.failpoints import failpoint
 
 PIECE = 500
+# How often this process goes through all pairs, for sensors that are new, or are others than they were. Where
+# a rule was changed it does so at once.
+THROUGH_ALL_SECONDS = 30.0
+_went_through: tuple[float, tuple[int, int, int]] | None = None
 
 
 def job(store: BatchStore, share: TimeShare) -> Outcome:
     """What beat has done every few seconds."""
-    now = datetime.now(UTC)
-    return evaluate_due(share, known_by(reach(store, now), now), now)
+    global _went_through
+    now, began, rules = datetime.now(UTC), time.monotonic(), edition()
+    is_time = (
+        _went_through is None or began - _went_through[0] >= THROUGH_ALL_SECONDS or rules != _went_through[1]
+    )
+    done = evaluate_due(share, known_by(reach(store, now), now), now, through_all=is_time)
+    if is_time:
+        _went_through = began, rules
+    return done
 
 
 def known_by(known: Reach, now: datetime) -> Known:
@@ -36,8 +48,12 @@ def known_by(known: Reach, now: datetime) -> Known:
     return Known(until, () if gap is None else (Outage(us(gap.start), us(gap.end)),))
 
 
-def evaluate_due(share: TimeShare, known: Known, now: datetime | None = None) -> Outcome:
+def evaluate_due(
+    share: TimeShare, known: Known, now: datetime | None = None, through_all: bool = True
+) -> Outcome:
     """Evaluates what is due, in pieces, until the time is used. `now` stands still meanwhile.
+
+    `through_all`: looks first for pairs that are new, and for those whose rule or sensor is another one.
 
     Where less is known than what the clock says, what is due by time stays so until that is known.
     """
@@ -59,6 +75,7 @@ def evaluate_due(share: TimeShare, known: Known, now: datetime | None = None) ->
         return len(pairs)
 
     if AlertRule.objects.exists():
-        in_pieces(locks.ALERTS, prepare, share)
+        if through_all:
+            in_pieces(locks.ALERTS, prepare, share)
         in_pieces(locks.ALERTS, piece, share)
     return done
