@@ -164,7 +164,7 @@ def _one(one: _One, known: Known, now: datetime, readings: "_Readings", changes:
     if one.changed_from is None:  # something of it was due, but nothing has changed
         return _normal(one, None, None)
     if one.pure is None:
-        return _normal(one, now + LATER, one.changed_from)
+        return _normal(one, _later(known, now), one.changed_from)
     try:
         done: WorkedOut[Incident] = work_out(
             one.pure,
@@ -178,12 +178,12 @@ def _one(one: _One, known: Known, now: datetime, readings: "_Readings", changes:
     except Exception:
         # The others are to be evaluated all the same, and this one is not to be due first for ever.
         logger.exception("rule %s cannot be evaluated for sensor %s", *one.held.pair)
-        return _normal(one, now + LATER, one.changed_from, one.held.phase)
+        return _normal(one, _later(known, now), one.changed_from, one.held.phase)
     changes.add(one.row, subject_of(one.held.sensor_id), one.held.sensor_id, done.matched)
     state, due_at, check_from = done.state, done.due_at, done.unsettled_from
     if due_at is None and one.row.kind == Kind.SILENCE and state.phase == Phase.NORMAL:
         # It never sent, so that it has no deadline.
-        return _normal(one, now + LATER, one.changed_from)
+        return _normal(one, _later(known, now), one.changed_from)
     span = state.span
     return Reckoned(
         one.held.id,
@@ -198,6 +198,11 @@ def _one(one: _One, known: Known, now: datetime, readings: "_Readings", changes:
         None if check_from is None else moment(check_from),
         one.row.version,
     )
+
+
+def _later(known: Known, now: datetime) -> datetime:
+    """Past what is known too, whatever the clock says: what was put off is not due in the same run again."""
+    return max(now, moment(known.until or 0)) + LATER
 
 
 def _normal(
