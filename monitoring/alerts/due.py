@@ -6,13 +6,14 @@ While readings come as expected nobody writes it, but once in each lease: then t
 and it moves on.
 """
 
+import time
 from datetime import UTC, datetime
 
 from batches.store import BatchStore
 from monitoring import locks
-from monitoring.alerts import fault, together
+from monitoring.alerts import checks, fault, together
 from monitoring.alerts.changing import moment
-from monitoring.alerts.coverage import add_missing_silences, look_at_what_fits_no_more
+from monitoring.alerts.coverage import add_missing_silences, edition, look_at_what_fits_no_more
 from monitoring.alerts.evaluating import Known, Outcome, evaluate
 from monitoring.models import AlertRule, AlertState
 from monitoring.models.alert_state import AT_ONCE
@@ -21,13 +22,20 @@ from monitoring.upkeep.pieces import TimeShare, in_pieces
 from process.failpoints import failpoint
 
 PIECE = 500
+# How often this process goes through all pairs, for sensors that are new, or are others than they were. Where
+# a rule was changed it does so at once.
+THROUGH_ALL_SECONDS = 30.0
+_went_through: tuple[float, tuple[int, int, int]] | None = None
 
 
 def job(store: BatchStore, share: TimeShare) -> Outcome:
     """What beat has done every few seconds."""
-    now = datetime.now(UTC)
-    known = reach(store, now)
-    done = Outcome()
+    global _went_through
+    now, began, rules = datetime.now(UTC), time.monotonic(), edition()
+    is_time = (
+        _went_through is None or began - _went_through[0] >= THROUGH_ALL_SECONDS or rules != _went_through[1]
+    )
+    known, done = reach(store, now), Outcome()
     if not AlertRule.objects.exists():
         return done
 
@@ -37,12 +45,19 @@ def job(store: BatchStore, share: TimeShare) -> Outcome:
 
     # First whether it is our fault: what comes after goes by the outages that are kept.
     in_pieces(locks.ALERTS, ours, share)
-    done.add(evaluate_due(share, fault.known_by(known, now), now))
+    done.add(evaluate_due(share, fault.known_by(known, now), now, through_all=is_time))
+    done.add(checks.job(store, known, share, now))
+    if is_time:
+        _went_through = began, rules
     return done
 
 
-def evaluate_due(share: TimeShare, known: Known, now: datetime | None = None) -> Outcome:
+def evaluate_due(
+    share: TimeShare, known: Known, now: datetime | None = None, through_all: bool = True
+) -> Outcome:
     """Evaluates what is due, in pieces, until the time is used. `now` stands still meanwhile.
+
+    `through_all`: looks first for pairs that are new, and for those whose rule or sensor is another one.
 
     Where less is known than what the clock says, what is due by time stays so until that is known.
     """
@@ -53,6 +68,9 @@ def evaluate_due(share: TimeShare, known: Known, now: datetime | None = None) ->
     def prepare() -> int:
         look_at_what_fits_no_more()
         add_missing_silences()
+        return 0
+
+    def settle() -> int:
         # Of parts that have ended since: first, so that much to do does not keep it waiting.
         done.ended += together.settle(now)
         return 0
@@ -66,6 +84,8 @@ def evaluate_due(share: TimeShare, known: Known, now: datetime | None = None) ->
         return len(pairs)
 
     if AlertRule.objects.exists():
-        in_pieces(locks.ALERTS, prepare, share)
+        if through_all:
+            in_pieces(locks.ALERTS, prepare, share)
+        in_pieces(locks.ALERTS, settle, share)
         in_pieces(locks.ALERTS, piece, share)
     return done

@@ -23,6 +23,7 @@ from monitoring.alerts.coverage import Covered, as_rule, covered
 from monitoring.alerts.rule import Kind, Phase, Rule
 from monitoring.alerts.samples import Outage, Reading
 from monitoring.models import AlertRule, AlertState, Incident, Measurement
+from monitoring.models.alert_rule import LONGEST_S
 from monitoring.models.alert_state import AT_ONCE, Held, Pair, Reckoned
 from process.failpoints import failpoint
 
@@ -33,14 +34,16 @@ logger = logging.getLogger(__name__)
 LATER = timedelta(minutes=5)
 # Readings of a sensor that are fetched with those of others.
 AT_A_TIME = 20_000
+# A silence may take so long, and begins with a reading that lies as far back at most, or is one already.
+_LOOK_BACK = timedelta(seconds=2 * LONGEST_S)
 
 
 class Known(NamedTuple):
     """`until`: all that was sent before is stored (None: nothing is known of that); `outages`: in which we
-    ourselves took nothing. Microseconds since 1970."""
+    ourselves took nothing (None: those that are kept). Microseconds since 1970."""
 
     until: int | None = None
-    outages: Sequence[Outage] = ()
+    outages: Sequence[Outage] | None = None
 
 
 @dataclass
@@ -144,6 +147,9 @@ def _evaluate(work: Sequence[_One], known: Known, now: datetime, gather: Gather 
         if one.held.version != one.row.version:
             changes.end(one.kept)
             one.kept = []
+    if known.outages is None:
+        has_silences = any(one.row.kind == Kind.SILENCE for one in to_do)
+        known = known._replace(outages=kept_outages(now) if has_silences else ())
     readings = _Readings.of([one for one in to_do if one.pure is not None and one.changed_from is not None])
     rows = [_one(one, known, now, readings, changes) for one in to_do]
     AlertState.objects.filter(pk__in=[one.held.id for one in over]).delete()
@@ -158,7 +164,7 @@ def _one(one: _One, known: Known, now: datetime, readings: "_Readings", changes:
     if one.changed_from is None:  # something of it was due, but nothing has changed
         return _normal(one, None, None)
     if one.pure is None:
-        return _normal(one, now + LATER, one.changed_from)
+        return _normal(one, _later(known, now), one.changed_from)
     try:
         done: WorkedOut[Incident] = work_out(
             one.pure,
@@ -167,17 +173,17 @@ def _one(one: _One, known: Known, now: datetime, readings: "_Readings", changes:
             known.until,
             one.kept,
             lambda start: readings.read(one, start),
-            known.outages,
+            known.outages or (),
         )
     except Exception:
         # The others are to be evaluated all the same, and this one is not to be due first for ever.
         logger.exception("rule %s cannot be evaluated for sensor %s", *one.held.pair)
-        return _normal(one, now + LATER, one.changed_from, one.held.phase)
+        return _normal(one, _later(known, now), one.changed_from, one.held.phase)
     changes.add(one.row, subject_of(one.held.sensor_id), one.held.sensor_id, done.matched)
     state, due_at, check_from = done.state, done.due_at, done.unsettled_from
     if due_at is None and one.row.kind == Kind.SILENCE and state.phase == Phase.NORMAL:
         # It never sent, so that it has no deadline.
-        return _normal(one, now + LATER, one.changed_from)
+        return _normal(one, _later(known, now), one.changed_from)
     span = state.span
     return Reckoned(
         one.held.id,
@@ -192,6 +198,11 @@ def _one(one: _One, known: Known, now: datetime, readings: "_Readings", changes:
         None if check_from is None else moment(check_from),
         one.row.version,
     )
+
+
+def _later(known: Known, now: datetime) -> datetime:
+    """Past what is known too, whatever the clock says: what was put off is not due in the same run again."""
+    return max(now, moment(known.until or 0)) + LATER
 
 
 def _normal(
@@ -224,6 +235,11 @@ def _fetch_kept(work: Sequence[_One]) -> None:
         # What an earlier version found stays as it was; but for what was open, which ends.
         is_old = one.held.version != one.row.version
         one.kept = [each for each in of_pair if is_old or each.seen_at >= one.row.active_from]
+
+
+def kept_outages(now: datetime) -> list[Outage]:
+    """When we took nothing, as far back as matters, in the order of time and apart from each other."""
+    return [Outage(us(start), us(end)) for start, end in Incident.objects.outages(now - _LOOK_BACK, now)]
 
 
 def subject_of(sensor_id: int) -> str:

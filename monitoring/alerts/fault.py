@@ -10,19 +10,16 @@ well.
 from datetime import datetime, timedelta
 
 from monitoring.alerts.changing import Changes, moment, us
-from monitoring.alerts.evaluating import Known, Outcome
+from monitoring.alerts.evaluating import Known, Outcome, kept_outages
 from monitoring.alerts.match import Matched, match
 from monitoring.alerts.rule import Kind, Span
 from monitoring.alerts.samples import Outage
 from monitoring.models import AlertRule, Incident
-from monitoring.models.alert_rule import LONGEST_S
 from monitoring.models.incident import BEHIND
 from monitoring.status.reach import Reach, Why
 
 # A bridge that is started again is back before; of that nobody needs to hear.
 TELL_AFTER = timedelta(minutes=1)
-# A silence may take so long, since a reading that lies further back: what was before both is not asked for.
-_LOOK_BACK = timedelta(seconds=2 * LONGEST_S)
 
 
 def look(known: Reach, now: datetime) -> Outcome:
@@ -62,7 +59,7 @@ def known_by(known: Reach, now: datetime) -> Known:
 def outages(now: datetime, known: Reach | None = None) -> list[Outage]:
     """When we took nothing, in the order of time and apart from each other; of the last one also where no
     job has written it down yet."""
-    found = [Outage(us(start), us(end)) for start, end in Incident.objects.outages(now - _LOOK_BACK, now)]
+    found = kept_outages(now)
     if known is not None and known.outage is not None:
         found = _merged(found, Outage(us(known.outage.start), us(known.outage.end)))
     return found

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db.models import Count, F, Max, Min, Q
 
@@ -86,7 +86,8 @@ def settle(now: datetime) -> list[Incident]:
     """Ends those whose parts have all ended, and lets the others begin with the first of theirs. Call it in a
     transaction, one process at a time. Returns what ended."""
     holds = ~Q(parts__state=Incident.State.WITHDRAWN)
-    found = Incident.objects.open().filter(_WHOLE, sensor=None).annotate(
+    # With what is worked out of each, of which the model's type knows nothing.
+    found: Any = Incident.objects.open().filter(_WHOLE, sensor=None).annotate(
         firing=Count("parts", filter=Q(parts__state=_FIRING)),
         holding=Count("parts", filter=holds),
         many=Count("parts"),
@@ -154,7 +155,8 @@ def _enough(run: list[_One]) -> Iterator[list[_One]]:
 
 def _new(fired: Sequence[Incident]) -> list[Incident]:
     """Without those that fire again and whose whole lasts still; those whose is over stand alone again."""
-    new = [one for one in fired if one.kind in _KINDS and one.rule_id is not None and not _is_whole(one)]
+    of_one = [one for one in fired if one.kind in _KINDS and not is_whole(one.kind, one.subject)]
+    new = [one for one in of_one if one.rule_id is not None]
     parts = [one.part_of_id for one in new if one.part_of_id is not None]
     if parts:
         last = set(Incident.objects.open().filter(pk__in=parts).values_list("pk", flat=True))
@@ -165,9 +167,11 @@ def _new(fired: Sequence[Incident]) -> list[Incident]:
     return new
 
 
-def _is_whole(one: Incident) -> bool:
-    """Also that we are behind: that is no sensor's."""
-    return one.sensor_id is None and one.kind == Kind.SILENCE
+def is_whole(kind: str, subject: str) -> bool:
+    """As _WHOLE has it. Also that we are behind is no sensor's."""
+    if kind not in _KINDS:
+        return False
+    return subject.startswith("location:") or (kind == Kind.SILENCE and not subject.startswith("sensor:"))
 
 
 def _by_rule(new: Sequence[Incident]) -> dict[int, list[_One]]:
@@ -207,7 +211,7 @@ def _places(incidents: Iterable[Incident]) -> Mapping[str, Place]:
 
 def _wholes(new: Sequence[Incident]) -> dict[int, list[_Whole]]:
     """Those that are open, of the rules of the new ones."""
-    rows = Incident.objects.open().filter(_WHOLE, sensor=None, rule__in={one.rule_id for one in new})
+    rows: Any = Incident.objects.open().filter(_WHOLE, sensor=None, rule__in={one.rule_id for one in new})
     found: defaultdict[int, list[_Whole]] = defaultdict(list)
     for one in rows.annotate(begun=Min("parts__since"), latest=Max("parts__since")).order_by("pk"):
         found[one.rule_id or 0].append(_Whole(one, one.begun or one.since, one.latest or one.since))

@@ -12,6 +12,7 @@ whose incidents lies there, and one of a rate or a stuck value. Where readings w
 from django.db.backends.utils import CursorWrapper
 
 from monitoring.alerts.coverage import FITS
+from monitoring.alerts.rule import Kind
 
 # Longer than anybody evaluates. Whoever is later than that has stopped.
 PATIENCE_MS = 10_000
@@ -19,64 +20,90 @@ PATIENCE_MS = 10_000
 
 def note(cursor: CursorWrapper, by_hand: bool) -> None:
     """Of the minutes in the temporary table touched_minute; `by_hand`: rows there were changed or deleted."""
-    cursor.execute("SELECT EXISTS (SELECT FROM monitoring_alertrule WHERE enabled)")
-    if not cursor.fetchone()[0]:
+    cursor.execute(_KINDS)
+    kinds = {kind for (kind,) in cursor.fetchall()}
+    if not kinds:
         return
     cursor.execute(f"SET LOCAL lock_timeout = {PATIENCE_MS}")
-    cursor.execute(_NOTE, {"by_hand": by_hand})
+    # Of silences alone, which most have, no minute's values are asked for.
+    if by_hand or kinds != {Kind.SILENCE}:
+        cursor.execute(_PAST, {"by_hand": by_hand})
+    cursor.execute(_NOT_AS_IT_WAS)
     # A rule that is deleted meanwhile fails this here, rather than the whole refresh when it commits.
     cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
     cursor.execute("SET CONSTRAINTS ALL DEFERRED")
     cursor.execute("SET LOCAL lock_timeout TO DEFAULT")
 
 
-# Twice the same: of rules that name a sensor by that, of the others each with each, which are few.
-_CONCERNED = f"""
-SELECT rule.id AS rule_id, rule.version, sensor.id AS sensor_id, touched.start,
-       %(by_hand)s OR rule.kind IN ('rate', 'stuck')
-       OR (rule.kind <> 'silence' AND coalesce(bucket.max > rule.high, false))
-       OR (rule.kind <> 'silence' AND coalesce(bucket.min < rule.low, false)) AS is_past,
-       -- A reading puts off a silence that begins so much later.
-       CASE WHEN rule.kind = 'silence' THEN coalesce(
-           rule.limit_s, rule.intervals * coalesce(sensor.expected_interval_s, standing.interval_s), 0
-       ) ELSE 0 END * interval '1 second' AS ahead
-FROM touched_minute AS touched
-JOIN monitoring_sensor AS sensor ON sensor.id = touched.sensor_id
-LEFT JOIN monitoring_sensorstatus AS standing ON standing.sensor_id = sensor.id
-LEFT JOIN LATERAL (
-    SELECT min, max FROM monitoring_rollup_minute
-    WHERE sensor_id = touched.sensor_id AND start = touched.start LIMIT 1
-) AS bucket ON true
-JOIN rule ON {{which}}
-WHERE {FITS}
-"""
+_OF_READINGS = "enabled AND kind IN ('above', 'below', 'outside', 'rate', 'stuck', 'silence')"
+_KINDS = f"SELECT DISTINCT kind FROM monitoring_alertrule WHERE {_OF_READINGS}"
 
-_NOTE = f"""
-WITH rule AS MATERIALIZED (
-    SELECT * FROM monitoring_alertrule
-    WHERE enabled AND kind IN ('above', 'below', 'outside', 'rate', 'stuck', 'silence')
-), concerned AS (
-    {_CONCERNED.format(which="rule.sensor_id = touched.sensor_id")}
-    UNION ALL
-    {_CONCERNED.format(which="rule.sensor_id IS NULL")}
-), due AS (
-    SELECT rule_id, version, sensor_id, min(start) AS start FROM concerned
-    WHERE is_past OR EXISTS (
-        SELECT FROM monitoring_alertstate AS state
-        WHERE state.rule_id = concerned.rule_id AND state.sensor_id = concerned.sensor_id
-          AND state.phase <> 'normal'
-    ) OR EXISTS (
-        SELECT FROM monitoring_incident AS incident
-        WHERE incident.rule_id = concerned.rule_id
-          AND incident.subject = 'sensor:' || concerned.sensor_id
-          AND incident.state = 'resolved' AND incident.resolved_at >= concerned.start
-          AND incident.since < concerned.start + interval '1 minute' + concerned.ahead
-    )
-    GROUP BY rule_id, version, sensor_id
-)
+_DUE = """
 INSERT INTO monitoring_alertstate AS row (rule_id, sensor_id, subject, phase, version, check_from, due_at)
-SELECT rule_id, sensor_id, 'sensor:' || sensor_id, 'normal', version, start, 'epoch' FROM due
+SELECT rule_id, sensor_id, 'sensor:' || sensor_id, 'normal', version, min(start), 'epoch' FROM due
+GROUP BY rule_id, version, sensor_id
 ORDER BY rule_id, 3
 ON CONFLICT (rule_id, subject) DO UPDATE SET
     check_from = least(row.check_from, EXCLUDED.check_from), due_at = EXCLUDED.due_at
+"""
+
+_IS_PAST = """(
+    %(by_hand)s OR rule.kind IN ('rate', 'stuck')
+    OR rule.kind <> 'silence' AND (minute.max > rule.high OR minute.min < rule.low)
+)"""
+
+# By values. Whether the rule holds for the sensor is asked last, of the few that are left.
+_PAST = f"""
+WITH rule AS MATERIALIZED (
+    SELECT * FROM monitoring_alertrule WHERE {_OF_READINGS}
+), minute AS MATERIALIZED (
+    SELECT touched.sensor_id, touched.start, bucket.min, bucket.max FROM touched_minute AS touched
+    LEFT JOIN LATERAL (
+        SELECT min, max FROM monitoring_rollup_minute
+        WHERE sensor_id = touched.sensor_id AND start = touched.start LIMIT 1
+    ) AS bucket ON true
+    WHERE EXISTS (SELECT FROM rule WHERE sensor_id IS NULL)
+       OR touched.sensor_id IN (SELECT sensor_id FROM rule WHERE sensor_id IS NOT NULL)
+), past AS MATERIALIZED (
+    SELECT rule.id AS rule_id, minute.sensor_id, minute.start
+    FROM minute JOIN rule ON rule.sensor_id = minute.sensor_id WHERE {_IS_PAST}
+    UNION ALL
+    SELECT rule.id, minute.sensor_id, minute.start
+    FROM minute JOIN rule ON rule.sensor_id IS NULL WHERE {_IS_PAST}
+), due AS (
+    SELECT past.rule_id, rule.version, past.sensor_id, past.start FROM past
+    JOIN rule ON rule.id = past.rule_id
+    JOIN monitoring_sensor AS sensor ON sensor.id = past.sensor_id
+    LEFT JOIN monitoring_sensorstatus AS standing ON standing.sensor_id = sensor.id
+    WHERE {FITS}
+)
+{_DUE}
+"""
+
+# By where it stands: what is pending, fires, or fired there. A reading puts off a silence that begins so
+# much later than it.
+_NOT_AS_IT_WAS = f"""
+WITH due AS (
+    SELECT state.rule_id, rule.version, state.sensor_id, touched.start
+    FROM monitoring_alertstate AS state
+    JOIN monitoring_alertrule AS rule ON rule.id = state.rule_id AND {_OF_READINGS}
+    JOIN touched_minute AS touched ON touched.sensor_id = state.sensor_id
+    WHERE state.phase <> 'normal'
+    UNION ALL
+    SELECT rule.id, rule.version, incident.sensor_id, touched.start
+    FROM (
+        SELECT rule_id, sensor_id, since, resolved_at FROM monitoring_incident
+        WHERE state = 'resolved' AND resolved_at >= (SELECT min(start) FROM touched_minute)
+    ) AS incident
+    JOIN monitoring_alertrule AS rule ON rule.id = incident.rule_id AND {_OF_READINGS}
+    JOIN touched_minute AS touched ON touched.sensor_id = incident.sensor_id
+    LEFT JOIN monitoring_sensorstatus AS standing ON standing.sensor_id = incident.sensor_id
+    LEFT JOIN monitoring_sensor AS sensor ON sensor.id = incident.sensor_id
+    WHERE incident.resolved_at >= touched.start
+      AND incident.since < touched.start + interval '1 minute' + interval '1 second' * CASE
+          WHEN rule.kind = 'silence' THEN coalesce(
+              rule.limit_s, rule.intervals * coalesce(sensor.expected_interval_s, standing.interval_s), 0
+          ) ELSE 0 END
+)
+{_DUE}
 """

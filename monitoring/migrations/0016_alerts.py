@@ -222,7 +222,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='incident',
-            index=models.Index(fields=['rule', 'subject', 'resolved_at'], name='incident_ended'),
+            index=models.Index(fields=['resolved_at'], name='incident_ended'),
         ),
         migrations.AddIndex(
             model_name='incident',

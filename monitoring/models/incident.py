@@ -119,7 +119,7 @@ class Incident(models.Model):
         indexes = [
             models.Index(fields=["rule", "subject", "since"], name="incident_of_subject"),
             # What readings of a time have a part in.
-            models.Index(fields=["rule", "subject", "resolved_at"], name="incident_ended"),
+            models.Index(fields=["resolved_at"], name="incident_ended"),
             models.Index(fields=["sensor", "since"], name="incident_of_sensor"),
             models.Index(fields=["since", "id"], name="incident_newest"),
             models.Index(fields=["since"], condition=models.Q(subject=BEHIND), name="incident_behind"),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from monitoring.alerts import outbox
+from monitoring.alerts import due, outbox
 from monitoring.alerts.changing import us
 from monitoring.alerts.channels import webhook
 from monitoring.models import (
@@ -101,6 +101,12 @@ def only_delivery() -> Delivery:
 
 Rules = Callable[..., AlertRule]
 Store = Callable[..., None]
+
+
+@pytest.fixture(autouse=True)
+def went_through_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The job remembers when it went through all pairs: those of another test."""
+    monkeypatch.setattr(due, "_went_through", None)
 
 
 @pytest.fixture
