@@ -8,7 +8,7 @@ PYTHON ?= $(shell $(FIND_PYTHON))
 # A Python that somebody named is the one that .venv must have; one that was found is not worth making it anew.
 NAMED = $(if $(filter file,$(origin PYTHON)),,--this-python)
 
-.PHONY: help run test docker-test check bench bench-latency bench-growth bench-duplicates bench-drain bench-trickle bench-queries bench-sensors bench-rollups bench-scrape bench-drop bench-hostile bench-replay bench-live bench-pages bench-backtest bench-firmware screenshots locks translations dev prove remedies clean
+.PHONY: help run test docker-test check bench bench-latency bench-growth bench-duplicates bench-drain bench-trickle bench-queries bench-sensors bench-rollups bench-scrape bench-drop bench-hostile bench-replay bench-live bench-pages bench-backtest bench-alerts bench-firmware screenshots locks translations dev prove remedies clean
 
 help:
 	@echo "make run     everything: PostgreSQL, Redis, an MQTT broker, the processes, one simulated board"
@@ -32,6 +32,7 @@ help:
 	@echo "make bench-replay    what a replay of ten thousand messages takes, and whether it holds ingest up"
 	@echo "make bench-live      what a thousand live viewers cost, and whether they slow ingest down (8 minutes)"
 	@echo "make bench-pages    what the dashboard's pages weigh and how soon they are there, with 10,000 sensors"
+	@echo "make bench-alerts    what evaluating alerts costs, and how soon an incident is there (5 minutes)"
 	@echo "make bench-backtest  a rule tried out on a year of one sensor's minutes, and what a reading costs (2 minutes)"
 	@echo "make screenshots    the README's pictures; ARGS=--all: every page, theme, language and width"
 	@echo "make bench-firmware  the MicroPython firmware for a minute, the broker killed twice: missing, doubled"
@@ -125,6 +126,9 @@ screenshots: dev
 
 bench-backtest: dev
 	@.venv/bin/python -m bench.backtest $(ARGS)
+
+bench-alerts: dev
+	@.venv/bin/python -m bench.alerts $(ARGS)
 
 bench-firmware: dev
 	.venv/bin/python -m bench.firmware
