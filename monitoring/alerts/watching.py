@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 EVERY_SECONDS = 1.0
 # What rules of rates and stuck values may take: each reading concerns them, and the job comes to them too.
-SHARE = 0.02
+SHARE = 0.01
 # For how long a sensor is believed to have the kind, the location and the board that it had.
 BELIEVED_SECONDS = 60.0
 # Batches that may wait to be looked at.
