@@ -8,10 +8,11 @@ from batches.names import Names
 from batches.store import BatchStore
 from monitoring.alerts import due, fault
 from monitoring.alerts.changing import us
-from monitoring.alerts.evaluating import Outcome
+from monitoring.alerts.evaluating import Known, Outcome, evaluate
 from monitoring.alerts.rules import save
 from monitoring.alerts.samples import Outage
 from monitoring.models import Incident
+from monitoring.models.alert_state import Pair
 from monitoring.models.incident import BEHIND
 from monitoring.status.reach import Reach, Why
 from monitoring.status.rule import Outage as Gap
@@ -85,6 +86,18 @@ def test_what_we_did_not_take_is_left_out_of_a_silence(rules: Rules, stored: Sto
     assert spans(began) == [(BEHIND, 100, 450)]
     run(began, 482, until=482, outage=away)
     assert spans(began) == [(BEHIND, 100, 450), ("sensor:1", 460, None)]
+
+
+def test_a_worker_that_knows_no_reach_leaves_it_out_too(rules: Rules, stored: Store, began: datetime) -> None:
+    rule = rules(kind="silence", limit_s=20)
+    stored([(90, 20.0)])
+    away = gap(began, 100, 450)
+    run(began, 482, until=482, outage=away)
+    found = [(BEHIND, 100, 450), ("sensor:1", 460, None)]
+    assert spans(began) == found
+    stored([(85, 20.0)])
+    evaluate({Pair(rule.pk, 1): us(at(began, 85))}, Known(), at(began, 483))
+    assert spans(began) == found
 
 
 def test_a_reading_after_it_shows_no_gap(rules: Rules, stored: Store, began: datetime) -> None:
