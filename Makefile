@@ -130,9 +130,6 @@ bench-alerts: dev
 bench-backtest: dev
 	@.venv/bin/python -m bench.backtest $(ARGS)
 
-bench-alerts: dev
-	@.venv/bin/python -m bench.alerts $(ARGS)
-
 bench-firmware: dev
 	.venv/bin/python -m bench.firmware
 

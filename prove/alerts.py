@@ -9,7 +9,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -126,8 +126,8 @@ def wait_for_rest() -> None:
         time.sleep(0.2)
 
 
-def account(sensors: Sequence[int], receiver: Receiver) -> Account:
-    """Holds what is kept against what the rules find in what is stored."""
+def account(sensors: Collection[int], receiver: Receiver) -> Account:
+    """Holds what is kept of these sensors against what the rules find in what is stored of them."""
     from monitoring.alerts.coverage import as_rule
     from monitoring.alerts.rule import State
     from monitoring.alerts.samples import Reading, evaluate
@@ -139,7 +139,7 @@ def account(sensors: Sequence[int], receiver: Receiver) -> Account:
     incidents = list(Incident.objects.exclude(rule=None).exclude(sensor=None))
     rules = {rule.pk: rule for rule in AlertRule.objects.filter(kind__in=["above", "outside", "rate"])}
     for incident in incidents:
-        if incident.rule_id not in rules:
+        if incident.rule_id not in rules or incident.sensor_id not in sensors:
             continue
         if incident.state == Incident.State.WITHDRAWN:
             found.withdrawn += 1
