@@ -289,9 +289,11 @@ def _attempt(delivery: Delivery) -> Outcome:
     except NotSentError as error:
         return Outcome(failed=error)
     except Exception as error:
-        # Of a bug, or settings that no longer fit: its class alone, for its text may hold a secret.
-        logger.exception("alerts: %s could not be sent to", channel.name)
-        return Outcome(failed=NotSentError(type(error).__name__))
+        # Of a bug, or settings that no longer fit: its class alone, for its text may hold a secret, and so
+        # may that of what it came from, which a traceback shows.
+        name = type(error).__name__
+        logger.error("alerts: %s could not be sent to: %s", channel.name, name)
+        return Outcome(failed=NotSentError(name))
     return Outcome(said)
 
 

@@ -254,6 +254,9 @@ def test_a_channel_of_nonsense_fails_and_says_so(
     fires()
     assert send() == (0, 0, 1)
     assert only_delivery().error == "KeyError"
+    [record] = [record for record in caplog.records if record.name == outbox.__name__]
+    assert record.getMessage() == "alerts: hook could not be sent to: KeyError"
+    assert record.exc_info is None, "a traceback may show a secret"
 
 
 def test_a_test_is_sent_at_once_and_once(told: AlertChannel, web: Web) -> None:
