@@ -4,6 +4,7 @@ import json
 import queue
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -211,6 +212,18 @@ def test_telegram_gets_the_chat_and_no_error_names_the_token(
         channels.send("telegram", kept, MESSAGE, KEY)
     assert not again.value.for_good
     assert token not in raised.value.why + again.value.why
+
+
+@pytest.mark.parametrize("said", ["🔥" * 4_000, "a" + "🔥" * 4_000])
+def test_telegram_gets_no_more_than_it_takes(said: str, web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It counts units of UTF-16, and none of its letters is cut in two."""
+    monkeypatch.setattr(telegram, "SERVER", f"http://127.0.0.1:{web.port}")
+    kept = channels.check("telegram", {"token": "123456:" + "x" * 35, "chat": "42"})
+    channels.send("telegram", kept, replace(MESSAGE, text=said), KEY)
+    text = json.loads(web.seen[0].body)["text"]
+    assert 3_990 < len(text.encode("utf-16-le")) // 2 <= 4_096
+    assert text.startswith(MESSAGE.subject)
+    assert text.endswith("🔥…")
 
 
 def to(*who: str) -> dict[str, Any]:

@@ -179,7 +179,7 @@ def test_it_waits_for_as_long_as_the_receiver_asks(
     assert next_at == at + timedelta(seconds=600)
 
 
-@pytest.mark.parametrize("status", [301, 307, 400, 401, 403, 404, 410])
+@pytest.mark.parametrize("status", [301, 307, 401, 403, 404, 410])
 def test_what_will_not_pass_switches_the_channel_off_with_the_reason(
     status: int, told: AlertChannel, fires: MakeIncident, web: Web
 ) -> None:
@@ -201,8 +201,11 @@ def test_what_will_not_pass_switches_the_channel_off_with_the_reason(
     assert events(web) == [(3, "firing")]
 
 
-def test_what_is_too_large_fails_alone(told: AlertChannel, fires: MakeIncident, web: Web) -> None:
-    web.answers = [(413, {})]
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_what_is_wrong_with_one_message_fails_alone(
+    status: int, told: AlertChannel, fires: MakeIncident, web: Web
+) -> None:
+    web.answers = [(status, {})]
     fires()
     assert send() == (0, 1, 0)
     told.refresh_from_db()

@@ -27,7 +27,12 @@ WHOLE_SECONDS = 20.0
 READ_BYTES = 4_096
 # Of these the receiver says itself that they may pass; of any other refusal below 500 that they do not.
 PASSES = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
-THIS_MESSAGE_ALONE = {HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
+# Of these it dislikes what this message says, not where and as whom it was sent.
+THIS_MESSAGE_ALONE = {
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+}
 
 
 class Answer(NamedTuple):
