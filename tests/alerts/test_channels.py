@@ -242,6 +242,15 @@ def test_mail_arrives_with_a_message_id_of_the_key(mail: Mail, settings: Any) ->
     assert first["Message-ID"] == second["Message-ID"] == f"<{KEY}@iot-monitor>"
 
 
+def test_a_domain_of_other_letters_keeps_the_mail_from_nobody(mail: Mail) -> None:
+    kept = to("ana@bücher.example", "ben@example.org")
+    assert channels.shown("email", kept)["to"] == ["ana@bücher.example", "ben@example.org"]
+    assert channels.send("email", kept, MESSAGE, KEY) == ""
+    [(recipients, sent)] = mail.seen
+    assert recipients == ["ana@xn--bcher-kva.example", "ben@example.org"]
+    assert sent["To"] == ", ".join(recipients)
+
+
 def test_a_recipient_that_there_is_not_is_the_channels_fault(mail: Mail) -> None:
     mail.refuses = {"ben@example.org": "550 no such user"}
     with pytest.raises(NotSentError, match=r"ben@example\.org: .*550 no such user") as raised:
