@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import Any
+from typing import Any, NoReturn
 
 import paho.mqtt.client as paho
 import pytest
@@ -157,6 +157,23 @@ def test_a_name_that_turns_private_is_not_connected_to(
     assert web.seen[0].headers["host"] == f"rebinding.example.org:{web.port}"
 
 
+@pytest.mark.parametrize("ip", ["2606:4700::1111", "2606:4700::abcd"])
+@pytest.mark.parametrize(("scheme", "port"), [("http", 80), ("https", 443)])
+def test_an_ipv6_address_needs_no_port(
+    ip: str, scheme: str, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def open_connection(host: str, port: int, *args: Any) -> NoReturn:
+        asked.append((host, port))
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(http, "open_connection", open_connection)
+    with pytest.raises(NotSentError):
+        http.get(f"{scheme}://[{ip}]/")
+    assert asked == [(ip, port)]
+
+
 # --- sending -------------------------------------------------------------------------------------
 
 
@@ -173,7 +190,15 @@ def test_the_signature_is_that_of_standard_webhooks() -> None:
 
 @pytest.mark.parametrize(
     ("said", "seconds"),
-    [(None, None), ("", None), ("120", 120.0), ("soon", None), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0)],
+    [
+        (None, None),
+        ("", None),
+        ("120", 120.0),
+        ("soon", None),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        ("Wed, 21 Oct 2015 07:28:00 +2400", None),
+        ("Wed, 21 Oct 2015 07:28:00 +99999999999999", None),
+    ],
 )
 def test_retry_after_is_seconds_or_a_date(said: str | None, seconds: float | None) -> None:
     assert http.seconds_of(said) == seconds

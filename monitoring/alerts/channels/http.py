@@ -82,7 +82,8 @@ def _ask(
         raise NotSentError(str(error), is_channels_fault=True) from None
     assert parts.hostname
     kind = _Tls if parts.scheme == "https" else _Plain
-    connection = kind(parts.hostname, parts.port)
+    # Without a port it would take what is behind the last colon of an IPv6 address for one.
+    connection = kind(parts.hostname, parts.port or kind.default_port)
     connection.may_be_private = may_be_private
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     said = {"User-Agent": f"IoT-Monitor/{__version__}", "Accept": "*/*", "Connection": "close", **headers}
@@ -134,9 +135,9 @@ def seconds_of(retry_after: str | None) -> float | None:
         return float(retry_after)
     try:
         at = parsedate_to_datetime(retry_after)
-    except ValueError:
+        return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+    except (ValueError, OverflowError):
         return None
-    return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
 def _why(error: Exception, is_over: bool) -> str:
