@@ -2,6 +2,7 @@
 
 import json
 import queue
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -172,6 +173,78 @@ def test_an_ipv6_address_needs_no_port(
     with pytest.raises(NotSentError):
         http.get(f"{scheme}://[{ip}]/")
     assert asked == [(ip, port)]
+
+
+def test_all_addresses_of_a_host_together_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five that answer nothing, of which each may take 5 s, where 12 are left."""
+    clock, waited = [100.0], []
+
+    class Dropping(socket.socket):
+        def connect(self, to: Any) -> NoReturn:
+            seconds = self.gettimeout()
+            assert seconds is not None
+            waited.append(seconds)
+            clock[0] += seconds
+            raise TimeoutError
+
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"1.1.1.{last}", 80)) for last in range(1, 6)]
+    monkeypatch.setattr(address.socket, "getaddrinfo", lambda *args, **kwargs: found)
+    monkeypatch.setattr(address.socket, "socket", Dropping)
+    monkeypatch.setattr(address, "monotonic", lambda: clock[0])
+    with pytest.raises(TimeoutError):
+        address.open_connection("dropping.example.org", 80, 5.0, ends=112.0)
+    assert waited == [5.0, 5.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "first"), [("https", b""), ("http", b""), ("http", b"HTTP/1.0 200 OK\r\n\r\n")]
+)
+def test_whoever_never_ends_is_hung_up_on(
+    scheme: str, first: bytes, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the handshake of TLS, before an answer, and within one that keeps the connection for itself."""
+    settings.ALERTS_ALLOW_PRIVATE = True
+    monkeypatch.setattr(http, "WHOLE_SECONDS", 0.5)
+    monkeypatch.setattr(http, "SILENT_SECONDS", 60.0)
+    ended = queue.Queue[bool]()
+
+    def never_end(server: socket.socket) -> None:
+        sock, _ = server.accept()
+        with sock:
+            sock.settimeout(20)
+            sock.sendall(first)
+            try:
+                while sock.recv(4096):
+                    pass
+                ended.put(True)
+            except TimeoutError:
+                ended.put(False)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=never_end, args=(server,), daemon=True).start()
+        url = f"{scheme}://127.0.0.1:{server.getsockname()[1]}/"
+        if first:
+            assert http.get(url).status == 200
+        else:
+            with pytest.raises(NotSentError, match="in time"):
+                http.get(url)
+        assert ended.get(timeout=30)
+
+
+def test_a_name_that_was_looked_up_too_late_is_not_asked(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There was no socket yet to shut when the time was over."""
+
+    def open_late(host: str, port: int, *args: Any) -> socket.socket:
+        for one in threading.enumerate():
+            if isinstance(one, threading.Timer):
+                one.join(30)
+        return socket.create_connection((host, port))
+
+    monkeypatch.setattr(http, "WHOLE_SECONDS", 0.0)
+    monkeypatch.setattr(http, "open_connection", open_late)
+    with pytest.raises(NotSentError, match="in time"):
+        http.get(web.url)
+    assert web.seen == []
 
 
 # --- sending -------------------------------------------------------------------------------------
