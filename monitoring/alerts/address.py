@@ -6,7 +6,9 @@ The address that is looked at is the one that is connected to: a name that says 
 """
 
 import ipaddress
+import math
 import socket
+from time import monotonic
 from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
@@ -20,10 +22,13 @@ class PrivateAddressError(OSError):
     """The address is not one of the internet."""
 
 
-def open_connection(host: str, port: int, seconds: float, may_be_private: bool = False) -> socket.socket:
+def open_connection(
+    host: str, port: int, seconds: float, may_be_private: bool = False, ends: float = math.inf
+) -> socket.socket:
     """A TCP connection to the first address of the host that takes it; so many seconds for each.
 
-    Raises PrivateAddressError where it has none but private ones, and OSError.
+    `ends`: of all of them, as `monotonic` counts. Looking up the name is not cut short.
+    Raises PrivateAddressError where it has none but private ones, and OSError: TimeoutError at the end.
     """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     allowed = [one for one in found if may_be_private or is_public(str(one[4][0]))]
@@ -34,8 +39,11 @@ def open_connection(host: str, port: int, seconds: float, may_be_private: bool =
         )
     error: OSError | None = None
     for family, kind, protocol, _name, address in allowed:
+        left = ends - monotonic()
+        if left <= 0:
+            raise TimeoutError
         sock = socket.socket(family, kind, protocol)
-        sock.settimeout(seconds)
+        sock.settimeout(min(seconds, left))
         try:
             # A numeric address: no name is looked up again.
             sock.connect(address)
@@ -57,6 +65,9 @@ def is_public(address: str) -> bool:
             inner = ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
         if inner is not None:
             return is_public(str(inner))
+        # fec0::/10, private networks of old, which Python takes for global.
+        if ip.is_site_local:
+            return False
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
 
 

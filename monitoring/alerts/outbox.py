@@ -15,14 +15,17 @@ import random
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, wait
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from threading import Thread
 from uuid import uuid4
 
 from celery import current_app
 from django.db import transaction
 from django.db.models import Exists, Max, Min, OuterRef
+from django.utils.translation import gettext
 
 from batches.queues import UPKEEP_QUEUE
 from monitoring import locks
@@ -37,7 +40,10 @@ from process.failpoints import failpoint
 
 logger = logging.getLogger(__name__)
 
-# Longer than any attempt takes (channels/http.py: 20 s at most).
+# An attempt that takes longer has failed, whatever becomes of it. Most end before (channels/http.py: 20 s),
+# but nobody can cut short how a name is looked up, or what apprise does.
+LONGEST_TRY_S = 25.0
+# Longer than any attempt is waited for.
 LEASE = timedelta(seconds=45)
 # Deliveries, each to another channel, that are sent at the same time.
 AT_ONCE = 8
@@ -254,9 +260,7 @@ def send_due(done: Sent, now: datetime | None = None) -> int:
     failpoint("alerts.taken")
     if not taken:
         return 0
-    with ThreadPoolExecutor(len(taken), thread_name_prefix="alerts") as pool:
-        # No thread of it touches the database.
-        outcomes = list(pool.map(_attempt, taken))
+    outcomes = _attempt_all(taken)
     failpoint("alerts.sent")
     for delivery, outcome in zip(taken, outcomes, strict=True):
         receive(delivery, outcome, done, now)
@@ -282,6 +286,25 @@ def take(now: datetime) -> list[Delivery]:
     return taken
 
 
+def _attempt_all(deliveries: Sequence[Delivery]) -> list[Outcome]:
+    """What came of each, in their order; takes LONGEST_TRY_S at most. What comes later is not looked at."""
+    attempts = [_begin(one) for one in deliveries]
+    done, _ = wait(attempts, LONGEST_TRY_S)
+    too_long = Outcome(failed=NotSentError(gettext("it took too long")))
+    return [attempt.result() if attempt in done else too_long for attempt in attempts]
+
+
+def _begin(delivery: Delivery) -> Future[Outcome]:
+    """In a thread of its own, which touches no database, speaks our language, and keeps no process from
+    ending."""
+    attempt: Future[Outcome] = Future()
+    context = copy_context()
+    Thread(
+        target=lambda: attempt.set_result(context.run(_attempt, delivery)), name="alerts", daemon=True
+    ).start()
+    return attempt
+
+
 def _attempt(delivery: Delivery) -> Outcome:
     channel = delivery.channel
     try:
@@ -289,9 +312,11 @@ def _attempt(delivery: Delivery) -> Outcome:
     except NotSentError as error:
         return Outcome(failed=error)
     except Exception as error:
-        # Of a bug, or settings that no longer fit: its class alone, for its text may hold a secret.
-        logger.exception("alerts: %s could not be sent to", channel.name)
-        return Outcome(failed=NotSentError(type(error).__name__))
+        # Of a bug, or settings that no longer fit: its class alone, for its text may hold a secret, and so
+        # may that of what it came from, which a traceback shows.
+        name = type(error).__name__
+        logger.error("alerts: %s could not be sent to: %s", channel.name, name)
+        return Outcome(failed=NotSentError(name))
     return Outcome(said)
 
 
@@ -315,8 +340,8 @@ def receive(delivery: Delivery, outcome: Outcome, done: Sent, now: datetime | No
             if failed.is_channels_fault and not delivery.is_test:
                 _switch_off(delivery.channel, failed.why, now)
             return
-        wait = timedelta(seconds=seconds_to_wait(delivery.tries, failed.retry_after))
-        mine.update(next_at=now + wait, error=failed.why[:500])
+        pause = timedelta(seconds=seconds_to_wait(delivery.tries, failed.retry_after))
+        mine.update(next_at=now + pause, error=failed.why[:500])
         done.later += 1
 
 
@@ -335,14 +360,15 @@ def _switch_off(channel: AlertChannel, why: str, now: datetime) -> None:
 def send_test(channel: AlertChannel) -> Delivery:
     """Sends a test at once, once, whether the channel is on or not; returns its receipt, sent or failed.
 
-    Takes as long as the channel may: 20 s at most.
+    Takes LONGEST_TRY_S at most.
     """
     now = datetime.now(UTC)
     key = uuid4()
     delivery = Delivery(id=key, channel=channel, is_test=True, tries=1)
     delivery.message = compose_test(channel.name, str(key), channel.language, now).as_json()
     delivery.save(force_insert=True)
-    receive(delivery, _attempt(delivery), Sent())
+    [outcome] = _attempt_all([delivery])
+    receive(delivery, outcome, Sent())
     delivery.refresh_from_db()
     return delivery
 

@@ -195,7 +195,7 @@ class TestChannel(APIView):
 
     @extend_schema(
         summary="Send a test at once",
-        description="The answer comes once it is sent, or has failed: after 20 seconds at most.",
+        description="The answer comes once it is sent, or has failed: after 25 seconds at most.",
         request=None,
         responses={200: ReceiptSerializer, 400: DetailSerializer, 404: DetailSerializer},
         operation_id="alerts_channels_test",

@@ -2,11 +2,13 @@
 
 import json
 import queue
+import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import Any
+from typing import Any, NoReturn
 
 import paho.mqtt.client as paho
 import pytest
@@ -128,8 +130,8 @@ def test_kinds_are_offered_where_they_can_be_sent_by(settings: Any) -> None:
     "ip",
     [
         "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0", "100.64.0.1",
-        "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1%eth0", "fc00::1", "ff02::1", "::ffff:10.0.0.1",
-        "64:ff9b::a00:1", "2002:a00:1::", "2001:db8::1", "240.0.0.1",
+        "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1%eth0", "fec0::1", "fc00::1", "ff02::1",
+        "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::", "2001:db8::1", "240.0.0.1",
     ],
 )  # fmt: skip
 def test_what_is_not_of_the_internet_is_private(ip: str) -> None:
@@ -158,6 +160,95 @@ def test_a_name_that_turns_private_is_not_connected_to(
     assert web.seen[0].headers["host"] == f"rebinding.example.org:{web.port}"
 
 
+@pytest.mark.parametrize("ip", ["2606:4700::1111", "2606:4700::abcd"])
+@pytest.mark.parametrize(("scheme", "port"), [("http", 80), ("https", 443)])
+def test_an_ipv6_address_needs_no_port(
+    ip: str, scheme: str, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def open_connection(host: str, port: int, *args: Any) -> NoReturn:
+        asked.append((host, port))
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(http, "open_connection", open_connection)
+    with pytest.raises(NotSentError):
+        http.get(f"{scheme}://[{ip}]/")
+    assert asked == [(ip, port)]
+
+
+def test_all_addresses_of_a_host_together_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five that answer nothing, of which each may take 5 s, where 12 are left."""
+    clock, waited = [100.0], []
+
+    class Dropping(socket.socket):
+        def connect(self, to: Any) -> NoReturn:
+            seconds = self.gettimeout()
+            assert seconds is not None
+            waited.append(seconds)
+            clock[0] += seconds
+            raise TimeoutError
+
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"1.1.1.{last}", 80)) for last in range(1, 6)]
+    monkeypatch.setattr(address.socket, "getaddrinfo", lambda *args, **kwargs: found)
+    monkeypatch.setattr(address.socket, "socket", Dropping)
+    monkeypatch.setattr(address, "monotonic", lambda: clock[0])
+    with pytest.raises(TimeoutError):
+        address.open_connection("dropping.example.org", 80, 5.0, ends=112.0)
+    assert waited == [5.0, 5.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "first"), [("https", b""), ("http", b""), ("http", b"HTTP/1.0 200 OK\r\n\r\n")]
+)
+def test_whoever_never_ends_is_hung_up_on(
+    scheme: str, first: bytes, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the handshake of TLS, before an answer, and within one that keeps the connection for itself."""
+    settings.ALERTS_ALLOW_PRIVATE = True
+    monkeypatch.setattr(http, "WHOLE_SECONDS", 0.5)
+    monkeypatch.setattr(http, "SILENT_SECONDS", 60.0)
+    ended = queue.Queue[bool]()
+
+    def never_end(server: socket.socket) -> None:
+        sock, _ = server.accept()
+        with sock:
+            sock.settimeout(20)
+            sock.sendall(first)
+            try:
+                while sock.recv(4096):
+                    pass
+                ended.put(True)
+            except TimeoutError:
+                ended.put(False)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=never_end, args=(server,), daemon=True).start()
+        url = f"{scheme}://127.0.0.1:{server.getsockname()[1]}/"
+        if first:
+            assert http.get(url).status == 200
+        else:
+            with pytest.raises(NotSentError, match="in time"):
+                http.get(url)
+        assert ended.get(timeout=30)
+
+
+def test_a_name_that_was_looked_up_too_late_is_not_asked(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There was no socket yet to shut when the time was over."""
+
+    def open_late(host: str, port: int, *args: Any) -> socket.socket:
+        for one in threading.enumerate():
+            if isinstance(one, threading.Timer):
+                one.join(30)
+        return socket.create_connection((host, port))
+
+    monkeypatch.setattr(http, "WHOLE_SECONDS", 0.0)
+    monkeypatch.setattr(http, "open_connection", open_late)
+    with pytest.raises(NotSentError, match="in time"):
+        http.get(web.url)
+    assert web.seen == []
+
+
 # --- sending -------------------------------------------------------------------------------------
 
 
@@ -174,7 +265,15 @@ def test_the_signature_is_that_of_standard_webhooks() -> None:
 
 @pytest.mark.parametrize(
     ("said", "seconds"),
-    [(None, None), ("", None), ("120", 120.0), ("soon", None), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0)],
+    [
+        (None, None),
+        ("", None),
+        ("120", 120.0),
+        ("soon", None),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        ("Wed, 21 Oct 2015 07:28:00 +2400", None),
+        ("Wed, 21 Oct 2015 07:28:00 +99999999999999", None),
+    ],
 )
 def test_retry_after_is_seconds_or_a_date(said: str | None, seconds: float | None) -> None:
     assert http.seconds_of(said) == seconds
@@ -215,6 +314,18 @@ def test_telegram_gets_the_chat_and_no_error_names_the_token(
     assert token not in raised.value.why + again.value.why
 
 
+@pytest.mark.parametrize("said", ["🔥" * 4_000, "a" + "🔥" * 4_000])
+def test_telegram_gets_no_more_than_it_takes(said: str, web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It counts units of UTF-16, and none of its letters is cut in two."""
+    monkeypatch.setattr(telegram, "SERVER", f"http://127.0.0.1:{web.port}")
+    kept = channels.check("telegram", {"token": "123456:" + "x" * 35, "chat": "42"})
+    channels.send("telegram", kept, replace(MESSAGE, text=said), KEY)
+    text = json.loads(web.seen[0].body)["text"]
+    assert 3_990 < len(text.encode("utf-16-le")) // 2 <= 4_096
+    assert text.startswith(MESSAGE.subject)
+    assert text.endswith("🔥…")
+
+
 def to(*who: str) -> dict[str, Any]:
     return channels.check("email", {"to": list(who)})
 
@@ -229,6 +340,15 @@ def test_mail_arrives_with_a_message_id_of_the_key(mail: Mail, settings: Any) ->
     assert first["From"] == "iot@example.org"
     assert first.get_content().splitlines() == MESSAGE.text.splitlines()
     assert first["Message-ID"] == second["Message-ID"] == f"<{KEY}@iot-monitor>"
+
+
+def test_a_domain_of_other_letters_keeps_the_mail_from_nobody(mail: Mail) -> None:
+    kept = to("ana@bücher.example", "ben@example.org")
+    assert channels.shown("email", kept)["to"] == ["ana@bücher.example", "ben@example.org"]
+    assert channels.send("email", kept, MESSAGE, KEY) == ""
+    [(recipients, sent)] = mail.seen
+    assert recipients == ["ana@xn--bcher-kva.example", "ben@example.org"]
+    assert sent["To"] == ", ".join(recipients)
 
 
 def test_a_recipient_that_there_is_not_is_the_channels_fault(mail: Mail) -> None:

@@ -10,6 +10,8 @@ import random
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -179,7 +181,7 @@ def test_it_waits_for_as_long_as_the_receiver_asks(
     assert next_at == at + timedelta(seconds=600)
 
 
-@pytest.mark.parametrize("status", [301, 307, 400, 401, 403, 404, 410])
+@pytest.mark.parametrize("status", [301, 307, 401, 403, 404, 410])
 def test_what_will_not_pass_switches_the_channel_off_with_the_reason(
     status: int, told: AlertChannel, fires: MakeIncident, web: Web
 ) -> None:
@@ -201,8 +203,11 @@ def test_what_will_not_pass_switches_the_channel_off_with_the_reason(
     assert events(web) == [(3, "firing")]
 
 
-def test_what_is_too_large_fails_alone(told: AlertChannel, fires: MakeIncident, web: Web) -> None:
-    web.answers = [(413, {})]
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_what_is_wrong_with_one_message_fails_alone(
+    status: int, told: AlertChannel, fires: MakeIncident, web: Web
+) -> None:
+    web.answers = [(status, {})]
     fires()
     assert send() == (0, 1, 0)
     told.refresh_from_db()
@@ -247,6 +252,54 @@ def test_a_channel_that_hangs_in_its_failure_holds_up_no_other(
     assert send() == (1, 0, 1)
 
 
+@pytest.fixture
+def hangs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    """Nothing is sent until this is called, and no attempt may take long."""
+    monkeypatch.setattr(outbox, "LONGEST_TRY_S", 0.1)
+    sends, goes_on = outbox.channels.send, threading.Event()
+    before = set(threading.enumerate())
+
+    def send(*args: Any) -> str:
+        goes_on.wait(20)
+        return sends(*args)
+
+    def go_on() -> None:
+        goes_on.set()
+        for thread in set(threading.enumerate()) - before:
+            if thread.name == "alerts":
+                thread.join(30)
+
+    monkeypatch.setattr(outbox.channels, "send", send)
+    yield go_on
+    go_on()
+
+
+def test_what_takes_too_long_is_tried_again_whatever_became_of_it(
+    told: AlertChannel,
+    fires: MakeIncident,
+    web: Web,
+    hangs: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fires()
+    assert send() == (0, 0, 1)
+    delivery = only_delivery()
+    assert (delivery.state, delivery.error) == ("pending", "it took too long")
+    hangs()
+    assert len(web.seen) == 1
+    assert only_delivery().state == "pending"
+    monkeypatch.setattr(outbox, "LONGEST_TRY_S", 30.0)
+    assert send(delivery.next_at) == (1, 0, 0)
+    assert web.seen[0].headers["webhook-id"] == web.seen[1].headers["webhook-id"]
+
+
+def test_a_test_that_takes_too_long_has_failed(
+    told: AlertChannel, web: Web, hangs: Callable[[], None]
+) -> None:
+    receipt = outbox.send_test(told)
+    assert (receipt.state, receipt.error) == ("failed", "it took too long")
+
+
 def test_a_channel_of_nonsense_fails_and_says_so(
     told: AlertChannel, fires: MakeIncident, web: Web, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -254,6 +307,9 @@ def test_a_channel_of_nonsense_fails_and_says_so(
     fires()
     assert send() == (0, 0, 1)
     assert only_delivery().error == "KeyError"
+    [record] = [record for record in caplog.records if record.name == outbox.__name__]
+    assert record.getMessage() == "alerts: hook could not be sent to: KeyError"
+    assert record.exc_info is None, "a traceback may show a secret"
 
 
 def test_a_test_is_sent_at_once_and_once(told: AlertChannel, web: Web) -> None:

@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage, get_connection
 from django.core.mail.backends.smtp import EmailBackend
 from django.core.validators import validate_email
+from django.utils.encoding import punycode
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -39,7 +40,7 @@ def send(settings: dict[str, Any], message: Message, key: str) -> str:
     mail = EmailMessage(
         " ".join(message.subject.split()),
         message.text,
-        to=settings["to"],
+        to=[_in_ascii(one) for one in settings["to"]],
         headers={"Message-ID": f"<{key}@iot-monitor>", "Auto-Submitted": "auto-generated"},
     )
     connection = get_connection(timeout=SECONDS)
@@ -66,6 +67,12 @@ def send(settings: dict[str, Any], message: Message, key: str) -> str:
     except (OSError, smtplib.SMTPException) as error:
         said = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise NotSentError(gettext("no connection to the mail server: %s") % said) from None
+
+
+def _in_ascii(address: str) -> str:
+    """As SMTP takes it: one domain of other letters would keep the mail from all recipients."""
+    mailbox, _, domain = address.rpartition("@")
+    return f"{mailbox}@{punycode(domain)}"
 
 
 def _by_smtp(connection: EmailBackend, mail: EmailMessage) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import math
 import socket
 import ssl
 import threading
@@ -27,7 +28,12 @@ WHOLE_SECONDS = 20.0
 READ_BYTES = 4_096
 # Of these the receiver says itself that they may pass; of any other refusal below 500 that they do not.
 PASSES = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
-THIS_MESSAGE_ALONE = {HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
+# Of these it dislikes what this message says, not where and as whom it was sent.
+THIS_MESSAGE_ALONE = {
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+}
 
 
 class Answer(NamedTuple):
@@ -36,25 +42,53 @@ class Answer(NamedTuple):
 
 
 class _Plain(http.client.HTTPConnection):
+    """`ends`: as `monotonic` counts; `end` is to be called then, by another thread."""
+
     may_be_private = False
+    ends = math.inf
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(host, port)
+        self.is_over = threading.Event()
+        # `sock` is None again while an answer is read after which the connection closes.
+        self._connected: socket.socket | None = None
 
     def connect(self) -> None:
-        self.sock = open_connection(self.host, self.port, CONNECT_SECONDS, self.may_be_private)
-        self.sock.settimeout(SILENT_SECONDS)
+        sock = open_connection(self.host, self.port, CONNECT_SECONDS, self.may_be_private, self.ends)
+        self.sock = self._connected = self._wrapped(sock)
+        # Whoever ended it before there was a socket had nothing to shut.
+        if self.is_over.is_set():
+            raise TimeoutError
+        self._greet()
 
+    def end(self) -> None:
+        """Whoever waits for a byte has the end of the stream instead."""
+        self.is_over.set()
+        if self._connected is not None:
+            with contextlib.suppress(OSError):
+                # Not the way of TLS's own socket, which forgets first that it is one: what the other thread
+                # writes just then would go out in plain text.
+                socket.socket.shutdown(self._connected, socket.SHUT_RDWR)
 
-class _Tls(http.client.HTTPSConnection):
-    may_be_private = False
-
-    def connect(self) -> None:
-        sock = open_connection(self.host, self.port, CONNECT_SECONDS, self.may_be_private)
+    def _wrapped(self, sock: socket.socket) -> socket.socket:
         sock.settimeout(SILENT_SECONDS)
-        context = ssl.create_default_context()
-        try:
-            self.sock = context.wrap_socket(sock, server_hostname=self.host)
-        except OSError:
-            sock.close()
-            raise
+        return sock
+
+    def _greet(self) -> None:
+        pass
+
+
+class _Tls(_Plain, http.client.HTTPSConnection):
+    def _wrapped(self, sock: socket.socket) -> socket.socket:
+        sock.settimeout(SILENT_SECONDS)
+        # Its handshake comes once `end` knows the socket: the one that it is made of is detached.
+        return ssl.create_default_context().wrap_socket(
+            sock, server_hostname=self.host, do_handshake_on_connect=False
+        )
+
+    def _greet(self) -> None:
+        assert isinstance(self.sock, ssl.SSLSocket)
+        self.sock.do_handshake()
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
@@ -77,18 +111,13 @@ def _ask(
         raise NotSentError(str(error), is_channels_fault=True) from None
     assert parts.hostname
     kind = _Tls if parts.scheme == "https" else _Plain
-    connection = kind(parts.hostname, parts.port)
+    # Without a port it would take what is behind the last colon of an IPv6 address for one.
+    connection = kind(parts.hostname, parts.port or kind.default_port)
     connection.may_be_private = may_be_private
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     said = {"User-Agent": f"IoT-Monitor/{__version__}", "Accept": "*/*", "Connection": "close", **headers}
-    is_over = threading.Event()
-
-    def end() -> None:
-        is_over.set()
-        with contextlib.suppress(OSError, AttributeError):
-            connection.sock.shutdown(socket.SHUT_RDWR)
-
-    timer = threading.Timer(WHOLE_SECONDS, end)
+    connection.ends = time.monotonic() + WHOLE_SECONDS
+    timer = threading.Timer(WHOLE_SECONDS, connection.end)
     timer.daemon = True
     timer.start()
     try:
@@ -99,7 +128,7 @@ def _ask(
     except PrivateAddressError as error:
         raise NotSentError(str(error), is_channels_fault=True) from None
     except (OSError, http.client.HTTPException, UnicodeError) as error:
-        raise NotSentError(_why(error, is_over.is_set())) from None
+        raise NotSentError(_why(error, connection.is_over.is_set())) from None
     finally:
         timer.cancel()
         connection.close()
@@ -129,9 +158,9 @@ def seconds_of(retry_after: str | None) -> float | None:
         return float(retry_after)
     try:
         at = parsedate_to_datetime(retry_after)
-    except ValueError:
+        return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+    except (ValueError, OverflowError):
         return None
-    return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
 def _why(error: Exception, is_over: bool) -> str:

@@ -12,7 +12,8 @@ from monitoring.alerts.channels.field import Field
 from monitoring.alerts.message import Message
 
 SERVER = "https://api.telegram.org"
-TEXT_CHARACTERS = 4_000
+# Telegram takes 4,096 units of UTF-16, of which an emoji is two.
+TEXT_BYTES = 2 * 4_000
 
 
 def _token(text: str) -> str:
@@ -35,11 +36,18 @@ FIELDS = (
 
 def send(settings: dict[str, Any], message: Message, key: str) -> None:
     """Raises NotSentError."""
-    text = f"{message.subject}\n\n{message.text}"
     body = {
         "chat_id": settings["chat"],
-        "text": text if len(text) <= TEXT_CHARACTERS else text[: TEXT_CHARACTERS - 1] + "…",
+        "text": _shortened(f"{message.subject}\n\n{message.text}"),
         "link_preview_options": {"is_disabled": True},
     }
     headers = {"Content-Type": "application/json"}
     http.post(f"{SERVER}/bot{settings['token']}/sendMessage", json.dumps(body).encode(), headers)
+
+
+def _shortened(text: str) -> str:
+    units = text.encode("utf-16-le")
+    if len(units) <= TEXT_BYTES:
+        return text
+    # Half a letter at the end is left out.
+    return units[: TEXT_BYTES - 2].decode("utf-16-le", "ignore") + "…"
