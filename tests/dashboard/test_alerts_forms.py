@@ -209,6 +209,9 @@ def test_a_silence_is_made_by_the_viewers_clock_and_ended(
     [
         ({"starts_at": ""}, "starts_at"),
         ({"ends_at": "2026-01-28T11:00"}, "ends_at"),
+        # Of a zone to the east there is no such moment, and the page would be none for anybody there.
+        ({"ends_at": "9999-12-31T23:59"}, "ends_at"),
+        ({"starts_at": "0001-01-02T00:00"}, "starts_at"),
         ({"sensor": "99"}, "sensor"),
         ({"weekdays": ["7"]}, "weekdays"),
         ({"from_time": "22:00", "to_time": "22:00"}, "to_time"),
