@@ -25,6 +25,7 @@ from monitoring.models import AlertRule, Sensor
 from monitoring.span import Span
 
 DAYS = timedelta(days=30)
+FIRST = datetime(1971, 1, 1, tzinfo=UTC)
 # Sensors of a rule that holds for many, and spans of one of them.
 MOST_SENSORS, MOST_SPANS = 20, 1000
 
@@ -48,6 +49,8 @@ class BacktestBody(RuleBody):
             start = attrs.pop("from", None) or end - DAYS
         except OverflowError:
             start = end
+        # Nothing was measured before, and a look back from the first year would go past it.
+        start = max(start, FIRST)
         if start >= end:
             raise ValidationError({"from": [gettext("Must lie before `to`.")]})
         attrs["span"] = Span(start, end)

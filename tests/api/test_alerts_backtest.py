@@ -88,6 +88,12 @@ def test_a_span(sender: APIClient, curve: Callable[..., None], noon: datetime) -
     assert tried(sender, **WARM, **span)["count"] == 1
 
 
+def test_a_span_from_the_first_year_on(sender: APIClient, curve: Callable[..., None]) -> None:
+    curve(1, 26, 20)
+    found = tried(sender, **WARM, **{"from": "0001-01-01T00:00:00Z"}, for_s=60)
+    assert (found["from"], found["count"]) == ("1971-01-01T00:00:00Z", 1)
+
+
 def test_of_a_selection(sender: APIClient, curve: Callable[..., None]) -> None:
     curve(1, 26, 20)
     curve(3, 26, 20, 26)
@@ -127,6 +133,7 @@ def test_only_the_last_spans_are_listed(
         ({"to": ["now"]}, {"to"}),
         ({"from": 200, "to": 200}, {"from"}),
         ({"to": -62_135_596_800}, {"from"}),
+        ({"from": "0001-01-01T00:00:00Z", "to": "0001-01-02T00:00:00Z"}, {"from"}),
         ({"days": 30}, {"days"}),
     ],
 )
