@@ -78,6 +78,7 @@ def test_each_kind_is_made_with_what_its_form_asks(
         ({"sensor": "99"}, "sensor"),
         ({"sensor": "Nobody"}, "sensor"),
         ({"sensor": "9" * 30}, "sensor"),
+        ({"sensor": "0" * 5000 + "3"}, "sensor"),
         ({"board": "none such"}, "board"),
         ({"severity": "awful"}, "severity"),
         ({"channels": ["77"]}, "channels"),
@@ -114,7 +115,8 @@ def test_the_form_begins_with_what_the_curve_said(admin_client: Client, sensors:
     assert re.search(
         r'data-kinds="above outside rate stuck rejected" hidden>.*?name="high"[^>]* disabled', text
     )
-    for nonsense in ("?sensor=x&above=y", "?kind=nonsense", "?sensor=" + "9" * 40, "?above=nan"):
+    long = ("9" * 40, "0" * 5000 + "3", "1".ljust(5000, "0"))
+    for nonsense in ("?sensor=x&above=y", "?kind=nonsense", "?above=nan", *(f"?sensor={one}" for one in long)):
         assert admin_client.get(NEW + nonsense).status_code == 200
 
 

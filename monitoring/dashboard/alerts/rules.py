@@ -155,9 +155,9 @@ def _begins_with(said: Mapping[str, str]) -> dict[str, Any]:
             continue
     begun["kind"] = kind if kind in set(Kind) else Kind.ABOVE.value
     begun |= {"severity": AlertRule.Severity.WARNING.value, **USUAL.get(Kind(begun["kind"]), {})}
-    number = said.get("sensor", "")
-    if number.isdecimal() and int(number[:20]) <= MAX_SENSOR_ID:
-        begun["sensor"] = number
+    number = _number_of(said.get("sensor", ""))
+    if number is not None:
+        begun["sensor"] = str(number)
     return begun
 
 
@@ -242,9 +242,15 @@ def _sensor_of(form: RuleForm) -> Sensor | None:
     rule: AlertRule = form.instance
     if rule.sensor is not None and text == str(rule.sensor.pk):
         return rule.sensor
-    if not text.isdecimal() or int(text[:20]) > MAX_SENSOR_ID:
+    number = _number_of(text)
+    return None if number is None else Sensor.objects.present().filter(pk=number).first()
+
+
+def _number_of(text: str) -> int | None:
+    """A sensor's number; None for what can be none. Python reads no number of thousands of digits."""
+    if not text.isdecimal() or len(text) > 20 or int(text) > MAX_SENSOR_ID:
         return None
-    return Sensor.objects.present().filter(pk=int(text)).first()
+    return int(text)
 
 
 def _try(found: AlertRule) -> Tried:
