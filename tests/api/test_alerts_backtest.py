@@ -9,7 +9,10 @@ from django.contrib.auth.models import Permission, User
 from rest_framework.test import APIClient
 
 from monitoring.models import AlertRule, Incident, Measurement, Sensor
+from tests.alerts.conftest import too_long
 from tests.api.conftest import API
+
+__all__ = ["too_long"]
 
 BACKTEST = API + "alerts/rules/backtest/"
 WARM: dict[str, Any] = {"kind": "above", "high": 25, "sensor": 1}
@@ -115,6 +118,14 @@ def test_only_the_last_spans_are_listed(
     curve(1, 26, 20, 27, 20, 28, 20)
     (one,) = tried(sender, **WARM)["of"]
     assert (one["count"], [span["value"] for span in one["spans"]]) == (3, [27.0, 28.0])
+
+
+def test_what_takes_too_long_says_so(sender: APIClient, curve: Callable[..., None], too_long: object) -> None:
+    curve(1, 26, 20)
+    for said in (WARM, {**WARM, "sensor": None}):
+        refused = sender.post(BACKTEST, said, format="json")
+        assert refused.status_code == 400, refused.content
+        assert "choose fewer days" in refused.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,14 @@ import pytest
 from django.core import mail
 from django.test import Client
 
+from batches.store import BatchStore
 from monitoring.dashboard.alerts.rule_form import ASKED, RuleForm
 from monitoring.models import AlertChannel, AlertRule, Board, Incident, Mute, Sensor
+from tests.alerts.conftest import too_long
 from tests.dashboard.test_alerts_pages import text_of
-from tests.rollups.rows import store
+from tests.rollups import rows
+
+__all__ = ["too_long"]
 
 pytestmark = pytest.mark.django_db
 
@@ -25,7 +29,7 @@ MINUTE = timedelta(minutes=1)
 def warm(sensors: dict[int, Sensor], noon: datetime) -> None:
     """Sensor 1 goes past 25 twice, for ten minutes each."""
     values = [20.0] * 20 + [26.0] * 10 + [20.0] * 20 + [27.0] * 10 + [20.0] * 20
-    store(((1, noon + n * MINUTE, value) for n, value in enumerate(values)), "°C")
+    rows.store(((1, noon + n * MINUTE, value) for n, value in enumerate(values)), "°C")
 
 
 def fields(**more: Any) -> dict[str, Any]:
@@ -116,7 +120,12 @@ def test_the_form_begins_with_what_the_curve_said(admin_client: Client, sensors:
         r'data-kinds="above outside rate stuck rejected" hidden>.*?name="high"[^>]* disabled', text
     )
     long = ("9" * 40, "0" * 5000 + "3", "1".ljust(5000, "0"))
-    for nonsense in ("?sensor=x&above=y", "?kind=nonsense", "?above=nan", *(f"?sensor={one}" for one in long)):
+    for nonsense in (
+        "?sensor=x&above=y",
+        "?kind=nonsense",
+        "?above=nan",
+        *(f"?sensor={one}" for one in long),
+    ):
         assert admin_client.get(NEW + nonsense).status_code == 200
 
 
@@ -142,6 +151,34 @@ def test_it_is_tried_on_what_was_measured(admin_client: Client, warm: None) -> N
     assert "would have fired <b>2 times</b>" in many
     assert "Capteur Temp Salon" in many
     assert AlertRule.objects.count() == before
+
+
+def test_of_what_is_tried_the_last_spans_are_drawn(
+    admin_client: Client, warm: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitoring.dashboard.alerts.rules.MOST_SPANS", 1)
+    said = text_of(admin_client.post(NEW, fields(**{"try": "1"}), headers=HTMX))
+    assert "would have fired <b>2 times</b>" in said
+    (spans,) = re.findall(r'id="tried-spans" type="application/json">(.*?)</script>', said)
+    assert len(json.loads(spans)) == 1
+
+
+def test_what_takes_too_long_to_try_says_so(admin_client: Client, warm: None, too_long: None) -> None:
+    for sensor in ("1", ""):
+        said = admin_client.post(NEW, fields(**{"try": "1", "sensor": sensor}), headers=HTMX)
+        assert "It takes too long" in text_of(said)
+
+
+def test_it_is_tried_as_often_as_the_api_lets_somebody_send(
+    admin_client: Client, warm: None, settings: Any, store: BatchStore
+) -> None:
+    settings.THROTTLE_POST = "2/minute"
+    tries = [text_of(admin_client.post(NEW, fields(**{"try": "1"}), headers=HTMX)) for _ in range(3)]
+    store.redis.flushdb()
+    assert [("Too many attempts" in said, "2 times" in said) for said in tries] == [
+        *[(False, True)] * 2,
+        (True, False),
+    ]
 
 
 def test_what_cannot_be_tried_says_why(admin_client: Client, sensors: dict[int, Sensor]) -> None:

@@ -17,7 +17,9 @@ from django.utils.html import json_script
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from monitoring import throttle
 from monitoring.alerts import backtest, rules
+from monitoring.alerts.backtest import MOST_SPANS
 from monitoring.alerts.rule import OF_READINGS, Kind
 from monitoring.dashboard import facets
 from monitoring.dashboard.access import INCIDENTS, RULES, readable, signed_in
@@ -171,7 +173,11 @@ def _sent(request: HttpRequest, found: AlertRule) -> HttpResponseBase:
         return _shown(request, RuleForm(instance=found, initial=data | {"kind": form.kind.value}))
     is_valid = form.is_valid()
     if wants == "try":
-        tried = _try(form.named()) if is_valid else Tried(why=_("First mend what is marked above."))
+        tried = (
+            _try_unless_too_often(request, form)
+            if is_valid
+            else Tried(why=_("First mend what is marked above."))
+        )
         if getattr(request, "htmx", False):
             if not is_valid:
                 tried = Tried(why=_why(form))
@@ -253,8 +259,19 @@ def _number_of(text: str) -> int | None:
     return int(text)
 
 
+def _try_unless_too_often(request: HttpRequest, form: RuleForm) -> Tried:
+    """Counted as what is sent to the API is. A refusal stands where the answer would."""
+    try:
+        throttle.take("post", str(request.user.pk), throttle.Rate.read(settings.THROTTLE_POST))
+        return _try(form.named())
+    except throttle.TooOftenError as error:
+        return Tried(why=_("Too many attempts: try again in %d s.") % error.wait)
+    except backtest.TooLongError:
+        return Tried(why=_("It takes too long to look at so many readings: try it on one sensor, or later."))
+
+
 def _try(found: AlertRule) -> Tried:
-    """On the last days, as if it had been there."""
+    """On the last days, as if it had been there. Raises backtest.TooLongError."""
     if found.kind not in OF_READINGS:
         return Tried(why=_("This kind of rule looks at what is now, and cannot be tried on the past."))
     now = datetime.now(UTC)
@@ -288,7 +305,7 @@ def _try(found: AlertRule) -> Tried:
             "severity": found.severity,
         }
         for _sensor, outcome in outcomes[:1]
-        for one in outcome.spans
+        for one in outcome.spans[-MOST_SPANS:]
     ]
     return Tried(
         times=sum(one.times for one in rows),
