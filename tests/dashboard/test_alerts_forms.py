@@ -135,6 +135,34 @@ def test_without_a_script_another_kind_shows_its_fields(admin_client: Client, db
     assert "errorlist" not in text
 
 
+def test_without_a_script_nothing_that_was_typed_is_lost(
+    admin_client: Client, sensors: dict[int, Sensor]
+) -> None:
+    for name in ("attic", "kitchen"):
+        Board.objects.create(name=name, online=True, since=datetime.now(UTC))
+    hooks = [AlertChannel.objects.create(name=f"{n}", kind="webhook", settings={}) for n in range(3)]
+    assert admin_client.post(NEW, fields(board="attic", channels=[hooks[2].pk])).status_code == 302
+    rule = AlertRule.objects.get(name="Too warm")
+    typed = {"sensor": "Capteur Lumière Salon", "board": "kitchen", "keep_s_amount": "soon"}
+    said = fields(kind="below", low="2,5", for_s_amount="7", for_s_unit="3600", **typed)
+    said |= {"channels": [hooks[0].pk, hooks[1].pk], "choose": "1"}
+    for path in (NEW, f"/alerts/rules/{rule.pk}/"):
+        text = text_of(admin_client.post(path, said))
+        for name, value in {**typed, "low": "2,5", "for_s_amount": "7", "name": "Too warm"}.items():
+            assert re.search(rf'name="{name}" value="{value}"', text), name
+        assert re.search(r'name="for_s_unit".*?<option value="3600" selected>', text, re.S)
+        assert re.findall(r'name="channels" value="(\d+)"[^>]* checked', text) == [
+            str(hooks[0].pk),
+            str(hooks[1].pk),
+        ]
+        assert "errorlist" not in text
+    # What the kind that was shown has no field of is as it is kept.
+    again = text_of(admin_client.post(f"/alerts/rules/{rule.pk}/", {"kind": "above", "choose": "1"}))
+    assert re.search(r'name="high" value="25"', again)
+    assert re.search(r'name="sensor" value="1"', again)
+    assert re.search(r'name="board" value="attic"', again)
+
+
 def test_it_is_tried_on_what_was_measured(admin_client: Client, warm: None) -> None:
     before = AlertRule.objects.count()
     said = text_of(admin_client.post(NEW, fields(**{"try": "1"}), headers=HTMX))

@@ -169,8 +169,7 @@ def _sent(request: HttpRequest, found: AlertRule) -> HttpResponseBase:
     # What a form fills in is not what is stored.
     form = RuleForm(request.POST, instance=found)
     if wants == "choose":
-        data = {name: value for name, value in request.POST.items() if name != "choose"}
-        return _shown(request, RuleForm(instance=found, initial=data | {"kind": form.kind.value}))
+        return _shown(request, RuleForm(instance=found, initial=form.as_typed()))
     is_valid = form.is_valid()
     if wants == "try":
         tried = (
