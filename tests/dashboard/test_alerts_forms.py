@@ -13,7 +13,7 @@ from batches.store import BatchStore
 from monitoring.dashboard.alerts.rule_form import ASKED, RuleForm
 from monitoring.models import AlertChannel, AlertRule, Board, Incident, Mute, Sensor
 from tests.alerts.conftest import too_long
-from tests.dashboard.test_alerts_pages import text_of
+from tests.dashboard.test_alerts_pages import member, text_of
 from tests.rollups import rows
 
 __all__ = ["too_long"]
@@ -323,6 +323,23 @@ def test_a_channel_is_made_tested_and_its_secret_is_never_shown(
     # A host that there is none of: said where the button stands, and in the list.
     assert "The test failed:" in text_of(admin_client.post(page + "test/", headers=HTMX))
     assert "The last error:" in text_of(admin_client.get("/alerts/channels/"))
+
+
+def test_an_address_that_is_a_key_is_shown_to_those_who_may_change_it(
+    admin_client: Client, django_user_model: Any
+) -> None:
+    hook = {"url": "https://hooks.example/services/T0/k3y", "secret": ""}
+    phone = {"server": "https://ntfy.example", "topic": "t0pic", "token": ""}
+    AlertChannel.objects.create(name="Chat", kind="webhook", settings=hook)
+    AlertChannel.objects.create(name="Phone", kind="ntfy", settings=phone)
+    seen = text_of(admin_client.get("/alerts/channels/"))
+    assert hook["url"] in seen
+    assert "https://ntfy.example, t0pic" in seen
+    seen = text_of(member(django_user_model, "operator").get("/alerts/channels/"))
+    assert "https://hooks.example/… " in seen
+    assert "https://ntfy.example, topic: set " in seen
+    assert "k3y" not in seen
+    assert "t0pic" not in seen
 
 
 def test_what_is_off_for_good_says_why_and_is_switched_on(admin_client: Client, db: None) -> None:
