@@ -19,22 +19,21 @@ pytestmark = pytest.mark.django_db
 ADD = reverse("admin:monitoring_token_add")
 LIST = reverse("admin:monitoring_token_changelist")
 VIEWER = {
-    *("monitoring.board", "monitoring.correction", "monitoring.deletion"),
-    *("monitoring.ingestbatch", "monitoring.measurement"),
-    *(
-        "monitoring.job",
-        "monitoring.rejectedmessage",
-        "monitoring.rejectedtally",
-        "monitoring.retentionrun",
-        "monitoring.sensor",
-    ),
+    *("monitoring.alertrule", "monitoring.board", "monitoring.correction", "monitoring.deletion"),
+    *("monitoring.incident", "monitoring.ingestbatch", "monitoring.job", "monitoring.measurement"),
+    *("monitoring.mute", "monitoring.rejectedmessage", "monitoring.rejectedtally"),
+    *("monitoring.retentionrun", "monitoring.sensor"),
 }
 # What each may see, and what each may add.
-SEEN = {"nobody's": set(), "viewer": VIEWER, "operator": VIEWER | {"monitoring.token"}}
+OPERATOR = VIEWER | {"monitoring.token", "monitoring.alertchannel", "monitoring.delivery"}
+SEEN = {"nobody's": set(), "viewer": VIEWER, "operator": OPERATOR}
 ADDED = {
     "nobody's": set(),
     "viewer": set(),
-    "operator": {"monitoring.sensor", "monitoring.deletion", "monitoring.token"},
+    "operator": {
+        *("monitoring.alertrule", "monitoring.deletion", "monitoring.mute", "monitoring.sensor"),
+        "monitoring.token",
+    },
 }
 
 

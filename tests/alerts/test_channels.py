@@ -105,9 +105,11 @@ def test_settings_are_kept_as_they_are_used(
 def test_a_secret_stays_where_none_is_given_and_is_not_shown() -> None:
     kept = channels.check("webhook", {"url": "https://example.org/"})
     assert len(webhook._key(kept["secret"]) or b"") == 32
-    changed = channels.check("webhook", {"url": "https://example.com/", "secret": ""}, kept)
-    assert changed == {"url": "https://example.com/", "secret": kept["secret"]}
-    assert channels.shown("webhook", changed) == {"url": "https://example.com/", "secret": True}
+    changed = channels.check("webhook", {"url": "https://example.org", "secret": ""}, kept)
+    assert changed == {"url": "https://example.org", "secret": kept["secret"]}
+    assert channels.shown("webhook", changed) == {"url": "https://example.org", "secret": True}
+    elsewhere = channels.check("webhook", {"url": "https://example.com/", "secret": ""}, kept)
+    assert elsewhere["secret"] != kept["secret"]
 
 
 def test_kinds_are_offered_where_they_can_be_sent_by(settings: Any) -> None:

@@ -32,7 +32,12 @@ def test_it_works(settings: Any, client: APIClient, measure: Any, sensors: dict[
 
 def test_every_time_in_an_answer_is_utc(settings: Any) -> None:
     settings.TIME_ZONE = "Asia/Kathmandu"
-    serializers_of_ours = set(ours(serializers.BaseSerializer))
+    # Without those that are of no model until another one is made of them.
+    serializers_of_ours = {
+        one
+        for one in ours(serializers.BaseSerializer)
+        if not issubclass(one, serializers.ModelSerializer) or hasattr(one, "Meta")
+    }
     fields = [
         (one.__name__, name, field)
         for one in serializers_of_ours
