@@ -90,7 +90,8 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
             for field in channels.fields(channel.kind):
                 self.fields[_name(channel.kind, field.name)].initial = field.default
             return
-        shown = channels.shown(channel.kind, channel.settings)
+        # A form is for those who may change it.
+        shown = channels.shown(channel.kind, channel.settings, may_change=True)
         for field in channels.fields(channel.kind):
             entry = self.fields[_name(channel.kind, field.name)]
             value = shown[field.name]
@@ -187,10 +188,12 @@ class AlertChannelAdmin(ModelAdmin):  # type: ignore[misc]
         if kind not in KINDS:
             return [(None, {"fields": fields})]
         own = [_name(kind, field.name) for field in channels.fields(kind)]
+        if obj is not None and not self.has_change_permission(request, obj):
+            own = ["tells"]
         return [(None, {"fields": fields}), (capfirst(AlertChannel.Kind(kind).label), {"fields": own})]
 
     def get_readonly_fields(self, request: HttpRequest, obj: AlertChannel | None = None) -> tuple[str, ...]:
-        return ("disabled_why",) if obj else ()
+        return ("disabled_why", "tells") if obj else ()
 
     def save_model(self, request: HttpRequest, obj: AlertChannel, form: Any, change: bool) -> None:
         if obj.enabled and "enabled" in form.changed_data:
@@ -224,6 +227,11 @@ class AlertChannelAdmin(ModelAdmin):  # type: ignore[misc]
         if not channel.disabled_why or channel.disabled_at is None:
             return channel.disabled_why
         return f"{ages.to_the_minute(channel.disabled_at)} ({ages.zone()}): {channel.disabled_why}"
+
+    @column(_("to"))
+    def tells(self, channel: AlertChannel) -> str:
+        """For those who may look at it alone."""
+        return channels.said(channel.kind, channel.settings, may_change=False)
 
     @column(_("rules"))
     def of_rules(self, channel: AlertChannel) -> int:

@@ -9,9 +9,11 @@ each reading: they come as COPY has them, twenty-six bytes each.
 import math
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+from django.db import OperationalError, connection, transaction
 from django.utils.translation import gettext as _
 
 from monitoring.alerts.anew import begin
@@ -25,9 +27,12 @@ from monitoring.span import Span
 
 # How many readings of a sensor are looked at, the newest: by PostgreSQL, and where each of them travels.
 MOST_BY_DATABASE, MOST_HERE = 3_000_000, 1_000_000
-# How long a rule of many sensors may take.
+# How long a statement of a rule may take, and a rule of many sensors in all.
 MOST_S = 10.0
+# Of a sensor so many spans are shown, the last; all of them are counted.
+MOST_SPANS = 1000
 
+_QUERY_CANCELED = "57014"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -37,6 +42,13 @@ class NotOfReadingsError(ValueError):
 
     def __init__(self) -> None:
         super().__init__(_("Only a rule of readings can be tried out on the past."))
+
+
+class TooLongError(Exception):
+    """PostgreSQL was still looking at the readings after MOST_S."""
+
+    def __init__(self) -> None:
+        super().__init__(_("It takes too long to look at so many readings: choose fewer days."))
 
 
 class Backtest(NamedTuple):
@@ -65,7 +77,12 @@ class Many(NamedTuple):
 
 def run(rule: AlertRule, sensor: Sensor, span: Span, now: datetime | None = None) -> Backtest:
     """When the rule, saved or not, would have fired for the sensor, had it been there from the span's start
-    on. Raises NotOfReadingsError."""
+    on. Raises NotOfReadingsError, TooLongError."""
+    with _at_most(MOST_S):
+        return _run(rule, sensor, span, now)
+
+
+def _run(rule: AlertRule, sensor: Sensor, span: Span, now: datetime | None) -> Backtest:
     began = time.perf_counter()
     if not rule.is_of_readings:
         raise NotOfReadingsError
@@ -84,17 +101,39 @@ def run(rule: AlertRule, sensor: Sensor, span: Span, now: datetime | None = None
 def run_many(rule: AlertRule, span: Span, most: int = 20, now: datetime | None = None) -> Many:
     """The same for the first `most` sensors that it holds for, as far as MOST_S lasts.
 
-    Raises NotOfReadingsError."""
+    Raises NotOfReadingsError; TooLongError where it does not last for the first of them."""
     began = time.perf_counter()
     fitting = fits(rule)
     sensors = fitting.count()
     found: list[tuple[Sensor, Backtest]] = []
     for sensor in fitting.order_by("pk")[:most]:
-        if time.perf_counter() - began > MOST_S:
+        left = MOST_S - (time.perf_counter() - began)
+        if left <= 0:
             break
-        found.append((sensor, run(rule, sensor, span, now)))
+        try:
+            with _at_most(left):
+                found.append((sensor, _run(rule, sensor, span, now)))
+        except TooLongError:
+            if not found:
+                raise
+            break
     truncated = len(found) < sensors or any(one.truncated for _sensor, one in found)
     return Many(found, sensors, truncated)
+
+
+@contextmanager
+def _at_most(seconds: float) -> Iterator[None]:
+    """Each statement within it. Raises TooLongError."""
+    try:
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                # 0 would be no limit.
+                cursor.execute("SET LOCAL statement_timeout = %s", [max(1, round(seconds * 1000))])
+            yield
+    except OperationalError as error:
+        if getattr(error.__cause__, "pgcode", None) == _QUERY_CANCELED:
+            raise TooLongError from error
+        raise
 
 
 class _Part(NamedTuple):

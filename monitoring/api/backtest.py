@@ -14,10 +14,11 @@ from rest_framework.views import APIView
 
 from batches.batch import to_datetime
 from monitoring.alerts import backtest
-from monitoring.alerts.backtest import Backtest, NotOfReadingsError
+from monitoring.alerts.backtest import MOST_SPANS, Backtest, NotOfReadingsError, TooLongError
 from monitoring.alerts.rule import Span as Held
 from monitoring.api.alert_bodies import RuleBody, as_answers
 from monitoring.api.bodies import SaidMomentField
+from monitoring.api.errors import BadBodyError
 from monitoring.api.permissions import require
 from monitoring.api.query import take_none
 from monitoring.api.serializers import DetailSerializer
@@ -25,8 +26,9 @@ from monitoring.models import AlertRule, Sensor
 from monitoring.span import Span
 
 DAYS = timedelta(days=30)
-# Sensors of a rule that holds for many, and spans of one of them.
-MOST_SENSORS, MOST_SPANS = 20, 1000
+FIRST = datetime(1971, 1, 1, tzinfo=UTC)
+# Of a rule that holds for many.
+MOST_SENSORS = 20
 
 
 class BacktestBody(RuleBody):
@@ -48,6 +50,8 @@ class BacktestBody(RuleBody):
             start = attrs.pop("from", None) or end - DAYS
         except OverflowError:
             start = end
+        # Nothing was measured before, and a look back from the first year would go past it.
+        start = max(start, FIRST)
         if start >= end:
             raise ValidationError({"from": [gettext("Must lie before `to`.")]})
         attrs["span"] = Span(start, end)
@@ -122,7 +126,8 @@ class BacktestRule(APIView):
 
 
 def _tried(rule: AlertRule, span: Span) -> dict[str, Any]:
-    """Raises ValidationError (400) for a rule of which no past is kept."""
+    """Raises ValidationError (400) for a rule of which no past is kept, BadBodyError (400) where it takes too
+    long."""
     began = time.perf_counter()
     try:
         if rule.sensor is not None:
@@ -132,6 +137,8 @@ def _tried(rule: AlertRule, span: Span) -> dict[str, Any]:
             found, sensors, truncated = backtest.run_many(rule, span, MOST_SENSORS)
     except NotOfReadingsError as error:
         raise ValidationError({"kind": [str(error)]}) from error
+    except TooLongError as error:
+        raise BadBodyError(str(error)) from error
     of = [_of(sensor, one) for sensor, one in found]
     return {
         "start": span.start,

@@ -1,7 +1,8 @@
 """alerts/channels/: whom alerts are told to. What is secret is written and never read."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC
+from functools import partial
 from typing import Any
 
 from django.conf import settings as site
@@ -19,6 +20,7 @@ from monitoring.alerts import channels, outbox
 from monitoring.api.alert_bodies import StrictSerializer, as_answers, one_of
 from monitoring.api.bodies import Body
 from monitoring.api.pages import LINK, page_by_id
+from monitoring.api.permissions import may_see
 from monitoring.api.query import PageQuery, take_none
 from monitoring.api.serializers import DetailSerializer
 from monitoring.models import AlertChannel, Delivery
@@ -49,7 +51,8 @@ class ChannelBody(StrictSerializer[AlertChannel]):
 
 class ChannelSerializer(serializers.ModelSerializer[AlertChannel]):
     settings = serializers.SerializerMethodField(
-        help_text="What is secret is not shown: true where it is set, else false."
+        help_text="What is secret is not shown: true where it is set, else false. For who may not change"
+        " channels, of an address its host alone, and of ntfy's topic whether it is set."
     )
     disabled_why = serializers.CharField(
         help_text="Where it was switched off since it failed for good: why. Nothing is sent until somebody"
@@ -63,7 +66,12 @@ class ChannelSerializer(serializers.ModelSerializer[AlertChannel]):
         fields = ["id", *ChannelBody.Meta.fields, "disabled_why", "disabled_at", "created_at"]
 
     def get_settings(self, channel: AlertChannel) -> dict[str, Any]:
-        return channels.shown(channel.kind, channel.settings)
+        return channels.shown(channel.kind, channel.settings, self.context.get("may_change", False))
+
+
+def _shows(request: Request) -> Callable[..., ChannelSerializer]:
+    """The serializer, for whoever asks."""
+    return partial(ChannelSerializer, context={"may_change": may_see(request, CHANGE)})
 
 
 class ReceiptSerializer(serializers.ModelSerializer[Delivery]):
@@ -122,7 +130,7 @@ class Channels(APIView):
     )
     def get(self, request: Request) -> Response:
         query = PageQuery.read(request)
-        return page_by_id(request, query, AlertChannel.objects.all(), ChannelSerializer)
+        return page_by_id(request, query, AlertChannel.objects.all(), _shows(request))
 
     @extend_schema(
         summary="Make a channel",
@@ -140,7 +148,7 @@ class Channels(APIView):
         with as_answers(), transaction.atomic():
             channel.save(force_insert=True)
         return Response(
-            ChannelSerializer(channel).data,
+            _shows(request)(channel).data,
             status=status.HTTP_201_CREATED,
             headers={"Location": request.build_absolute_uri(f"{channel.pk}/")},
         )
@@ -157,7 +165,7 @@ class OneChannel(APIView):
     )
     def get(self, request: Request, channel_id: int) -> Response:
         take_none(request)
-        return Response(ChannelSerializer(one_of(AlertChannel.objects.all(), channel_id, _NONE)).data)
+        return Response(_shows(request)(one_of(AlertChannel.objects.all(), channel_id, _NONE)).data)
 
     @extend_schema(
         summary="Change a channel, or switch it on again",

@@ -222,6 +222,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='incident',
+            index=models.Index(fields=['rule', '-since'], name='incident_of_rule'),
+        ),
+        migrations.AddIndex(
+            model_name='incident',
             index=models.Index(fields=['resolved_at'], name='incident_ended'),
         ),
         migrations.AddIndex(

@@ -118,6 +118,8 @@ class Incident(models.Model):
         ]
         indexes = [
             models.Index(fields=["rule", "subject", "since"], name="incident_of_subject"),
+            # When a rule fired last, and before.
+            models.Index(fields=["rule", "-since"], name="incident_of_rule"),
             # What readings of a time have a part in.
             models.Index(fields=["resolved_at"], name="incident_ended"),
             models.Index(fields=["sensor", "since"], name="incident_of_sensor"),

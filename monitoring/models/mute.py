@@ -1,11 +1,15 @@
 """When nobody wants to be told: a silence of alerts, once or every week, by the wall clock of a zone."""
 
+from datetime import UTC, datetime
 from zoneinfo import available_timezones
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+
+# Moments that each zone's calendar has, with room to both sides: those at its ends are none elsewhere.
+EARLIEST, LATEST = datetime(1971, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
 class Mute(models.Model):
@@ -59,6 +63,9 @@ class Mute(models.Model):
         wrong: dict[str, object] = {}
         if self.starts_at is not None and self.ends_at is not None and self.ends_at <= self.starts_at:
             wrong["ends_at"] = _("It ends after it begins.")
+        for name, moment in (("starts_at", self.starts_at), ("ends_at", self.ends_at)):
+            if moment is not None and not EARLIEST <= moment <= LATEST:
+                wrong[name] = _("Give a moment between 1971 and 2200.")
         days = self.weekdays
         is_list = isinstance(days, list) and all(type(day) is int and 0 <= day <= 6 for day in days)
         if not is_list or len(set(days)) < len(days):

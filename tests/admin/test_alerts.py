@@ -216,6 +216,31 @@ def test_a_channel_is_made_and_its_secret_is_never_shown(admin: Client, db: None
     assert channel.settings["secret"] != SECRET, "whoever may not read it cannot have it used elsewhere"
 
 
+@pytest.mark.parametrize(
+    ("kind", "settings", "key", "shown"),
+    [
+        (
+            "webhook",
+            {"url": "https://hooks.example/services/T0/k3y", "secret": SECRET},
+            "k3y",
+            "hooks.example/…",
+        ),
+        ("ntfy", {"server": "https://ntfy.example", "topic": "k3y", "token": ""}, "k3y", "topic: set"),
+    ],
+)
+def test_an_address_that_is_a_key_is_shown_to_those_who_may_change_it(
+    admin: Client, kind: str, settings: dict[str, str], key: str, shown: str
+) -> None:
+    channel = AlertChannel.objects.create(name="chat", kind=kind, settings=settings)
+    change = page(AlertChannel, "change", channel.pk)
+    assert key in admin.get(change).content.decode()
+    operator = signed_in(Client(), "operator")
+    seen = operator.get(change).content.decode()
+    assert key not in seen
+    assert shown in seen
+    assert key not in operator.get(page(AlertChannel)).content.decode()
+
+
 def test_a_channel_of_lines(admin: Client, channel: AlertChannel, mail: Mail) -> None:
     change = page(AlertChannel, "change", channel.pk)
     assert ">ops@example.org<" in re.sub(r"\s+", "", admin.get(change).content.decode())

@@ -177,3 +177,11 @@ def noted() -> list[tuple[int, str, str]]:
     """(sequence, event, channel), of all incidents."""
     rows = Notification.objects.order_by("incident__since", "incident", "sequence", "channel__name")
     return [(row.sequence, row.event, row.channel.name) for row in rows.select_related("channel")]
+
+
+@pytest.fixture
+def too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a rule is tried on is looked at for a minute, and may be for a moment."""
+    slow = "SELECT created_at, value FROM monitoring_measurement, pg_sleep(60)"
+    monkeypatch.setattr("monitoring.alerts.backtest._CHANGES", slow)
+    monkeypatch.setattr("monitoring.alerts.backtest.MOST_S", 0.2)

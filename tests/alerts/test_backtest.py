@@ -183,6 +183,17 @@ def test_a_rule_of_many_sensors(start: datetime, monkeypatch: pytest.MonkeyPatch
     assert backtest.run_many(AlertRule(kind="above", high=25.0), span) == ([], 3, True)
 
 
+def test_a_statement_is_given_up_after_a_while(start: datetime, too_long: None) -> None:
+    """By PostgreSQL; the connection is good for others."""
+    put(start, [(0, 26), (60, 20)])
+    rule, span = AlertRule(kind="above", high=25.0), Span(start, start + HOUR)
+    with pytest.raises(backtest.TooLongError):
+        run(rule, start)
+    with pytest.raises(backtest.TooLongError):
+        backtest.run_many(rule, span)
+    assert Measurement.objects.count() == 2
+
+
 # --- the same as the pure function ---------------------------------------------------------------
 
 _short = st.sampled_from([0, 1, 2, 3, 5, 8, 13])

@@ -109,7 +109,10 @@ def test_a_secret_stays_where_none_is_given_and_is_not_shown() -> None:
     assert len(webhook._key(kept["secret"]) or b"") == 32
     changed = channels.check("webhook", {"url": "https://example.org", "secret": ""}, kept)
     assert changed == {"url": "https://example.org", "secret": kept["secret"]}
-    assert channels.shown("webhook", changed) == {"url": "https://example.org", "secret": True}
+    assert channels.shown("webhook", changed, may_change=True) == {
+        "url": "https://example.org",
+        "secret": True,
+    }
     elsewhere = channels.check("webhook", {"url": "https://example.com/", "secret": ""}, kept)
     assert elsewhere["secret"] != kept["secret"]
 

@@ -9,7 +9,10 @@ from django.contrib.auth.models import Permission, User
 from rest_framework.test import APIClient
 
 from monitoring.models import AlertRule, Incident, Measurement, Sensor
+from tests.alerts.conftest import too_long
 from tests.api.conftest import API
+
+__all__ = ["too_long"]
 
 BACKTEST = API + "alerts/rules/backtest/"
 WARM: dict[str, Any] = {"kind": "above", "high": 25, "sensor": 1}
@@ -88,6 +91,12 @@ def test_a_span(sender: APIClient, curve: Callable[..., None], noon: datetime) -
     assert tried(sender, **WARM, **span)["count"] == 1
 
 
+def test_a_span_from_the_first_year_on(sender: APIClient, curve: Callable[..., None]) -> None:
+    curve(1, 26, 20)
+    found = tried(sender, **WARM, **{"from": "0001-01-01T00:00:00Z"}, for_s=60)
+    assert (found["from"], found["count"]) == ("1971-01-01T00:00:00Z", 1)
+
+
 def test_of_a_selection(sender: APIClient, curve: Callable[..., None]) -> None:
     curve(1, 26, 20)
     curve(3, 26, 20, 26)
@@ -111,6 +120,14 @@ def test_only_the_last_spans_are_listed(
     assert (one["count"], [span["value"] for span in one["spans"]]) == (3, [27.0, 28.0])
 
 
+def test_what_takes_too_long_says_so(sender: APIClient, curve: Callable[..., None], too_long: object) -> None:
+    curve(1, 26, 20)
+    for said in (WARM, {**WARM, "sensor": None}):
+        refused = sender.post(BACKTEST, said, format="json")
+        assert refused.status_code == 400, refused.content
+        assert "choose fewer days" in refused.json()["detail"]
+
+
 @pytest.mark.parametrize(
     ("said", "fields"),
     [
@@ -127,6 +144,7 @@ def test_only_the_last_spans_are_listed(
         ({"to": ["now"]}, {"to"}),
         ({"from": 200, "to": 200}, {"from"}),
         ({"to": -62_135_596_800}, {"from"}),
+        ({"from": "0001-01-01T00:00:00Z", "to": "0001-01-02T00:00:00Z"}, {"from"}),
         ({"days": 30}, {"days"}),
     ],
 )

@@ -229,3 +229,25 @@ def test_they_are_for_those_who_manage(client: APIClient, sender: APIClient, use
     assert "monitoring.add_alertchannel" in refused.json()["detail"]
     user.groups.get().permissions.add(Permission.objects.get(codename="add_alertchannel"))
     assert sender.post(CHANNELS, HOOK, format="json").status_code == 201
+
+
+def test_an_address_that_is_a_key_is_shown_to_those_who_may_change_it(
+    root: APIClient, sender: APIClient, user: User
+) -> None:
+    chat = make(root, settings={"url": "https://hooks.example:8443/services/T0/k3y?x=1", "secret": SECRET})
+    phone = {"kind": "ntfy", "settings": {"server": "https://ntfy.example/k3y", "topic": "k3y"}}
+    phone = make(root, name="phone", **phone)
+    assert chat["settings"]["url"].endswith("/k3y?x=1")
+    assert phone["settings"]["topic"] == "k3y"
+    expected = [
+        {"url": "https://hooks.example:8443/…", "secret": True},
+        {"server": "https://ntfy.example/…", "topic": True, "token": False},
+    ]
+    user.groups.get().permissions.add(Permission.objects.get(codename="add_alertchannel"))
+    ones = [sender.get(f"{CHANNELS}{one['id']}/").json() for one in (chat, phone)]
+    for found in (sender.get(CHANNELS).json(), ones):
+        assert [one["settings"] for one in found] == expected
+    made = sender.post(CHANNELS, HOOK | {"name": "mine"}, format="json").json()
+    assert made["settings"]["url"] == "https://example.org/…"
+    user.groups.get().permissions.add(Permission.objects.get(codename="change_alertchannel"))
+    assert sender.get(CHANNELS).json()[:2] == [chat, phone]

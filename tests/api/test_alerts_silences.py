@@ -81,6 +81,8 @@ def test_every_week(sender: APIClient, sensors: object) -> None:
         ({"starts_at": True}, {"starts_at"}),
         ({"ends_at": "soon"}, {"ends_at"}),
         ({"ends_at": {}}, {"ends_at"}),
+        ({"ends_at": "9999-12-31T23:59:59Z"}, {"ends_at"}),
+        ({"starts_at": "0001-01-01T00:00:00Z"}, {"starts_at"}),
         ({"sensor": 77}, {"sensor"}),
         ({"sensor": "3"}, {"sensor"}),
         ({"rule": 77}, {"rule"}),

@@ -9,10 +9,14 @@ import pytest
 from django.core import mail
 from django.test import Client
 
+from batches.store import BatchStore
 from monitoring.dashboard.alerts.rule_form import ASKED, RuleForm
 from monitoring.models import AlertChannel, AlertRule, Board, Incident, Mute, Sensor
-from tests.dashboard.test_alerts_pages import text_of
-from tests.rollups.rows import store
+from tests.alerts.conftest import too_long
+from tests.dashboard.test_alerts_pages import member, text_of
+from tests.rollups import rows
+
+__all__ = ["too_long"]
 
 pytestmark = pytest.mark.django_db
 
@@ -25,7 +29,7 @@ MINUTE = timedelta(minutes=1)
 def warm(sensors: dict[int, Sensor], noon: datetime) -> None:
     """Sensor 1 goes past 25 twice, for ten minutes each."""
     values = [20.0] * 20 + [26.0] * 10 + [20.0] * 20 + [27.0] * 10 + [20.0] * 20
-    store(((1, noon + n * MINUTE, value) for n, value in enumerate(values)), "°C")
+    rows.store(((1, noon + n * MINUTE, value) for n, value in enumerate(values)), "°C")
 
 
 def fields(**more: Any) -> dict[str, Any]:
@@ -78,6 +82,7 @@ def test_each_kind_is_made_with_what_its_form_asks(
         ({"sensor": "99"}, "sensor"),
         ({"sensor": "Nobody"}, "sensor"),
         ({"sensor": "9" * 30}, "sensor"),
+        ({"sensor": "0" * 5000 + "3"}, "sensor"),
         ({"board": "none such"}, "board"),
         ({"severity": "awful"}, "severity"),
         ({"channels": ["77"]}, "channels"),
@@ -114,7 +119,13 @@ def test_the_form_begins_with_what_the_curve_said(admin_client: Client, sensors:
     assert re.search(
         r'data-kinds="above outside rate stuck rejected" hidden>.*?name="high"[^>]* disabled', text
     )
-    for nonsense in ("?sensor=x&above=y", "?kind=nonsense", "?sensor=" + "9" * 40, "?above=nan"):
+    long = ("9" * 40, "0" * 5000 + "3", "1".ljust(5000, "0"))
+    for nonsense in (
+        "?sensor=x&above=y",
+        "?kind=nonsense",
+        "?above=nan",
+        *(f"?sensor={one}" for one in long),
+    ):
         assert admin_client.get(NEW + nonsense).status_code == 200
 
 
@@ -122,6 +133,34 @@ def test_without_a_script_another_kind_shows_its_fields(admin_client: Client, db
     text = text_of(admin_client.post(NEW, fields(kind="silence", sensor="", choose="1")))
     assert re.search(r'data-kinds="silence">.*?name="limit_s_amount"', text, re.S)
     assert "errorlist" not in text
+
+
+def test_without_a_script_nothing_that_was_typed_is_lost(
+    admin_client: Client, sensors: dict[int, Sensor]
+) -> None:
+    for name in ("attic", "kitchen"):
+        Board.objects.create(name=name, online=True, since=datetime.now(UTC))
+    hooks = [AlertChannel.objects.create(name=f"{n}", kind="webhook", settings={}) for n in range(3)]
+    assert admin_client.post(NEW, fields(board="attic", channels=[hooks[2].pk])).status_code == 302
+    rule = AlertRule.objects.get(name="Too warm")
+    typed = {"sensor": "Capteur Lumière Salon", "board": "kitchen", "keep_s_amount": "soon"}
+    said = fields(kind="below", low="2,5", for_s_amount="7", for_s_unit="3600", **typed)
+    said |= {"channels": [hooks[0].pk, hooks[1].pk], "choose": "1"}
+    for path in (NEW, f"/alerts/rules/{rule.pk}/"):
+        text = text_of(admin_client.post(path, said))
+        for name, value in {**typed, "low": "2,5", "for_s_amount": "7", "name": "Too warm"}.items():
+            assert re.search(rf'name="{name}" value="{value}"', text), name
+        assert re.search(r'name="for_s_unit".*?<option value="3600" selected>', text, re.S)
+        assert re.findall(r'name="channels" value="(\d+)"[^>]* checked', text) == [
+            str(hooks[0].pk),
+            str(hooks[1].pk),
+        ]
+        assert "errorlist" not in text
+    # What the kind that was shown has no field of is as it is kept.
+    again = text_of(admin_client.post(f"/alerts/rules/{rule.pk}/", {"kind": "above", "choose": "1"}))
+    assert re.search(r'name="high" value="25"', again)
+    assert re.search(r'name="sensor" value="1"', again)
+    assert re.search(r'name="board" value="attic"', again)
 
 
 def test_it_is_tried_on_what_was_measured(admin_client: Client, warm: None) -> None:
@@ -140,6 +179,34 @@ def test_it_is_tried_on_what_was_measured(admin_client: Client, warm: None) -> N
     assert "would have fired <b>2 times</b>" in many
     assert "Capteur Temp Salon" in many
     assert AlertRule.objects.count() == before
+
+
+def test_of_what_is_tried_the_last_spans_are_drawn(
+    admin_client: Client, warm: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitoring.dashboard.alerts.rules.MOST_SPANS", 1)
+    said = text_of(admin_client.post(NEW, fields(**{"try": "1"}), headers=HTMX))
+    assert "would have fired <b>2 times</b>" in said
+    (spans,) = re.findall(r'id="tried-spans" type="application/json">(.*?)</script>', said)
+    assert len(json.loads(spans)) == 1
+
+
+def test_what_takes_too_long_to_try_says_so(admin_client: Client, warm: None, too_long: None) -> None:
+    for sensor in ("1", ""):
+        said = admin_client.post(NEW, fields(**{"try": "1", "sensor": sensor}), headers=HTMX)
+        assert "It takes too long" in text_of(said)
+
+
+def test_it_is_tried_as_often_as_the_api_lets_somebody_send(
+    admin_client: Client, warm: None, settings: Any, store: BatchStore
+) -> None:
+    settings.THROTTLE_POST = "2/minute"
+    tries = [text_of(admin_client.post(NEW, fields(**{"try": "1"}), headers=HTMX)) for _ in range(3)]
+    store.redis.flushdb()
+    assert [("Too many attempts" in said, "2 times" in said) for said in tries] == [
+        *[(False, True)] * 2,
+        (True, False),
+    ]
 
 
 def test_what_cannot_be_tried_says_why(admin_client: Client, sensors: dict[int, Sensor]) -> None:
@@ -209,6 +276,9 @@ def test_a_silence_is_made_by_the_viewers_clock_and_ended(
     [
         ({"starts_at": ""}, "starts_at"),
         ({"ends_at": "2026-01-28T11:00"}, "ends_at"),
+        # Of a zone to the east there is no such moment, and the page would be none for anybody there.
+        ({"ends_at": "9999-12-31T23:59"}, "ends_at"),
+        ({"starts_at": "0001-01-02T00:00"}, "starts_at"),
         ({"sensor": "99"}, "sensor"),
         ({"weekdays": ["7"]}, "weekdays"),
         ({"from_time": "22:00", "to_time": "22:00"}, "to_time"),
@@ -253,6 +323,23 @@ def test_a_channel_is_made_tested_and_its_secret_is_never_shown(
     # A host that there is none of: said where the button stands, and in the list.
     assert "The test failed:" in text_of(admin_client.post(page + "test/", headers=HTMX))
     assert "The last error:" in text_of(admin_client.get("/alerts/channels/"))
+
+
+def test_an_address_that_is_a_key_is_shown_to_those_who_may_change_it(
+    admin_client: Client, django_user_model: Any
+) -> None:
+    hook = {"url": "https://hooks.example/services/T0/k3y", "secret": ""}
+    phone = {"server": "https://ntfy.example", "topic": "t0pic", "token": ""}
+    AlertChannel.objects.create(name="Chat", kind="webhook", settings=hook)
+    AlertChannel.objects.create(name="Phone", kind="ntfy", settings=phone)
+    seen = text_of(admin_client.get("/alerts/channels/"))
+    assert hook["url"] in seen
+    assert "https://ntfy.example, t0pic" in seen
+    seen = text_of(member(django_user_model, "operator").get("/alerts/channels/"))
+    assert "https://hooks.example/… " in seen
+    assert "https://ntfy.example, topic: set " in seen
+    assert "k3y" not in seen
+    assert "t0pic" not in seen
 
 
 def test_what_is_off_for_good_says_why_and_is_switched_on(admin_client: Client, db: None) -> None:

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils.html import escape
 
+from monitoring.dashboard.alerts.incidents import rule_rows
 from monitoring.dashboard.alerts.urls import urlpatterns
 from monitoring.models import AlertChannel, AlertRule, Incident, Mute, Sensor
 from monitoring.roles import make_groups
@@ -308,3 +311,18 @@ def test_who_may_see_and_do_what(
         assert "acknowledge/" not in text
         assert "/switch/" not in text
         assert client.post(path("rules/<int:rule_id>/"), {}).status_code == 403
+
+
+def test_when_a_rule_fired_last_is_read_from_an_index(fire: Fire) -> None:
+    """Not from all incidents that there ever were."""
+    found = [fire(minutes, lasts=False) for minutes in (5, 9, 1)]
+    with CaptureQueriesContext(connection) as queries:
+        rows = rule_rows(12, {})
+    assert [one.last for one in rows if one.last] == [found[1].fired_at]
+    (asked,) = (query["sql"] for query in queries)
+    with connection.cursor() as cursor:
+        for choice in ("seqscan", "bitmapscan", "sort"):
+            cursor.execute(f"SET LOCAL enable_{choice} = off")
+        cursor.execute(f"EXPLAIN {asked}")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert re.search(r"Limit.*\n.*Scan using incident_of_rule on monitoring_incident", plan), plan

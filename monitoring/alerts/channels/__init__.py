@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings as site
 from django.core.exceptions import ValidationError
@@ -13,7 +14,7 @@ from monitoring.alerts.channels.outcome import NotSentError
 from monitoring.alerts.message import Message
 from monitoring.models import AlertChannel
 
-__all__ = ["Field", "NotSentError", "check", "fields", "offered", "secrets", "send", "shown"]
+__all__ = ["Field", "NotSentError", "check", "fields", "offered", "said", "secrets", "send", "shown"]
 
 Kind = AlertChannel.Kind
 _FIELDS = {
@@ -84,13 +85,42 @@ def _same(address: str, other: str) -> bool:
     return address.strip().rstrip("/") == other.strip().rstrip("/")
 
 
-def shown(kind: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """For people and the API: without the secrets; instead of one that is set there is True."""
-    hidden = secrets(kind)
-    return {
-        name: (bool(settings.get(name)) if name in hidden else settings.get(name))
-        for name in (field.name for field in fields(kind))
-    }
+def shown(kind: str, settings: Mapping[str, Any], may_change: bool) -> dict[str, Any]:
+    """For people and the API: without the secrets; instead of one that is set there is True.
+
+    `may_change`: whoever looks may change the channel. Others see of an address that is a key by itself the
+    host alone, of another key that it is set.
+    """
+    return {field.name: _shown(field, settings.get(field.name), may_change) for field in fields(kind)}
+
+
+def said(kind: str, settings: Mapping[str, Any], may_change: bool) -> str:
+    """What of the settings tells it from others, in one line."""
+    values = shown(kind, settings, may_change)
+    return ", ".join(filter(None, (_said(field, values[field.name]) for field in fields(kind))))
+
+
+def _said(field: Field, value: Any) -> str:
+    if field.is_key and value is True:
+        return gettext("%s: set") % field.label
+    if not value or isinstance(value, bool):
+        return ""
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _shown(field: Field, value: Any, may_change: bool) -> Any:
+    if field.kind == "secret":
+        return bool(value)
+    if not field.is_key or may_change:
+        return value
+    return _host_of(str(value or "")) if field.kind == "url" else bool(value)
+
+
+def _host_of(url: str) -> str:
+    """https://host/…, of an address that `address.split_url` took once."""
+    parts = urlsplit(url)
+    rest = "/…" if parts.path.strip("/") or parts.query or parts.fragment else ""
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{rest}" if url else ""
 
 
 def send(kind: str, settings: dict[str, Any], message: Message, key: str) -> str:

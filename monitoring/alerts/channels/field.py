@@ -11,7 +11,8 @@ from django.utils.translation import gettext
 class Field(NamedTuple):
     """`check`: the value as it is kept, from a text that is not empty; raises ValueError with a sentence.
 
-    `kind`: what a form shows: text, lines, url, secret, switch. A secret is never shown again.
+    `kind`: what a form shows: text, lines, url, secret, switch. A secret is never shown again. `is_key`:
+    whoever knows it can read or send there, so that it is shown to those alone who may change it.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Field(NamedTuple):
     help: str | Promise = ""
     check: Callable[[str], Any] | None = None
     longest: int = 500
+    is_key: bool = False
 
 
 def check_all(fields: tuple[Field, ...], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -36,13 +36,14 @@ def _token(text: str) -> str:
 
 
 FIELDS = (
-    Field("server", _("server"), "url", default="https://ntfy.sh", check=_server),
+    Field("server", _("server"), "url", default="https://ntfy.sh", check=_server, is_key=True),
     Field(
         "topic",
         _("topic"),
         required=True,
         check=_topic,
         help=_("On ntfy.sh whoever knows its name can read it: choose one that nobody guesses."),
+        is_key=True,
     ),
     Field("token", _("access token"), "secret", check=_token, help=_("Where the topic is protected.")),
 )

@@ -46,7 +46,8 @@ def new_secret() -> str:
 
 
 FIELDS = (
-    Field("url", _("address"), "url", required=True, check=_url, longest=2000),
+    # Of Slack, Discord and others the address is itself the secret.
+    Field("url", _("address"), "url", required=True, check=_url, longest=2000, is_key=True),
     Field(
         "secret",
         _("secret"),

@@ -113,10 +113,11 @@ def channels(request: HttpRequest) -> HttpResponseBase:
             newest.filter(state=Delivery.State.SENT).order_by("-sent_at").values("sent_at")[:1]
         ),
     )
+    may_change = request.user.has_perm(CHANGE)
     context = {
         "here": "channels",
-        "channels": [_listed(one) for one in found.order_by("name")[:MOST]],
-        "may_change": request.user.has_perm(CHANGE),
+        "channels": [_listed(one, may_change) for one in found.order_by("name")[:MOST]],
+        "may_change": may_change,
         **_more(request),
     }
     return show(request, "monitoring/dashboard/alerts/channels.html", context)
@@ -205,13 +206,8 @@ def _form(request: HttpRequest, found: AlertChannel) -> HttpResponseBase:
     return show(request, "monitoring/dashboard/alerts/channel.html", context, status=status)
 
 
-def _listed(found: AlertChannel) -> Listed:
-    shown = ways.shown(found.kind, found.settings)
-    hidden = ways.secrets(found.kind)
-    to = [
-        value for name, value in shown.items() if name not in hidden and value and not isinstance(value, bool)
-    ]
-    said = ", ".join(", ".join(one) if isinstance(one, list) else str(one) for one in to)
+def _listed(found: AlertChannel, may_change: bool) -> Listed:
+    said = ways.said(found.kind, found.settings, may_change)
     sent, failed_at = getattr(found, "last_sent", None), getattr(found, "failed_at", None)
     # An error before the last success is over.
     is_over = sent is not None and failed_at is not None and failed_at < sent

@@ -179,9 +179,11 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
             if name not in asked:
                 self.fields[name].disabled = True
                 self.initial[name] = _EMPTY.get(name)
-        if self.instance.board is not None and self.initial.get("board"):
+        # Of the instance they are ids; what else it begins with is as people write it.
+        given = kwargs.get("initial") or {}
+        if self.instance.board is not None and self.initial.get("board") and "board" not in given:
             self.initial["board"] = self.instance.board.name
-        if self.instance.sensor is not None and self.initial.get("sensor"):
+        if self.instance.sensor is not None and self.initial.get("sensor") and "sensor" not in given:
             self.initial["sensor"] = str(self.instance.sensor.pk)
         if self.instance.pk:
             self.initial.setdefault("channels", [one.pk for one in self.instance.channels.all()])
@@ -194,9 +196,21 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
     def is_rare(self) -> bool:
         """Whether something is said of its end."""
         names = ("clear_low", "clear_high")
+        kept = self["keep_s"].value()
+        amount = kept[0] if isinstance(kept, list) else kept
         return any(self[name].value() not in (None, "") or self[name].errors for name in names) or bool(
-            self.initial.get("keep_s") or self["keep_s"].errors
+            amount or self["keep_s"].errors
         )
+
+    def as_typed(self) -> dict[str, Any]:
+        """What a form begins with that shows all that was sent, right or wrong, and says nothing of it yet.
+        What was not sent, as by fields that the kind did not have, is left to the instance."""
+        sent = {
+            name: field.widget.value_from_datadict(self.data, self.files, self.add_prefix(name))
+            for name, field in self.fields.items()
+            if not field.widget.value_omitted_from_data(self.data, self.files, self.add_prefix(name))
+        }
+        return sent | {"kind": self.kind.value}
 
     def clean_name(self) -> str:
         return " ".join(str(self.cleaned_data["name"]).split()) or PLACEHOLDER

@@ -17,7 +17,9 @@ from django.utils.html import json_script
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from monitoring import throttle
 from monitoring.alerts import backtest, rules
+from monitoring.alerts.backtest import MOST_SPANS
 from monitoring.alerts.rule import OF_READINGS, Kind
 from monitoring.dashboard import facets
 from monitoring.dashboard.access import INCIDENTS, RULES, readable, signed_in
@@ -155,9 +157,9 @@ def _begins_with(said: Mapping[str, str]) -> dict[str, Any]:
             continue
     begun["kind"] = kind if kind in set(Kind) else Kind.ABOVE.value
     begun |= {"severity": AlertRule.Severity.WARNING.value, **USUAL.get(Kind(begun["kind"]), {})}
-    number = said.get("sensor", "")
-    if number.isdecimal() and int(number[:20]) <= MAX_SENSOR_ID:
-        begun["sensor"] = number
+    number = _number_of(said.get("sensor", ""))
+    if number is not None:
+        begun["sensor"] = str(number)
     return begun
 
 
@@ -167,11 +169,14 @@ def _sent(request: HttpRequest, found: AlertRule) -> HttpResponseBase:
     # What a form fills in is not what is stored.
     form = RuleForm(request.POST, instance=found)
     if wants == "choose":
-        data = {name: value for name, value in request.POST.items() if name != "choose"}
-        return _shown(request, RuleForm(instance=found, initial=data | {"kind": form.kind.value}))
+        return _shown(request, RuleForm(instance=found, initial=form.as_typed()))
     is_valid = form.is_valid()
     if wants == "try":
-        tried = _try(form.named()) if is_valid else Tried(why=_("First mend what is marked above."))
+        tried = (
+            _try_unless_too_often(request, form)
+            if is_valid
+            else Tried(why=_("First mend what is marked above."))
+        )
         if getattr(request, "htmx", False):
             if not is_valid:
                 tried = Tried(why=_why(form))
@@ -242,13 +247,30 @@ def _sensor_of(form: RuleForm) -> Sensor | None:
     rule: AlertRule = form.instance
     if rule.sensor is not None and text == str(rule.sensor.pk):
         return rule.sensor
-    if not text.isdecimal() or int(text[:20]) > MAX_SENSOR_ID:
+    number = _number_of(text)
+    return None if number is None else Sensor.objects.present().filter(pk=number).first()
+
+
+def _number_of(text: str) -> int | None:
+    """A sensor's number; None for what can be none. Python reads no number of thousands of digits."""
+    if not text.isdecimal() or len(text) > 20 or int(text) > MAX_SENSOR_ID:
         return None
-    return Sensor.objects.present().filter(pk=int(text)).first()
+    return int(text)
+
+
+def _try_unless_too_often(request: HttpRequest, form: RuleForm) -> Tried:
+    """Counted as what is sent to the API is. A refusal stands where the answer would."""
+    try:
+        throttle.take("post", str(request.user.pk), throttle.Rate.read(settings.THROTTLE_POST))
+        return _try(form.named())
+    except throttle.TooOftenError as error:
+        return Tried(why=_("Too many attempts: try again in %d s.") % error.wait)
+    except backtest.TooLongError:
+        return Tried(why=_("It takes too long to look at so many readings: try it on one sensor, or later."))
 
 
 def _try(found: AlertRule) -> Tried:
-    """On the last days, as if it had been there."""
+    """On the last days, as if it had been there. Raises backtest.TooLongError."""
     if found.kind not in OF_READINGS:
         return Tried(why=_("This kind of rule looks at what is now, and cannot be tried on the past."))
     now = datetime.now(UTC)
@@ -282,7 +304,7 @@ def _try(found: AlertRule) -> Tried:
             "severity": found.severity,
         }
         for _sensor, outcome in outcomes[:1]
-        for one in outcome.spans
+        for one in outcome.spans[-MOST_SPANS:]
     ]
     return Tried(
         times=sum(one.times for one in rows),
