@@ -56,6 +56,27 @@ def test_whoever_evaluates_it_is_waited_for(
     assert [one.end for one in Incident.objects.all()] == ["changed"]
 
 
+@pytest.mark.django_db(transaction=True)
+def test_whoever_changes_it_is_waited_for_by_whoever_deletes_it(rule: AlertRule) -> None:
+    AlertState.objects.create(rule=rule, sensor_id=1, subject="sensor:1")
+
+    def run() -> None:
+        try:
+            delete(rule)
+        finally:
+            connections.close_all()
+
+    other = threading.Thread(target=run)
+    with transaction.atomic():
+        kept = AlertRule.objects.select_for_update(no_key=True).get()
+        other.start()
+        until_somebody_waits_for_us()
+        kept.high = 30.0
+        save(kept, [], None)
+    other.join()
+    assert not AlertRule.objects.exists()
+
+
 @pytest.mark.django_db
 def test_of_two_changes_each_has_a_version_of_its_own(rule: AlertRule) -> None:
     one, other = AlertRule.objects.get(pk=rule.pk), AlertRule.objects.get(pk=rule.pk)
