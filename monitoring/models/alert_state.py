@@ -83,7 +83,9 @@ class AlertStateQuerySet(models.QuerySet["AlertState"]):
         due = rows.filter(due_at__lte=AT_ONCE)[:most]
         # One statement, of two looks into the index.
         due = due.union(rows.filter(due_at__gt=AT_ONCE, due_at__lte=until)[:most], all=True)
-        found = [(due_at, Pair(*pair)) for due_at, *pair in due]
+        found = [
+            (due_at, Pair(rule, sensor)) for due_at, rule, sensor in due if due_at and sensor is not None
+        ]
         at_once = [pair for due_at, pair in found if due_at <= AT_ONCE]
         by_time = [pair for due_at, pair in sorted(found) if due_at > AT_ONCE]
         at_once = at_once[: max(most - most // 2, most - len(by_time))]
