@@ -1,6 +1,7 @@
-"""An advisory lock in other hands."""
+"""Locks in other hands."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -37,3 +38,17 @@ def held_until_wanted(lock: int) -> Iterator[None]:
     finally:
         over.set()
         other.join()
+
+
+_WAITS_FOR_US = "SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+
+
+def until_somebody_waits_for_us(seconds: float = 30.0) -> None:
+    """For what the open transaction holds. Raises TimeoutError where nobody comes to it."""
+    end = time.monotonic() + seconds
+    with connection.cursor() as cursor:
+        while time.monotonic() < end:
+            cursor.execute(_WAITS_FOR_US)
+            if cursor.fetchone():
+                return
+    raise TimeoutError("nobody waits for what is held here")

@@ -67,7 +67,7 @@ class Changes:
         # At most one of a pair is open, at each moment: what ends does so before another one begins.
         for incidents in (self._closed, self._altered):
             _update(incidents)
-        _update(self._opened)
+        _update(self._opened, "told_at")
         Incident.objects.bulk_create(self._new)
         failpoint("alerts.changed")
         self.fired += (one for one in self._new if self._is_news(one))
@@ -114,6 +114,8 @@ class Changes:
         elif not was_open and span.resolved_at is None:
             incident.state, incident.end, incident.ended_seen_at = Incident.State.FIRING, "", None
             incident.sequence += 1
+            # Nobody was told of that yet: what holds it back now is told later.
+            incident.told_at = None
             self._opened.append(incident)
         else:
             self._altered.append(incident)
@@ -134,7 +136,7 @@ def _take(incident: Incident, span: Span) -> None:
     incident.peak_at = None if span.peak_at is None else moment(span.peak_at)
 
 
-def _update(incidents: Sequence[Incident]) -> None:
+def _update(incidents: Sequence[Incident], *more: str) -> None:
     if incidents:
-        fields = [*_OF_SPAN, "state", "end", "ended_seen_at", "sequence"]
+        fields = [*_OF_SPAN, "state", "end", "ended_seen_at", "sequence", *more]
         Incident.objects.bulk_update(incidents, fields, batch_size=500)

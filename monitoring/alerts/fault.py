@@ -9,6 +9,8 @@ well.
 
 from datetime import datetime, timedelta
 
+from django.db.models import F
+
 from monitoring.alerts.changing import Changes, moment, us
 from monitoring.alerts.evaluating import Known, Outcome, kept_outages
 from monitoring.alerts.match import Matched, match
@@ -31,10 +33,10 @@ def look(known: Reach, now: datetime) -> Outcome:
     rule = AlertRule.objects.enabled().filter(kind=Kind.SILENCE).order_by("pk").first()
     if rule is None or known.until is None:
         return done
-    kept = Incident.objects.open().filter(subject=BEHIND, rule__isnull=False).select_related("rule").first()
+    changes = Changes(now)
+    kept = _kept(rule, changes)
     if kept is not None and kept.rule is not None:
         rule = kept.rule
-    changes = Changes(now)
     span = _span(known, None if kept is None else kept.span, now)
     holds = [] if span is None else [span]
     if span is None and known.outage is not None and not _is_kept(known):
@@ -48,6 +50,21 @@ def look(known: Reach, now: datetime) -> Outcome:
     changes.make()
     done.fired, done.ended = changes.fired, changes.ended
     return done
+
+
+def _kept(rule: AlertRule, changes: Changes) -> Incident | None:
+    """The one that is open. Where its rule is gone and did not end it, it is this rule's from now on: nobody
+    else would end it, and while it is open no sensor is silent."""
+    opened = Incident.objects.open().filter(subject=BEHIND).select_related("rule")
+    found = list(opened.order_by(F("rule_id").asc(nulls_last=True), "pk"))
+    changes.end(found[1:])
+    if not found:
+        return None
+    kept = found[0]
+    if kept.rule is None:
+        kept.rule = rule
+        Incident.objects.filter(pk=kept.pk).update(rule=rule)
+    return kept
 
 
 def known_by(known: Reach, now: datetime) -> Known:

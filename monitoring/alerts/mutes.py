@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from django.db.models import Q, prefetch_related_objects
+from django.db.models import Q, QuerySet, prefetch_related_objects
 
 from monitoring.models import Incident, Mute
 
@@ -102,6 +102,25 @@ def covers(mute: Mute, incident: Incident) -> bool:
     if mute.sensor_id is not None and mute.sensor_id != incident.sensor_id:
         return False
     return not mute.location or mute.location == location_of(incident)
+
+
+def without_muted(incidents: QuerySet[Incident], now: datetime) -> QuerySet[Incident]:
+    """Those of them that people are to be told of now, as `not_muted` has it, found by the database."""
+    mutes = holding(now)
+    if not mutes:
+        return incidents
+    covered = Q()
+    for mute in mutes:
+        fits = Q(pk__isnull=False)
+        if mute.rule_id is not None:
+            fits &= Q(rule=mute.rule_id)
+        if mute.sensor_id is not None:
+            fits &= Q(sensor=mute.sensor_id)
+        if mute.location:
+            of_sensor = Q(sensor__location=mute.location) & ~Q(subject__startswith="location:")
+            fits &= Q(subject=f"location:{mute.location}") | of_sensor
+        covered |= fits
+    return incidents.exclude(covered)
 
 
 def location_of(incident: Incident) -> str:

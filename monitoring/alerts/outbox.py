@@ -375,8 +375,14 @@ def send_test(channel: AlertChannel) -> Delivery:
 
 def forget(now: datetime) -> int:
     """Deletes what was told longer ago than KEEP, and what was noted for a channel that stayed off; returns
-    how many deliveries and notifications went."""
+    how many deliveries and notifications went.
+
+    Not of what fires still: whoever was told of it is to be told of its end, however late that comes.
+    """
     before = now - KEEP
-    notes, _ = Notification.objects.filter(created_at__lt=before).delete()
-    old = Delivery.objects.filter(created_at__lt=before)
-    return notes + old.delete()[0]
+    old = Notification.objects.filter(created_at__lt=before)
+    notes, _ = old.exclude(incident__state=Incident.State.FIRING).delete()
+    # Those of what fires are old themselves, or newer than that; either way they go with their delivery.
+    needed = Notification.objects.filter(delivery=OuterRef("pk"), incident__state=Incident.State.FIRING)
+    deliveries = Delivery.objects.filter(~Exists(needed), created_at__lt=before)
+    return notes + deliveries.delete()[0]

@@ -13,10 +13,13 @@ def save(rule: AlertRule, channels: Iterable[AlertChannel], user: AbstractBaseUs
     """Raises ValidationError by field. One that says something else than before begins anew."""
     rule.full_clean()
     with transaction.atomic():
-        before = AlertRule.objects.select_for_update().filter(pk=rule.pk).first() if rule.pk else None
+        before = _held(rule)
         if before is None:
             rule.created_by_id = user.pk if user else None
-        elif before.says() != rule.says():
+        else:
+            # Somebody may have changed it since this one was read; no two of what it said have one version.
+            rule.version, rule.active_from = before.version, before.active_from
+        if before is not None and before.says() != rule.says():
             rule.renew()
             # Whoever was told that it fired is told that it no longer does; so before its channels change.
             rule_changed([before.pk], rule.active_from)
@@ -27,5 +30,12 @@ def save(rule: AlertRule, channels: Iterable[AlertChannel], user: AbstractBaseUs
 def delete(rule: AlertRule) -> None:
     """What it found stays; what of that is open ends, and whoever was told of it is told."""
     with transaction.atomic():
+        _held(rule)
         rule_changed([rule.pk])
         rule.delete()
+
+
+def _held(rule: AlertRule) -> AlertRule | None:
+    """As it is kept, before its rows are held. Not with its key: whoever evaluates it holds those, and may
+    then make an incident of it."""
+    return AlertRule.objects.select_for_update(no_key=True).filter(pk=rule.pk).first() if rule.pk else None

@@ -8,7 +8,7 @@ from django.db.models.query import QuerySet
 
 from batches.store import BatchStore
 from monitoring.alerts import heartbeat, outbox
-from monitoring.alerts.mutes import not_muted
+from monitoring.alerts.mutes import without_muted
 from monitoring.models import AlertChannel, Incident, Notification
 from monitoring.upkeep.pieces import TimeShare
 
@@ -35,7 +35,7 @@ def remind(now: datetime) -> int:
         F("told_at") + F("rule__renotify_s") * Value(timedelta(seconds=1)), output_field=DateTimeField()
     )
     due = _told_to_somebody().filter(rule__renotify_s__isnull=False).annotate(due_at=due_at)
-    told = not_muted(_held(due.filter(due_at__lte=now)), now)
+    told = _held(due.filter(due_at__lte=now), now)
     for one in told:
         one.sequence += 1
     Incident.objects.bulk_update(told, ["sequence"])
@@ -47,7 +47,7 @@ def remind(now: datetime) -> int:
 def tell_held_back(now: datetime) -> int:
     """Of what fires, and was muted when it began, or its rule told nobody then; returns how many."""
     late = _told_to_somebody().filter(told_at=None, seen_at__lte=now - HELD_BACK)
-    told = not_muted(_held(late), now)
+    told = _held(late, now)
     outbox.note(told, Notification.Event.FIRING)
     return len(told)
 
@@ -57,6 +57,11 @@ def _told_to_somebody() -> QuerySet[Incident]:
     return Incident.objects.open().filter(Exists(channels), part_of=None, acknowledged_at=None)
 
 
-def _held(incidents: QuerySet[Incident]) -> list[Incident]:
-    rows = incidents.select_for_update(skip_locked=True, of=("self",)).select_related("sensor")
+def _held(incidents: QuerySet[Incident], now: datetime) -> list[Incident]:
+    """A piece of them, locked: none that is muted, of which there may be more than a piece for weeks."""
+    rows = (
+        without_muted(incidents, now)
+        .select_for_update(skip_locked=True, of=("self",))
+        .select_related("sensor")
+    )
     return list(rows.order_by("pk")[:PIECE])

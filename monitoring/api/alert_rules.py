@@ -130,7 +130,7 @@ class OneRule(APIView):
         values: dict[str, Any] = said.validated_data
         with as_answers(), transaction.atomic():
             # Held, so that of two changes at once neither takes the other back.
-            rule = one_of(AlertRule.objects.select_for_update(), rule_id, _NONE)
+            rule = one_of(AlertRule.objects.select_for_update(no_key=True), rule_id, _NONE)
             channels = values.pop("channels", None)
             for name, value in values.items():
                 setattr(rule, name, value)

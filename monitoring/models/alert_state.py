@@ -74,9 +74,22 @@ class AlertStateQuerySet(models.QuerySet["AlertState"]):
             return [Held(*row) for row in cursor.fetchall()]
 
     def due(self, until: datetime, most: int) -> list[Pair]:
-        """Pairs that are due, longest due first (by the index alert_state_due); locks nothing."""
-        rows = self.filter(due_at__lte=until, sensor__isnull=False).order_by("due_at")
-        return [Pair(*row) for row in rows.values_list("rule_id", "sensor_id")[:most] if row[1] is not None]
+        """Pairs that are due, at most so many (by the index alert_state_due); locks nothing.
+
+        Half of them are due by time, longest due first, and half at once, as far as there are so many of
+        both: of rates and stuck values there may always be more that are due at once than anybody evaluates.
+        """
+        rows = self.filter(sensor__isnull=False).order_by("due_at").values_list("due_at", "rule", "sensor")
+        due = rows.filter(due_at__lte=AT_ONCE)[:most]
+        # One statement, of two looks into the index.
+        due = due.union(rows.filter(due_at__gt=AT_ONCE, due_at__lte=until)[:most], all=True)
+        found = [
+            (due_at, Pair(rule, sensor)) for due_at, rule, sensor in due if due_at and sensor is not None
+        ]
+        at_once = [pair for due_at, pair in found if due_at <= AT_ONCE]
+        by_time = [pair for due_at, pair in sorted(found) if due_at > AT_ONCE]
+        at_once = at_once[: max(most - most // 2, most - len(by_time))]
+        return at_once + by_time[: most - len(at_once)]
 
     def busy(self, sensor_ids: Iterable[int]) -> list[Busy]:
         """Those of these sensors' pairs that are not normal (by the index alert_state_busy)."""

@@ -1,14 +1,14 @@
 """The story of a sensor that somebody deletes.
 
 1. At once it is inactive and named as leaving: what it sends is rejected with `inactive_sensor`.
-2. A job deletes its measurements and its rollups, in pieces, oldest first. It is sent at once, and by
-   beat each minute.
-3. When nothing is left the sensor is deleted, under a lock that waits for whoever was storing for it.
-   From then on it is an unknown sensor like any other.
+2. A job ends its alerts, and deletes its measurements and its rollups, in pieces, oldest first. It is sent at
+   once, and by beat each minute.
+3. When nothing is left, and whoever was told of its alerts is told of their end, the sensor is deleted, under
+   a lock that waits for whoever was storing for it. From then on it is an unknown sensor like any other.
 """
 
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 
@@ -16,7 +16,20 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 
 from monitoring import locks
-from monitoring.models import AlertRule, GoneSpan, Incident, Measurement, RetentionRun, Sensor
+from monitoring.alerts import rules
+from monitoring.alerts.evaluating import Known, evaluate
+from monitoring.alerts.rule import OF_READINGS
+from monitoring.models import (
+    AlertRule,
+    AlertState,
+    GoneSpan,
+    Incident,
+    Measurement,
+    Notification,
+    RetentionRun,
+    Sensor,
+)
+from monitoring.models.alert_state import Pair
 from monitoring.models.sensor import SensorQuerySet
 from monitoring.upkeep.expiring import rows_of_sensor
 from monitoring.upkeep.partitions import MEASUREMENTS
@@ -27,6 +40,8 @@ from monitoring.upkeep.tables import TABLES
 
 logger = logging.getLogger(__name__)
 COUNTED = 10_000
+# For so long it waits for what is to be told of its alerts.
+TELL_FOR = timedelta(minutes=5)
 _END = datetime.max.replace(tzinfo=UTC)
 
 
@@ -81,13 +96,15 @@ def remove_sensors(share: TimeShare) -> dict[str, int]:
     """Goes on with every removal asked for; returns {"rows": ..., "sensors": ...} that it deleted."""
     rows = sensors = 0
     for sensor in _leaving():
+        _end_alerts(sensor.pk)
         piece = rows_of_sensor(sensor.pk, _END, RetentionRun.Kind.SENSOR)
         rows += in_pieces(locks.REMOVE, piece, share)
         for table, column in _rollups():
             rows += in_pieces(locks.REMOVE, partial(_piece, table, column, sensor.pk), share)
         if share.is_used:
             break
-        sensors += _delete(sensor)
+        if not _has_to_tell(sensor, datetime.now(UTC)):
+            sensors += _delete(sensor)
     return {"rows": rows, "sensors": sensors}
 
 
@@ -105,20 +122,46 @@ def _piece(table: str, column: str, sensor_id: int) -> int:
         return int(cursor.rowcount)
 
 
+def _end_alerts(sensor_id: int) -> None:
+    """Its own rules go, and what fires of it by others ends, as the job would have it end: whoever was told
+    that it fires is told. What is no rule's of readings is left to that job."""
+    for rule in AlertRule.objects.filter(sensor=sensor_id).order_by("pk"):
+        rules.delete(rule)
+    fires = Incident.objects.open().filter(sensor=sensor_id, rule__kind__in=OF_READINGS)
+    pairs = [Pair(rule, sensor_id) for rule in fires.values_list("rule", flat=True) if rule is not None]
+    if pairs:
+        evaluate(dict.fromkeys(pairs), Known())
+
+
+def _has_to_tell(sensor: Sensor, now: datetime) -> bool:
+    """Notifications go with their incidents, and those with the sensor: what is not in a delivery yet would
+    be told to nobody. Not for ever, where nobody gathers."""
+    if sensor.removal_requested_at is None or sensor.removal_requested_at <= now - TELL_FOR:
+        return False
+    waiting = Notification.objects.filter(incident__sensor=sensor.pk, delivery=None, channel__enabled=True)
+    fires = Incident.objects.open().filter(sensor=sensor.pk, rule__isnull=False)
+    return waiting.exists() or fires.exists()
+
+
 def _delete(sensor: Sensor) -> bool:
-    """False where something is left: a batch that had begun before has stored it meanwhile."""
+    """False where something is left: a batch that had begun before has stored it meanwhile, or somebody has
+    made a rule for it."""
     with transaction.atomic(), connection.cursor() as cursor:
         # A refresh that has read its rows commits its rollups first; the next one finds no rows.
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [locks.REFRESH])
+        # Whoever evaluates it holds these, and may then look for the sensor: so before that is locked.
+        states = AlertState.objects.filter(sensor=sensor.pk).order_by("rule", "subject")
+        list(states.select_for_update().values_list("pk"))
         # Against the lock that ingest holds: who was storing has committed, who comes finds no sensor.
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [locks.SENSORS])
         for table, _ in [(MEASUREMENTS.name, ""), *_rollups()]:
             cursor.execute(f"SELECT 1 FROM {table} WHERE sensor_id = %s LIMIT 1", [sensor.pk])
             if cursor.fetchone():
                 return False
-        # The database removes what is the sensor's, but not what belongs to that: channels of its rules,
-        # notifications of its incidents.
-        AlertRule.objects.filter(sensor=sensor.pk).delete()
+        if AlertRule.objects.filter(sensor=sensor.pk).exists():
+            return False
+        # The database removes what is the sensor's, but not what belongs to that: notifications of its
+        # incidents.
         Incident.objects.filter(sensor=sensor.pk).delete()
         # Not the ORM's delete(), which would look for what refers to it in every partition.
         cursor.execute("DELETE FROM monitoring_sensor WHERE id = %s", [sensor.pk])

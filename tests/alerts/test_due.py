@@ -96,6 +96,27 @@ def test_readings_that_no_worker_evaluated(rules: Rules, stored: Store, began: d
     assert run(began, None).pairs == 0
 
 
+@pytest.mark.parametrize(
+    ("by_time", "at_once", "found"),
+    [(9, 9, (2, 3)), (1, 9, (1, 4)), (9, 1, (4, 1)), (1, 1, (1, 1)), (0, 9, (0, 5)), (9, 0, (5, 0))],
+)
+def test_what_is_due_at_once_leaves_room_for_what_is_due_by_time(
+    by_time: int, at_once: int, found: tuple[int, int], rules: Rules, began: datetime
+) -> None:
+    """However many a refresh has made due."""
+    for number in range(18):
+        due_at = began + timedelta(seconds=number) if number < by_time else AT_ONCE
+        if number < by_time + at_once:
+            AlertState.objects.create(
+                rule=rules(name=f"{number}"), sensor_id=1, subject="sensor:1", due_at=due_at
+            )
+    pairs = AlertState.objects.due(began + timedelta(minutes=1), 5)
+    held = AlertState.objects.filter(rule__in=[pair.rule_id for pair in pairs])
+    assert (held.exclude(due_at=AT_ONCE).count(), held.filter(due_at=AT_ONCE).count()) == found
+    longest = AlertState.objects.exclude(due_at=AT_ONCE).order_by("due_at")[: found[0]]
+    assert set(longest) == set(held.exclude(due_at=AT_ONCE))
+
+
 def test_a_sensor_that_is_switched_off_is_not_silent(rules: Rules, stored: Store, began: datetime) -> None:
     rules(kind="silence", limit_s=10)
     stored([(1, 20.0)])

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import transaction
@@ -16,12 +16,14 @@ from monitoring.alerts.evaluating import Known, evaluate
 from monitoring.alerts.rule import SECOND, Kind, Rule
 from monitoring.alerts.rules import delete, save
 from monitoring.alerts.samples import Reading
+from monitoring.alerts.telling import tell_held_back
 from monitoring.models import (
     AlertChannel,
     AlertRule,
     AlertState,
     Incident,
     Measurement,
+    Mute,
     Notification,
     Sensor,
     SensorStatus,
@@ -104,6 +106,25 @@ def test_what_comes_late_withdraws_it(rules: Rules, stored: Store, began: dateti
     assert spans(began) == []
     assert Incident.objects.get().end == "late"
     assert noted() == told("firing", "resolved")
+
+
+def test_what_fires_again_while_it_is_muted_is_told_once_that_is_over(
+    rules: Rules, stored: Store, began: datetime
+) -> None:
+    rule = rules()
+    stored([(1, 26.0), (5, 24.0)])
+    look(rule, began, 1)
+    assert noted() == told("firing", "resolved")
+    mute = Mute.objects.create(rule=rule, starts_at=began)
+    Measurement.objects.filter(created_at=began + timedelta(seconds=5)).delete()
+    look(rule, began, 5)
+    assert Incident.objects.get().state == "firing"
+    later = datetime.now(UTC) + timedelta(minutes=10)
+    assert tell_held_back(later) == 0
+    mute.delete()
+    assert tell_held_back(later) == 1
+    assert noted() == told("firing", "resolved", "firing")
+    assert tell_held_back(later) == 0
 
 
 def test_a_silence_moves_on_and_is_over_with_the_next_reading(

@@ -170,6 +170,41 @@ def test_it_is_one_of_the_first_silence_that_is_on(rules: Rules, began: datetime
     assert [one.state for one in Incident.objects.order_by("pk")] == ["resolved", "firing"]
 
 
+def test_one_whose_rule_is_gone_goes_on_as_one_of_another(
+    rules: Rules, stored: Store, began: datetime
+) -> None:
+    """While it is open no sensor is silent: nobody else would end it."""
+    first, second = rules(kind="silence", limit_s=20), rules(kind="silence", limit_s=30)
+    stored([(100, 20.0)])
+    run(began, 200, until=100)
+    first.delete()
+    assert Incident.objects.get().rule_id is None
+    away = gap(began, 100, 210)
+    run(began, 231, until=220, outage=away)
+    assert spans(began)[0] == (BEHIND, 100, 210)
+    assert Incident.objects.get(subject=BEHIND).rule == second
+    assert noted() == told("firing", "resolved")
+    run(began, 260, until=260, outage=away)
+    assert spans(began) == [(BEHIND, 100, 210), ("sensor:1", 240, None)]
+
+
+def test_of_two_that_are_open_the_one_without_a_rule_ends(rules: Rules, began: datetime) -> None:
+    rule = rules(kind="silence", limit_s=20)
+    since = at(began, 50)
+    alone = Incident.objects.create(
+        title=rule.name, kind="silence", severity="warning", subject=BEHIND,
+        since=since, fired_at=since, seen_at=since,
+    )  # fmt: skip
+    other = Incident.objects.create(
+        rule=rule, title=rule.name, kind="silence", severity="warning", subject=BEHIND,
+        since=since, fired_at=since, seen_at=since,
+    )  # fmt: skip
+    run(began, 200, until=100)
+    assert Incident.objects.open().get() == other
+    alone.refresh_from_db()
+    assert (alone.state, alone.end) == ("resolved", "changed")
+
+
 def test_without_a_silence_nothing_is_said(rules: Rules, began: datetime) -> None:
     rules(kind="above")
     run(began, 500, until=30, outage=gap(began, 10, 20))

@@ -330,13 +330,28 @@ def test_a_test_is_sent_at_once_and_once(told: AlertChannel, web: Web) -> None:
 def test_an_old_delivery_goes_with_what_it_told_and_is_not_told_again(
     told: AlertChannel, fires: MakeIncident, web: Web, now: datetime
 ) -> None:
-    fires()
+    incident = fires()
     send()
+    Incident.objects.filter(pk=incident.pk).update(state="resolved", end="clear", resolved_at=now)
     assert outbox.forget(now + timedelta(days=29)) == 0
     assert outbox.forget(now + timedelta(days=31)) == 2
     assert not Notification.objects.exists()
     assert send() == (0, 0, 0)
     assert len(web.seen) == 1
+
+
+def test_what_fires_for_longer_than_that_is_told_as_resolved(
+    told: AlertChannel, fires: MakeIncident, web: Web, now: datetime
+) -> None:
+    incident, other = fires(1), fires(2)
+    send()
+    Incident.objects.filter(pk=other.pk).update(state="resolved", end="clear", resolved_at=now)
+    assert outbox.forget(now + timedelta(days=31)) == 1, "what was told of the other, but not their delivery"
+    resolve(incident, now)
+    assert send() == (1, 0, 0)
+    assert events(web) == [(1, "resolved")]
+    assert outbox.forget(now + timedelta(days=31)) == 4
+    assert not Delivery.objects.exists()
 
 
 def test_one_process_sends_at_a_time(told: AlertChannel, fires: MakeIncident, web: Web) -> None:

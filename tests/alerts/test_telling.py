@@ -9,7 +9,8 @@ from django.contrib.auth.models import User
 from batches.store import BatchStore
 from monitoring.alerts import heartbeat, outbox, telling
 from monitoring.alerts.incidents import acknowledge
-from monitoring.models import AlertChannel, AlertRule, Incident, Mute, Notification
+from monitoring.alerts.mutes import not_muted, without_muted
+from monitoring.models import AlertChannel, AlertRule, Incident, Mute, Notification, Sensor
 from monitoring.tasks import send_alerts
 from tests.alerts.conftest import AGAIN, FIRING, RESOLVED, MakeIncident, resolve
 from tests.alerts.receivers import Web
@@ -108,6 +109,57 @@ def test_what_a_silence_held_back_is_told_once_it_is_over(
     assert telling.tell_held_back(later(10)) == 1
     assert telling.tell_held_back(later(10)) == 0
     assert noted() == [(1, FIRING)]
+
+
+def test_what_is_muted_takes_no_place_of_what_is_not(
+    hourly: AlertRule, fires: MakeIncident, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than a piece may be muted for weeks."""
+    monkeypatch.setattr(telling, "PIECE", 1)
+    fires(1)
+    Mute.objects.create(sensor_id=1, starts_at=now)
+    other = fires(2)
+    Notification.objects.all().delete()
+    assert telling.remind(later(61)) == 1
+    Incident.objects.update(told_at=None)
+    assert telling.tell_held_back(later(10)) == 1
+    assert set(Notification.objects.values_list("incident", flat=True)) == {other.pk}
+
+
+def test_the_database_finds_the_same_that_is_muted(
+    rule: AlertRule, fires: MakeIncident, now: datetime
+) -> None:
+    other = AlertRule.objects.create(name="Too cold", kind="below", low=1.0)
+    Sensor.objects.filter(pk__in=[1, 2]).update(location="Hall")
+    Sensor.objects.filter(pk=3).update(location="Attic")
+    for number in (1, 2, 3):
+        fires(number)
+    fires(1, of=other)
+    fires(None, subject="location:Hall")
+    fires(None, subject="location:Attic", of=other)
+    # One of a place is of that place alone, whatever sensor it names.
+    fires(3, subject="location:Hall", of=other)
+    fires(None, subject="pipeline:behind")
+    every = list(Incident.objects.order_by("pk"))
+    for wanted, values in (
+        (8, {"ends_at": now}),
+        (8, {"weekdays": [(now.weekday() + 3) % 7]}),
+        (0, {}),
+        (3, {"rule": rule}),
+        (6, {"sensor_id": 1}),
+        (3, {"location": "Hall"}),
+        (7, {"location": "Hall", "rule": rule, "sensor_id": 2}),
+        (6, {"location": "Attic"}),
+        (8, {"location": "hall"}),
+    ):
+        mute = Mute.objects.create(**{"starts_at": now - timedelta(hours=1)} | values)
+        found = list(without_muted(Incident.objects.order_by("pk"), now))
+        assert found == not_muted(every, now), values
+        assert len(found) == wanted, values
+        mute.delete()
+    Mute.objects.create(starts_at=now, sensor_id=3)
+    Mute.objects.create(starts_at=now, location="Hall")
+    assert list(without_muted(Incident.objects.order_by("pk"), now)) == not_muted(every, now)
 
 
 def test_what_ended_while_it_was_muted_is_not_told(
