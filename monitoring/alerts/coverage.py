@@ -115,7 +115,8 @@ def covered(states: Sequence[int]) -> dict[int, Covered]:
 
 def add_missing_silences() -> int:
     """A sensor that never sends again brings nothing to look at: each has a row of each silence that holds
-    for it, made here where it is new, and due at once. Returns how many were made."""
+    for it, made here where it is new, and due at once: of its last hour, since a rule may be years old and
+    what was silent then is nobody's business now. Returns how many were made."""
     with connection.cursor() as cursor:
         cursor.execute(_ADD_MISSING)
         return int(cursor.rowcount)
@@ -171,8 +172,9 @@ WHERE state.id = ANY(%s::bigint[])
 """
 
 _ADD_MISSING = f"""
-INSERT INTO monitoring_alertstate (rule_id, sensor_id, subject, phase, version, due_at)
-SELECT rule.id, sensor.id, 'sensor:' || sensor.id, 'normal', rule.version, 'epoch'
+INSERT INTO monitoring_alertstate (rule_id, sensor_id, subject, phase, version, check_from, due_at)
+SELECT rule.id, sensor.id, 'sensor:' || sensor.id, 'normal', rule.version,
+       greatest(rule.active_from, now() - interval '1 hour'), 'epoch'
 FROM monitoring_alertrule AS rule
 CROSS JOIN monitoring_sensor AS sensor
 LEFT JOIN monitoring_sensorstatus AS standing ON standing.sensor_id = sensor.id

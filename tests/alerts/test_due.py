@@ -67,6 +67,18 @@ def test_a_new_sensor_and_a_new_rule_are_covered(rules: Rules, stored: Store, be
     assert spans(began) == [("sensor:1", 6, None), ("sensor:1", 11, None)]
 
 
+def test_a_sensor_that_comes_to_an_old_rule_is_looked_at_as_it_is_now(
+    rules: Rules, stored: Store, began: datetime
+) -> None:
+    """Not as far back as the rule holds: it may have been silent often, and have come back."""
+    rules(kind="silence", limit_s=600, active_from=began - timedelta(days=300))
+    hour = 3600
+    stored([(second, 20.0) for second in range(-5 * hour, -3 * hour, 300)], 1)
+    stored([(second, 20.0) for second in (-5 * hour, -3 * hour, *range(-2 * hour, 100, 300))], 2)
+    run(began, 180)
+    assert spans(began) == [("sensor:1", -3 * hour + 300, None)]
+
+
 def test_while_nothing_is_known_nobody_is_silent(rules: Rules, stored: Store, began: datetime) -> None:
     rules(kind="silence", limit_s=10)
     stored([(1, 20.0)])
