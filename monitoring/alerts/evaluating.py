@@ -136,6 +136,8 @@ def _prepare(held: Sequence[Held], pairs: Mapping[Pair, int | None], now: dateti
             changed_from = left if changed_from is None else min(left, changed_from)
         if changed_from is None and row.kind == Kind.SILENCE:
             changed_from = max(us(row.active_from), us(now - OF_LATE))
+        if changed_from is None and one.phase != Phase.NORMAL.value:
+            changed_from = us(now)  # where it stands is worked out again, rather than forgotten
         work.append(_One(one, row, of_sensor, changed_from, pure=as_rule(row, of_sensor.interval_s)))
     return work
 

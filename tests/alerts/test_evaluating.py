@@ -66,6 +66,19 @@ def test_above_a_value(rules: Rules, stored: Store, began: datetime) -> None:
     assert noted() == told("firing", "resolved")
 
 
+def test_it_goes_on_firing_where_nothing_has_changed(rules: Rules, stored: Store, began: datetime) -> None:
+    rule = rules()
+    stored([(1, 26.0)])
+    look(rule, began, 1)
+    assert AlertState.objects.get().check_from is None
+    AlertState.objects.update(due_at=AT_ONCE)
+    look(rule, began, None)
+    state = AlertState.objects.get()
+    assert (state.phase, state.since, state.due_at) == ("firing", began + timedelta(seconds=1), None)
+    assert spans(began) == [("sensor:1", 1, None)]
+    assert noted() == told("firing")
+
+
 def test_it_fires_by_time_alone_once_that_time_is_known(rules: Rules, stored: Store, began: datetime) -> None:
     rule = rules(for_s=10)
     stored([(1, 26.0)])
