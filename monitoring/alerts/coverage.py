@@ -1,6 +1,7 @@
 """Which rules hold for which sensors, and what a rule says of one of them."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from django.db import connection
@@ -113,12 +114,12 @@ def covered(states: Sequence[int]) -> dict[int, Covered]:
         return {number: Covered(*rest) for number, *rest in cursor.fetchall()}
 
 
-def add_missing_silences() -> int:
+def add_missing_silences(now: datetime) -> int:
     """A sensor that never sends again brings nothing to look at: each has a row of each silence that holds
     for it, made here where it is new, and due at once: of its last hour, since a rule may be years old and
     what was silent then is nobody's business now. Returns how many were made."""
     with connection.cursor() as cursor:
-        cursor.execute(_ADD_MISSING)
+        cursor.execute(_ADD_MISSING, [now])
         return int(cursor.rowcount)
 
 
@@ -178,7 +179,7 @@ WHERE state.id = ANY(%s::bigint[])
 _ADD_MISSING = f"""
 INSERT INTO monitoring_alertstate (rule_id, sensor_id, subject, phase, version, check_from, due_at)
 SELECT rule.id, sensor.id, 'sensor:' || sensor.id, 'normal', rule.version,
-       greatest(rule.active_from, now() - interval '1 hour'), 'epoch'
+       greatest(rule.active_from, %s::timestamptz - interval '1 hour'), 'epoch'
 FROM monitoring_alertrule AS rule
 CROSS JOIN monitoring_sensor AS sensor
 LEFT JOIN monitoring_sensorstatus AS standing ON standing.sensor_id = sensor.id
