@@ -1,6 +1,7 @@
 """Which rules hold for which sensors, and what a rule says of one of them."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from django.db import connection
@@ -113,16 +114,21 @@ def covered(states: Sequence[int]) -> dict[int, Covered]:
         return {number: Covered(*rest) for number, *rest in cursor.fetchall()}
 
 
-def add_missing_silences() -> int:
+def add_missing_silences(now: datetime) -> int:
     """A sensor that never sends again brings nothing to look at: each has a row of each silence that holds
-    for it, made here where it is new, and due at once. Returns how many were made."""
+    for it, made here where it is new, and due at once: of its last hour, since a rule may be years old and
+    what was silent then is nobody's business now. Returns how many were made."""
     with connection.cursor() as cursor:
-        cursor.execute(_ADD_MISSING)
+        cursor.execute(_ADD_MISSING, [now])
         return int(cursor.rowcount)
 
 
 def look_at_what_fits_no_more() -> int:
-    """Pairs whose rule was changed or switched off, or whose sensor is another one now, are due at once."""
+    """Pairs whose rule was changed or switched off, or whose sensor is another one now, are due at once.
+
+    So are those whose deadline is of an interval that the sensor no longer has: a silence that goes by the
+    interval, and is due later than it would be of a reading that comes this minute.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_NO_MORE)
         return int(cursor.rowcount)
@@ -171,8 +177,9 @@ WHERE state.id = ANY(%s::bigint[])
 """
 
 _ADD_MISSING = f"""
-INSERT INTO monitoring_alertstate (rule_id, sensor_id, subject, phase, version, due_at)
-SELECT rule.id, sensor.id, 'sensor:' || sensor.id, 'normal', rule.version, 'epoch'
+INSERT INTO monitoring_alertstate (rule_id, sensor_id, subject, phase, version, check_from, due_at)
+SELECT rule.id, sensor.id, 'sensor:' || sensor.id, 'normal', rule.version,
+       greatest(rule.active_from, %s::timestamptz - interval '1 hour'), 'epoch'
 FROM monitoring_alertrule AS rule
 CROSS JOIN monitoring_sensor AS sensor
 LEFT JOIN monitoring_sensorstatus AS standing ON standing.sensor_id = sensor.id
@@ -183,15 +190,23 @@ ORDER BY rule.id, 3
 ON CONFLICT DO NOTHING
 """
 
-# Whoever holds a row is at it.
+# A clock that is ahead puts a deadline off too. One that never sent has none: it is due to be looked at.
+_IS_TOO_LATE = """(
+    rule.kind = 'silence' AND rule.limit_s IS NULL AND standing.newest_at IS NOT NULL
+    AND state.due_at > greatest(now(), standing.newest_at) + interval '1 minute'
+        + interval '1 second' * rule.intervals * coalesce(sensor.expected_interval_s, standing.interval_s)
+)"""
+
+# Whoever holds a row is at it. Of a pair that stays, what is due has to be worked out again.
 _NO_MORE = f"""
-UPDATE monitoring_alertstate AS row SET due_at = 'epoch' WHERE id IN (
+UPDATE monitoring_alertstate AS row
+SET due_at = 'epoch', check_from = least(row.check_from, now()) WHERE id IN (
     SELECT state.id FROM monitoring_alertstate AS state
     JOIN monitoring_alertrule AS rule ON rule.id = state.rule_id
     JOIN monitoring_sensor AS sensor ON sensor.id = state.sensor_id
     LEFT JOIN monitoring_sensorstatus AS standing ON standing.sensor_id = sensor.id
     WHERE state.due_at IS DISTINCT FROM 'epoch'::timestamptz
-      AND (state.version <> rule.version OR NOT coalesce(rule.enabled AND {FITS}, false))
+      AND (state.version <> rule.version OR NOT coalesce(rule.enabled AND {FITS}, false) OR {_IS_TOO_LATE})
     ORDER BY state.rule_id, state.subject FOR UPDATE OF state SKIP LOCKED
 )
 """

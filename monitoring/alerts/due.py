@@ -67,7 +67,7 @@ def evaluate_due(
 
     def prepare() -> int:
         look_at_what_fits_no_more()
-        add_missing_silences()
+        add_missing_silences(now)
         return 0
 
     def settle() -> int:

@@ -32,8 +32,12 @@ logger = logging.getLogger(__name__)
 # When a silence is looked at again of a sensor that never sent, or whose interval is not known yet; and what
 # could not be evaluated.
 LATER = timedelta(minutes=5)
-# Readings of a sensor that are fetched with those of others.
-AT_A_TIME = 20_000
+# As far back a silence is looked at where nobody says from when on; as coverage has it of a new pair.
+OF_LATE = timedelta(hours=1)
+# Readings that are fetched by one statement, of all sensors; but of each so many at least. What a sensor has
+# more is fetched by itself.
+AT_A_TIME = 200_000
+OF_EACH = 100
 # A silence may take so long, and begins with a reading that lies as far back at most, or is one already.
 _LOOK_BACK = timedelta(seconds=2 * LONGEST_S)
 
@@ -131,7 +135,9 @@ def _prepare(held: Sequence[Held], pairs: Mapping[Pair, int | None], now: dateti
             left = us(one.check_from)
             changed_from = left if changed_from is None else min(left, changed_from)
         if changed_from is None and row.kind == Kind.SILENCE:
-            changed_from = us(row.active_from)
+            changed_from = max(us(row.active_from), us(now - OF_LATE))
+        if changed_from is None and one.phase != Phase.NORMAL.value:
+            changed_from = us(now)  # where it stands is worked out again, rather than forgotten
         work.append(_One(one, row, of_sensor, changed_from, pure=as_rule(row, of_sensor.interval_s)))
     return work
 
@@ -251,7 +257,8 @@ class _Readings:
 
     def __init__(self, starts: Mapping[int, int]) -> None:
         self._starts = starts
-        self._of = Measurement.objects.since(starts, AT_A_TIME) if starts else {}
+        self._most = max(OF_EACH, AT_A_TIME // max(1, len(starts)))
+        self._of = Measurement.objects.since(starts, self._most) if starts else {}
 
     @classmethod
     def of(cls, work: Iterable[_One]) -> "_Readings":
@@ -268,14 +275,14 @@ class _Readings:
         start -= 0 if one.pure is None else one.pure.window_us
         rows = self._of[sensor_id]
         if start < self._starts[sensor_id]:  # a span that began before all that was fetched
-            rows = Measurement.objects.since({sensor_id: start}, AT_A_TIME)[sensor_id]
+            rows = Measurement.objects.since({sensor_id: start}, self._most)[sensor_id]
         place = max(0, bisect_left(rows, (start,)) - 1)
         while True:
             yield from (Reading(*row) for row in rows[place:])
-            if len(rows) < AT_A_TIME:
+            if len(rows) < self._most:
                 break
             start = rows[-1][0] + 1
-            rows = Measurement.objects.since({sensor_id: start}, AT_A_TIME)[sensor_id]
+            rows = Measurement.objects.since({sensor_id: start}, self._most)[sensor_id]
             place = bisect_left(rows, (start,))
 
 

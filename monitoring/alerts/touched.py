@@ -19,7 +19,12 @@ PATIENCE_MS = 10_000
 
 
 def note(cursor: CursorWrapper, by_hand: bool) -> None:
-    """Of the minutes in the temporary table touched_minute; `by_hand`: rows there were changed or deleted."""
+    """Of the minutes in the temporary table touched_minute; `by_hand`: rows there were changed or deleted.
+
+    Takes the rows of pairs in the order in which whoever evaluates holds them: in one statement. Raises
+    OperationalError where somebody holds one for too long, IntegrityError where a rule is deleted meanwhile:
+    then the refresh is undone, and the next one comes here again.
+    """
     cursor.execute(_KINDS)
     kinds = {kind for (kind,) in cursor.fetchall()}
     if not kinds:
@@ -27,9 +32,10 @@ def note(cursor: CursorWrapper, by_hand: bool) -> None:
     cursor.execute(f"SET LOCAL lock_timeout = {PATIENCE_MS}")
     # Of silences alone, which most have, no minute's values are asked for.
     if by_hand or kinds != {Kind.SILENCE}:
-        cursor.execute(_PAST, {"by_hand": by_hand})
-    cursor.execute(_NOT_AS_IT_WAS)
-    # A rule that is deleted meanwhile fails this here, rather than the whole refresh when it commits.
+        cursor.execute(_BY_VALUE_TOO, {"by_hand": by_hand})
+    else:
+        cursor.execute(_BY_STANDING_ALONE)
+    # A rule that is deleted meanwhile is found here, rather than where the transaction commits.
     cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
     cursor.execute("SET CONSTRAINTS ALL DEFERRED")
     cursor.execute("SET LOCAL lock_timeout TO DEFAULT")
@@ -37,6 +43,8 @@ def note(cursor: CursorWrapper, by_hand: bool) -> None:
 
 _OF_READINGS = "enabled AND kind IN ('above', 'below', 'outside', 'rate', 'stuck', 'silence')"
 _KINDS = f"SELECT DISTINCT kind FROM monitoring_alertrule WHERE {_OF_READINGS}"
+
+_RULE = f"rule AS MATERIALIZED (SELECT * FROM monitoring_alertrule WHERE {_OF_READINGS})"
 
 _DUE = """
 INSERT INTO monitoring_alertstate AS row (rule_id, sensor_id, subject, phase, version, check_from, due_at)
@@ -54,9 +62,7 @@ _IS_PAST = """(
 
 # By values. Whether the rule holds for the sensor is asked last, of the few that are left.
 _PAST = f"""
-WITH rule AS MATERIALIZED (
-    SELECT * FROM monitoring_alertrule WHERE {_OF_READINGS}
-), minute AS MATERIALIZED (
+minute AS MATERIALIZED (
     SELECT touched.sensor_id, touched.start, bucket.min, bucket.max FROM touched_minute AS touched
     LEFT JOIN LATERAL (
         SELECT min, max FROM monitoring_rollup_minute
@@ -70,23 +76,22 @@ WITH rule AS MATERIALIZED (
     UNION ALL
     SELECT rule.id, minute.sensor_id, minute.start
     FROM minute JOIN rule ON rule.sensor_id IS NULL WHERE {_IS_PAST}
-), due AS (
+), by_value AS (
     SELECT past.rule_id, rule.version, past.sensor_id, past.start FROM past
     JOIN rule ON rule.id = past.rule_id
     JOIN monitoring_sensor AS sensor ON sensor.id = past.sensor_id
     LEFT JOIN monitoring_sensorstatus AS standing ON standing.sensor_id = sensor.id
     WHERE {FITS}
 )
-{_DUE}
 """
 
 # By where it stands: what is pending, fires, or fired there. A reading puts off a silence that begins so
 # much later than it.
-_NOT_AS_IT_WAS = f"""
-WITH due AS (
+_NOT_AS_IT_WAS = """
+by_standing AS (
     SELECT state.rule_id, rule.version, state.sensor_id, touched.start
     FROM monitoring_alertstate AS state
-    JOIN monitoring_alertrule AS rule ON rule.id = state.rule_id AND {_OF_READINGS}
+    JOIN rule ON rule.id = state.rule_id
     JOIN touched_minute AS touched ON touched.sensor_id = state.sensor_id
     WHERE state.phase <> 'normal'
     UNION ALL
@@ -95,7 +100,7 @@ WITH due AS (
         SELECT rule_id, sensor_id, since, resolved_at FROM monitoring_incident
         WHERE state = 'resolved' AND resolved_at >= (SELECT min(start) FROM touched_minute)
     ) AS incident
-    JOIN monitoring_alertrule AS rule ON rule.id = incident.rule_id AND {_OF_READINGS}
+    JOIN rule ON rule.id = incident.rule_id
     JOIN touched_minute AS touched ON touched.sensor_id = incident.sensor_id
     LEFT JOIN monitoring_sensorstatus AS standing ON standing.sensor_id = incident.sensor_id
     LEFT JOIN monitoring_sensor AS sensor ON sensor.id = incident.sensor_id
@@ -105,5 +110,13 @@ WITH due AS (
               rule.limit_s, rule.intervals * coalesce(sensor.expected_interval_s, standing.interval_s), 0
           ) ELSE 0 END
 )
+"""
+
+_BY_VALUE_TOO = f"""
+WITH {_RULE}, {_PAST}, {_NOT_AS_IT_WAS}, due AS (SELECT * FROM by_value UNION ALL SELECT * FROM by_standing)
+{_DUE}
+"""
+_BY_STANDING_ALONE = f"""
+WITH {_RULE}, {_NOT_AS_IT_WAS}, due AS (SELECT * FROM by_standing)
 {_DUE}
 """

@@ -15,7 +15,8 @@ their minutes, become visible at one moment. At READ COMMITTED each statement se
 when it began; the one that takes the entries runs before the one that reads the rows. So the rows of
 every entry taken are seen; a row that is not seen has an entry that was not taken, for the next refresh.
 
-Whoever must not miss a row listens here (`listen`): each entry is taken once, in a transaction.
+Whoever must not miss a row listens here (`listen`): each entry is taken once, in a transaction with what it
+writes.
 """
 
 import logging
@@ -23,7 +24,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
-from django.db import OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from monitoring import locks
@@ -65,7 +66,9 @@ def listen(listener: Listener) -> Callable[[], None]:
 
     With the cursor, and whether rows were changed or deleted, so that it is not the ledger that names the
     minutes. They are in the temporary table touched_minute (sensor_id, start). What it raises is logged, and
-    what it wrote is undone: it can fail no refresh.
+    what it wrote is undone: it can fail no refresh. But for OperationalError and IntegrityError, as where it
+    had to wait for somebody for too long, or what it refers to was deleted meanwhile: that may be over the
+    next time, so the whole piece is undone, and the ledger names the minutes again.
     """
     _listeners.append(listener)
     return lambda: _listeners.remove(listener)
@@ -204,6 +207,8 @@ def _tell(cursor: CursorWrapper, by_hand: bool) -> None:
         try:
             with transaction.atomic():
                 listener(cursor, by_hand)
+        except (OperationalError, IntegrityError):  # of what others do at this moment
+            raise
         except Exception:
             logger.exception("a listener failed; the rollups are refreshed")
 

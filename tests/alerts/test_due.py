@@ -20,7 +20,7 @@ from monitoring.alerts.evaluating import Known, Outcome
 from monitoring.alerts.fault import known_by
 from monitoring.alerts.rule import SECOND
 from monitoring.alerts.rules import save
-from monitoring.models import AlertState, Incident, Notification, Sensor
+from monitoring.models import AlertState, Incident, Notification, Sensor, SensorStatus
 from monitoring.models.alert_state import AT_ONCE
 from monitoring.status.reach import Reach, Why
 from monitoring.status.rule import Outage
@@ -65,6 +65,33 @@ def test_a_new_sensor_and_a_new_rule_are_covered(rules: Rules, stored: Store, be
     rules(kind="silence", limit_s=5)
     run(began, 20)
     assert spans(began) == [("sensor:1", 6, None), ("sensor:1", 11, None)]
+
+
+def test_a_sensor_that_comes_to_an_old_rule_is_looked_at_as_it_is_now(
+    rules: Rules, stored: Store, began: datetime
+) -> None:
+    """Not as far back as the rule holds: it may have been silent often, and have come back."""
+    rules(kind="silence", limit_s=600, active_from=began - timedelta(days=300))
+    hour = 3600
+    stored([(second, 20.0) for second in range(-5 * hour, -3 * hour, 300)], 1)
+    stored([(second, 20.0) for second in (-5 * hour, -3 * hour, *range(-2 * hour, 100, 300))], 2)
+    run(began, 180)
+    assert spans(began) == [("sensor:1", -3 * hour + 300, None)]
+
+
+def test_a_silence_does_not_wait_for_an_interval_that_is_over(
+    rules: Rules, stored: Store, began: datetime
+) -> None:
+    rules(kind="silence", intervals=2, sensor_id=1)
+    stored([(1, 20.0)])
+    SensorStatus.objects.filter(pk=1).update(interval_s=3600.0, newest_at=began + timedelta(seconds=1))
+    run(began, 20)
+    assert AlertState.objects.get().due_at == began + timedelta(seconds=7201)
+    assert run(began, 21).pairs == 0
+    SensorStatus.objects.filter(pk=1).update(interval_s=10.0)
+    run(began, 22)
+    assert spans(began) == [("sensor:1", 21, None)]
+    assert run(began, 23).pairs == 0
 
 
 def test_while_nothing_is_known_nobody_is_silent(rules: Rules, stored: Store, began: datetime) -> None:

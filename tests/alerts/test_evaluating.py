@@ -1,6 +1,6 @@
 """Readings in PostgreSQL become incidents, and each of their changes one notification a channel."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -66,6 +66,19 @@ def test_above_a_value(rules: Rules, stored: Store, began: datetime) -> None:
     look(rule, began, 5)
     look(rule, began, 1)
     assert noted() == told("firing", "resolved")
+
+
+def test_it_goes_on_firing_where_nothing_has_changed(rules: Rules, stored: Store, began: datetime) -> None:
+    rule = rules()
+    stored([(1, 26.0)])
+    look(rule, began, 1)
+    assert AlertState.objects.get().check_from is None
+    AlertState.objects.update(due_at=AT_ONCE)
+    look(rule, began, None)
+    state = AlertState.objects.get()
+    assert (state.phase, state.since, state.due_at) == ("firing", began + timedelta(seconds=1), None)
+    assert spans(began) == [("sensor:1", 1, None)]
+    assert noted() == told("firing")
 
 
 def test_it_fires_by_time_alone_once_that_time_is_known(rules: Rules, stored: Store, began: datetime) -> None:
@@ -238,9 +251,33 @@ def test_readings_beyond_what_is_fetched_at_once(
     rules: Rules, stored: Store, began: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(evaluating, "AT_A_TIME", 4)
+    monkeypatch.setattr(evaluating, "OF_EACH", 4)
     stored([(second, 26.0 if second % 10 == 5 else 20.0) for second in range(50)])
     look(rules(), began, 0)
     assert spans(began) == [("sensor:1", second, second + 1) for second in range(5, 50, 10)]
+
+
+def test_the_more_sensors_the_fewer_readings_are_fetched_of_each(
+    rules: Rules, stored: Store, began: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[int] = []
+
+    def since(starts: Mapping[int, int], most: int) -> dict[int, list[tuple[int, float]]]:
+        found = since_of_all(starts, most)
+        fetched.append(sum(map(len, found.values())))
+        return found
+
+    since_of_all = Measurement.objects.since
+    monkeypatch.setattr(Measurement.objects, "since", since)
+    monkeypatch.setattr(evaluating, "AT_A_TIME", 12)
+    monkeypatch.setattr(evaluating, "OF_EACH", 2)
+    rule = rules()
+    for number in (1, 2, 3):
+        stored([(second, 26.0 if second == 15 else 20.0) for second in range(20)], number)
+    pairs = {Pair(rule.pk, number): us(began) for number in (1, 2, 3)}
+    evaluate(pairs, Known(us(began) + 60 * SECOND), began + timedelta(minutes=1))
+    assert spans(began) == [(f"sensor:{number}", 15, 16) for number in (1, 2, 3)]
+    assert max(fetched) <= 12
 
 
 # --- the property: live evaluation ends in what one evaluation over all of it finds ---

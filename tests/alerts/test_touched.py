@@ -1,13 +1,15 @@
 """Whatever the ledger names is evaluated in the end, whoever was killed before."""
 
 import logging
+import threading
 from datetime import datetime, timedelta
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from monitoring.alerts import touched
 from monitoring.alerts.changing import us
 from monitoring.alerts.coverage import as_rule
 from monitoring.alerts.due import evaluate_due
@@ -22,7 +24,8 @@ from tests.alerts import arrivals
 from tests.alerts.conftest import Rules, spans
 from tests.alerts.test_due import run
 from tests.alerts.test_evaluating import as_row
-from tests.rollups.rows import store
+from tests.bridge.scripted_broker import until
+from tests.rollups.rows import store, untaken
 
 pytestmark = pytest.mark.django_db
 
@@ -128,6 +131,74 @@ def test_it_can_fail_no_refresh(
     assert MinuteRollup.objects.get().max == 26.0
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE elsewhere RENAME TO monitoring_alertstate")
+
+
+def somebody_waits_for_us() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks WHERE NOT granted AND transactionid = pg_current_xact_id()::xid"
+        )
+        return bool(cursor.fetchone()[0])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_it_cannot_note_now_is_taken_by_the_next_refresh(
+    rules: Rules, began: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody holds the row for longer than anybody waits."""
+    rule = rules()
+    state = AlertState.objects.create(rule=rule, sensor_id=1, subject="sensor:1", version=1)
+    monkeypatch.setattr(touched, "PATIENCE_MS", 50)
+    store([(1, began, 26.0)])
+    failed: list[BaseException] = []
+
+    def refresh_too() -> None:
+        try:
+            refresh()
+        except OperationalError as error:
+            failed.append(error)
+        finally:
+            connection.close()
+
+    with transaction.atomic():
+        AlertState.objects.select_for_update().get(pk=state.pk)
+        other = threading.Thread(target=refresh_too)
+        other.start()
+        other.join()
+    assert untaken() == 1
+    assert not MinuteRollup.objects.exists()
+    assert len(failed) == 1
+    refresh()
+    assert due() == [(1, rule.pk)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rows_are_taken_in_the_order_in_which_they_are_evaluated(rules: Rules, began: datetime) -> None:
+    """Else either might wait for the other. The first is due by where it stands, the second by values."""
+    first, second = rules(high=50.0), rules()
+    rows = [
+        AlertState.objects.create(rule=rule, sensor_id=1, subject="sensor:1", version=1, phase=phase)
+        for rule, phase in ((first, "firing"), (second, "normal"))
+    ]
+    store([(1, began, 26.0)])
+
+    def refresh_too() -> None:
+        try:
+            refresh()
+        finally:
+            connection.close()
+
+    with transaction.atomic():
+        AlertState.objects.select_for_update().get(pk=rows[0].pk)
+        other = threading.Thread(target=refresh_too)
+        other.start()
+        try:
+            until(somebody_waits_for_us, "the refresh to wait for the first")
+            AlertState.objects.select_for_update(nowait=True).get(pk=rows[1].pk)
+        finally:
+            transaction.set_rollback(True)
+    other.join()
+    assert due() == [(1, first.pk), (1, second.pk)]
 
 
 def test_who_listens_no_more_hears_nothing(sensors: dict[int, Sensor], began: datetime) -> None:
