@@ -14,7 +14,7 @@ from monitoring.alerts.changing import us
 from monitoring.alerts.coverage import as_rule
 from monitoring.alerts.due import evaluate_due
 from monitoring.alerts.evaluating import Known
-from monitoring.alerts.rule import SECOND, Rule
+from monitoring.alerts.rule import SECOND, Kind, Rule
 from monitoring.alerts.samples import Reading
 from monitoring.models import AlertState, Incident, Measurement, MinuteRollup, Sensor
 from monitoring.models.alert_state import AT_ONCE
@@ -227,7 +227,11 @@ def test_by_the_ledger_alone_it_ends_in_the_same(
         row = as_row(rule)
         row.active_from = began + timedelta(seconds=active_from)
         row.save()
-        order = data.draw(st.permutations(series)) if series else []
+        order = list(data.draw(st.permutations(series))) if series else []
+        if rule.kind == Kind.SILENCE and order:
+            # Nobody looks for a silence before the first reading of all, which a late one would begin.
+            order.remove(first := min(order))
+            order.insert(0, first)
         while order:
             size = data.draw(st.integers(1, 5))
             group, order = order[:size], order[size:]
