@@ -347,7 +347,7 @@ def test_mail_arrives_with_a_message_id_of_the_key(mail: Mail, settings: Any) ->
 
 def test_a_domain_of_other_letters_keeps_the_mail_from_nobody(mail: Mail) -> None:
     kept = to("ana@bücher.example", "ben@example.org")
-    assert channels.shown("email", kept)["to"] == ["ana@bücher.example", "ben@example.org"]
+    assert channels.shown("email", kept, may_change=True)["to"] == ["ana@bücher.example", "ben@example.org"]
     assert channels.send("email", kept, MESSAGE, KEY) == ""
     [(recipients, sent)] = mail.seen
     assert recipients == ["ana@xn--bcher-kva.example", "ben@example.org"]
