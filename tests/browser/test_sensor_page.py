@@ -278,13 +278,13 @@ def test_a_whole_value_has_no_zeros_behind_it(visit: Open, site: Site) -> None:
         )
     page = visit("/sensors/4/?range=15m", language="fr")
     assert page.locator("#value").text_content() == "55"
-    assert page.locator("[data-stat=last]").text_content() == "55"
+    wait_for_text(page, "[data-stat=last]", "^55$")
     assert page.locator("[data-stat=avg]").text_content() == "54,9375"
     page.locator("#table summary").click()
     page.locator("#table td").first.wait_for()
     assert page.locator("#table td.number").all_text_contents() == ["55", "54,875"]
     page.locator("[href='/']").first.click()
-    assert page.locator("tr[data-sensor='4'] [data-value]").text_content() == "55"
+    wait_for_text(page, "tr[data-sensor='4'] [data-value]", "^55$")
 
 
 def test_keys_read_the_chart(visit: Open) -> None:
