@@ -21,6 +21,30 @@ AND (rule.board_id IS NULL OR rule.board_id = standing.board_id)
 """
 
 
+# All that fit each other of `rule`, `sensor` and `standing`, which the statement has as such before. Found by
+# the first that a rule names: not every sensor is held against every rule.
+FITTING = f"""
+named AS MATERIALIZED (
+    SELECT sensor.id AS sensor_id, unnest(ARRAY[
+        'sensor ' || sensor.id, 'in ' || sensor.location, 'on ' || standing.board_id, 'of ' || sensor.kind, ''
+    ]) AS by
+    FROM sensor LEFT JOIN standing ON standing.sensor_id = sensor.id
+), fitting AS MATERIALIZED (
+    SELECT rule.id AS rule_id, sensor.id AS sensor_id
+    FROM rule
+    JOIN named ON named.by = CASE
+        WHEN rule.sensor_id IS NOT NULL THEN 'sensor ' || rule.sensor_id
+        WHEN rule.location <> '' THEN 'in ' || rule.location
+        WHEN rule.board_id IS NOT NULL THEN 'on ' || rule.board_id
+        WHEN rule.sensor_kind <> '' THEN 'of ' || rule.sensor_kind
+        ELSE '' END
+    JOIN sensor ON sensor.id = named.sensor_id
+    LEFT JOIN standing ON standing.sensor_id = named.sensor_id
+    WHERE {FITS}
+)
+"""
+
+
 class Covered(NamedTuple):
     """Whether a rule holds for a sensor now, and the sensor's expected interval in seconds, where known."""
 
@@ -177,15 +201,20 @@ WHERE state.id = ANY(%s::bigint[])
 """
 
 _ADD_MISSING = f"""
+WITH rule AS (SELECT * FROM monitoring_alertrule WHERE enabled AND kind = 'silence'),
+sensor AS (SELECT * FROM monitoring_sensor),
+standing AS (SELECT * FROM monitoring_sensorstatus),
+{FITTING}
 INSERT INTO monitoring_alertstate (rule_id, sensor_id, subject, phase, version, check_from, due_at)
-SELECT rule.id, sensor.id, 'sensor:' || sensor.id, 'normal', rule.version,
+SELECT rule.id, missing.sensor_id, 'sensor:' || missing.sensor_id, 'normal', rule.version,
        greatest(rule.active_from, %s::timestamptz - interval '1 hour'), 'epoch'
-FROM monitoring_alertrule AS rule
-CROSS JOIN monitoring_sensor AS sensor
-LEFT JOIN monitoring_sensorstatus AS standing ON standing.sensor_id = sensor.id
-WHERE rule.enabled AND rule.kind = 'silence' AND {FITS} AND NOT EXISTS (
-    SELECT FROM monitoring_alertstate AS state WHERE state.rule_id = rule.id AND state.sensor_id = sensor.id
-)
+FROM (
+    SELECT * FROM fitting WHERE NOT EXISTS (
+        SELECT FROM monitoring_alertstate AS state
+        WHERE state.rule_id = fitting.rule_id AND state.sensor_id = fitting.sensor_id
+    )
+) AS missing
+JOIN rule ON rule.id = missing.rule_id
 ORDER BY rule.id, 3
 ON CONFLICT DO NOTHING
 """

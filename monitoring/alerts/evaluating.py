@@ -15,7 +15,6 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from django.db import transaction
-from django.db.models import Q
 
 from monitoring.alerts.anew import WorkedOut, begin, work_out
 from monitoring.alerts.changing import Changes, Gather, moment, us
@@ -25,6 +24,7 @@ from monitoring.alerts.samples import Outage, Reading
 from monitoring.models import AlertRule, AlertState, Incident, Measurement
 from monitoring.models.alert_rule import LONGEST_S
 from monitoring.models.alert_state import AT_ONCE, Held, Pair, Reckoned
+from monitoring.models.arrays import as_literal
 from process.failpoints import failpoint
 
 logger = logging.getLogger(__name__)
@@ -143,7 +143,7 @@ def _prepare(held: Sequence[Held], pairs: Mapping[Pair, int | None], now: dateti
 
 
 def _evaluate(work: Sequence[_One], known: Known, now: datetime, gather: Gather | None) -> Outcome:
-    _fetch_kept(work)
+    _fetch_kept(work, now)
     changes = Changes(now)
     over = [one for one in work if one.is_over]
     for one in over:
@@ -220,27 +220,28 @@ def _normal(
     )
 
 
-def _fetch_kept(work: Sequence[_One]) -> None:
-    """What is kept of each pair by its rule as it is, and may have a part in what changes: one statement."""
+def _fetch_kept(work: Sequence[_One], now: datetime) -> None:
+    """What is kept of each pair by its rule as it is, and may have a part in what changes: one statement. Of
+    those where nothing is worked out, what is open."""
     if not work:
         return
-    start = moment(
-        min((one.start for one in work if one.pure is not None and one.changed_from is not None), default=0)
-    )
+    starts = {
+        one.held.pair: one.start if one.pure is not None and one.changed_from is not None else us(now)
+        for one in work
+    }
     found: defaultdict[str, list[Incident]] = defaultdict(list)
-    rows = Incident.objects.filter(
-        Q(resolved_at=None) | Q(resolved_at__gte=start),
-        rule__in={one.row.pk for one in work},
-        subject__in=[subject_of(one.held.sensor_id) for one in work],
-    )
-    rows = rows.exclude(state=Incident.State.WITHDRAWN).exclude(end=Incident.End.CHANGED)
-    for incident in rows.order_by("since", "id"):
+    for incident in Incident.objects.raw(_KEPT, _columns(starts)):
         found[f"{incident.rule_id}/{incident.subject}"].append(incident)
     for one in work:
         of_pair = found[f"{one.row.pk}/{subject_of(one.held.sensor_id)}"]
         # What an earlier version found stays as it was; but for what was open, which ends.
         is_old = one.held.version != one.row.version
         one.kept = [each for each in of_pair if is_old or each.seen_at >= one.row.active_from]
+
+
+def _columns(starts: Mapping[Pair, int]) -> list[str]:
+    rules, sensors = zip(*starts, strict=True)
+    return [as_literal(rules) or "", as_literal(sensors) or "", as_literal(starts.values()) or ""]
 
 
 def kept_outages(now: datetime) -> list[Outage]:
@@ -297,3 +298,19 @@ def rule_changed(rule_ids: Sequence[int], now: datetime | None = None) -> None:
     changes.end(Incident.objects.open().filter(rule__in=rule_ids).order_by("pk").select_related("rule"))
     changes.make()
     states.update(due_at=AT_ONCE)
+
+
+# Of each pair from a start of its own on, by the index incident_of_pair: where one begins long ago, the
+# others' are not read from there too.
+_KEPT = """
+SELECT incident.*
+FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS pair (rule_id, sensor_id, start)
+CROSS JOIN LATERAL (
+    SELECT * FROM monitoring_incident
+    WHERE rule_id = pair.rule_id AND subject = 'sensor:' || pair.sensor_id
+      AND (resolved_at IS NULL OR resolved_at >= 'epoch'::timestamptz + interval '1 microsecond' * pair.start)
+      AND state <> 'withdrawn' AND "end" <> 'changed'
+    OFFSET 0
+) AS incident
+ORDER BY incident.since, incident.id
+"""

@@ -11,7 +11,7 @@ whose incidents lies there, and one of a rate or a stuck value. Where readings w
 
 from django.db.backends.utils import CursorWrapper
 
-from monitoring.alerts.coverage import FITS
+from monitoring.alerts.coverage import FITTING
 from monitoring.alerts.rule import Kind
 
 # Longer than anybody evaluates. Whoever is later than that has stopped.
@@ -60,35 +60,40 @@ _IS_PAST = """(
     OR rule.kind <> 'silence' AND (minute.max > rule.high OR minute.min < rule.low)
 )"""
 
-# By values. Whether the rule holds for the sensor is asked last, of the few that are left.
+# By values, of what the rules hold for.
 _PAST = f"""
-minute AS MATERIALIZED (
+sensor AS MATERIALIZED (
+    SELECT * FROM monitoring_sensor WHERE id IN (SELECT sensor_id FROM touched_minute)
+), standing AS MATERIALIZED (
+    SELECT * FROM monitoring_sensorstatus WHERE sensor_id IN (SELECT id FROM sensor)
+), {FITTING}, minute AS MATERIALIZED (
     SELECT touched.sensor_id, touched.start, bucket.min, bucket.max FROM touched_minute AS touched
     LEFT JOIN LATERAL (
         SELECT min, max FROM monitoring_rollup_minute
         WHERE sensor_id = touched.sensor_id AND start = touched.start LIMIT 1
     ) AS bucket ON true
-    WHERE EXISTS (SELECT FROM rule WHERE sensor_id IS NULL)
-       OR touched.sensor_id IN (SELECT sensor_id FROM rule WHERE sensor_id IS NOT NULL)
-), past AS MATERIALIZED (
-    SELECT rule.id AS rule_id, minute.sensor_id, minute.start
-    FROM minute JOIN rule ON rule.sensor_id = minute.sensor_id WHERE {_IS_PAST}
-    UNION ALL
-    SELECT rule.id, minute.sensor_id, minute.start
-    FROM minute JOIN rule ON rule.sensor_id IS NULL WHERE {_IS_PAST}
+    WHERE touched.sensor_id IN (SELECT sensor_id FROM fitting)
 ), by_value AS (
-    SELECT past.rule_id, rule.version, past.sensor_id, past.start FROM past
-    JOIN rule ON rule.id = past.rule_id
-    JOIN monitoring_sensor AS sensor ON sensor.id = past.sensor_id
-    LEFT JOIN monitoring_sensorstatus AS standing ON standing.sensor_id = sensor.id
-    WHERE {FITS}
+    SELECT rule.id AS rule_id, rule.version, minute.sensor_id, minute.start
+    FROM fitting JOIN rule ON rule.id = fitting.rule_id JOIN minute ON minute.sensor_id = fitting.sensor_id
+    WHERE {_IS_PAST}
 )
 """
 
 # By where it stands: what is pending, fires, or fired there. A reading puts off a silence that begins so
-# much later than it.
+# much later than it. What has ended is looked up sensor by sensor: one whose clock is years behind is not to
+# have everybody's read again.
 _NOT_AS_IT_WAS = """
-by_standing AS (
+ended AS (
+    SELECT incident.* FROM (
+        SELECT sensor_id, min(start) AS start FROM touched_minute GROUP BY sensor_id
+    ) AS touched
+    CROSS JOIN LATERAL (
+        SELECT rule_id, sensor_id, since, resolved_at FROM monitoring_incident
+        WHERE sensor_id = touched.sensor_id AND state = 'resolved' AND resolved_at >= touched.start
+        OFFSET 0
+    ) AS incident
+), by_standing AS (
     SELECT state.rule_id, rule.version, state.sensor_id, touched.start
     FROM monitoring_alertstate AS state
     JOIN rule ON rule.id = state.rule_id
@@ -96,10 +101,7 @@ by_standing AS (
     WHERE state.phase <> 'normal'
     UNION ALL
     SELECT rule.id, rule.version, incident.sensor_id, touched.start
-    FROM (
-        SELECT rule_id, sensor_id, since, resolved_at FROM monitoring_incident
-        WHERE state = 'resolved' AND resolved_at >= (SELECT min(start) FROM touched_minute)
-    ) AS incident
+    FROM ended AS incident
     JOIN rule ON rule.id = incident.rule_id
     JOIN touched_minute AS touched ON touched.sensor_id = incident.sensor_id
     LEFT JOIN monitoring_sensorstatus AS standing ON standing.sensor_id = incident.sensor_id

@@ -117,11 +117,11 @@ class Incident(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["rule", "subject", "since"], name="incident_of_subject"),
+            # What readings of a time have a part in: of a pair that is evaluated, and of a sensor.
+            models.Index(fields=["rule", "subject", "resolved_at"], name="incident_of_pair"),
+            models.Index(fields=["sensor", "resolved_at"], name="incident_ended_of_sensor"),
             # When a rule fired last, and before.
             models.Index(fields=["rule", "-since"], name="incident_of_rule"),
-            # What readings of a time have a part in.
-            models.Index(fields=["resolved_at"], name="incident_ended"),
             models.Index(fields=["sensor", "since"], name="incident_of_sensor"),
             models.Index(fields=["since", "id"], name="incident_newest"),
             models.Index(fields=["since"], condition=models.Q(subject=BEHIND), name="incident_behind"),

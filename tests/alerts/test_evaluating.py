@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monitoring.alerts import changing, evaluating
+from monitoring.alerts.anew import WorkedOut, work_out
 from monitoring.alerts.changing import us
 from monitoring.alerts.coverage import as_rule
 from monitoring.alerts.evaluating import Known, evaluate
@@ -278,6 +280,25 @@ def test_the_more_sensors_the_fewer_readings_are_fetched_of_each(
     evaluate(pairs, Known(us(began) + 60 * SECOND), began + timedelta(minutes=1))
     assert spans(began) == [(f"sensor:{number}", 15, 16) for number in (1, 2, 3)]
     assert max(fetched) <= 12
+
+
+def test_what_is_kept_is_fetched_from_each_pairs_own_beginning_on(
+    rules: Rules, stored: Store, began: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule = rules(active_from=began - timedelta(hours=2))
+    for number in (1, 2):
+        stored([(second, 26.0 if second % 10 == 5 else 20.0) for second in range(50)], number)
+        look(rule, began, 0, sensor_id=number)
+    kept: list[int] = []
+
+    def spy(*args: Any) -> WorkedOut[Incident]:
+        kept.append(len(args[4]))
+        return work_out(*args)
+
+    monkeypatch.setattr(evaluating, "work_out", spy)
+    pairs = {Pair(rule.pk, 1): us(began), Pair(rule.pk, 2): us(began) + 40 * SECOND}
+    evaluate(pairs, Known(us(began) + 60 * SECOND), began + timedelta(minutes=1))
+    assert kept == [5, 1]
 
 
 # --- the property: live evaluation ends in what one evaluation over all of it finds ---

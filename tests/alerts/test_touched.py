@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from django.db import OperationalError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,12 +17,12 @@ from monitoring.alerts.due import evaluate_due
 from monitoring.alerts.evaluating import Known
 from monitoring.alerts.rule import SECOND, Kind, Rule
 from monitoring.alerts.samples import Reading
-from monitoring.models import AlertState, Incident, Measurement, MinuteRollup, Sensor
+from monitoring.models import AlertState, Board, Incident, Measurement, MinuteRollup, Sensor, SensorStatus
 from monitoring.models.alert_state import AT_ONCE
 from monitoring.rollups.refresh import _listeners, listen, recompute, recompute_at, refresh
 from monitoring.upkeep.pieces import TimeShare
 from tests.alerts import arrivals
-from tests.alerts.conftest import Rules, spans
+from tests.alerts.conftest import MakeIncident, Rules, spans
 from tests.alerts.test_due import run
 from tests.alerts.test_evaluating import as_row
 from tests.bridge.scripted_broker import until
@@ -210,6 +211,60 @@ def test_who_listens_no_more_hears_nothing(sensors: dict[int, Sensor], began: da
     arrive(began, [(2, 26.0)])
     assert heard == [False, True]
     assert len(_listeners) == 1
+
+
+def compared() -> float:
+    """Rows that the statement that notes which pairs are due reads or joins, of what is stored."""
+    with CaptureQueriesContext(connection) as queries:
+        refresh()
+    (noting,) = (one["sql"] for one in queries if "INSERT INTO monitoring_alertstate" in one["sql"])
+    with connection.cursor() as cursor:  # touched_minute is there until the transaction ends
+        cursor.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + noting.replace("%", "%%"), [])
+        left = [cursor.fetchone()[0][0]["Plan"]]
+    rows = 0.0
+    while left:
+        node = left.pop()
+        left += node.get("Plans", [])
+        removed = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Join Filter", 0)
+        rows += (node["Actual Rows"] + removed) * node["Actual Loops"]
+    return rows
+
+
+def test_an_old_clock_has_only_its_own_incidents_read(
+    rules: Rules, fires: MakeIncident, now: datetime
+) -> None:
+    rule = rules()
+    for minutes in range(1000):
+        at = now - timedelta(hours=3, minutes=minutes)
+        fires(2, rule, since=at, fired_at=at, resolved_at=at, state="resolved", end="clear")
+    began = now.replace(second=0, microsecond=0) - timedelta(days=3)
+    fires(1, rule, since=began, fired_at=began, resolved_at=began, state="resolved", end="clear")
+    store([(1, began + timedelta(seconds=1), 20.0)])
+    assert compared() < 500
+    assert due() == [(1, rule.pk)]
+
+
+def test_not_every_minute_is_held_against_every_rule(rules: Rules, began: datetime) -> None:
+    """But against those that name the sensor, its location, its board or its kind."""
+    places = range(100)
+    board = Board.objects.create(name="plant", online=True, since=began)
+    Sensor.objects.register(
+        [
+            Sensor(id=10 + n, name=f"{n}", kind=("light", "humidity")[n % 2], location=f"room {n}")
+            for n in places
+        ]
+    )
+    SensorStatus.objects.filter(sensor=10).update(board=board)
+    for n in places:
+        rules(location=f"room {n}")
+    store((10 + n, began, 26.0) for n in places)
+    assert compared() < len(places) ** 2
+    assert len(due()) == len(places)
+    for more in ({"board": board}, {"sensor_kind": "humidity"}, {"sensor_id": 11}, {}):
+        rules(**more)
+    store((10 + n, began + timedelta(minutes=1), 26.0) for n in places)
+    refresh()
+    assert len(due()) == 2 * len(places) + 1 + 50 + 1
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
