@@ -12,7 +12,7 @@ NAMED = $(if $(filter file,$(origin PYTHON)),,--this-python)
 
 help:
 	@echo "make run     everything: PostgreSQL, Redis, an MQTT broker, the processes, one simulated board"
-	@echo "make test    all tests, on services that they start themselves (firmware's if changed; FIRMWARE_TESTS=always)"
+	@echo "make test    all tests, on services that they start themselves; says which parts had nothing new to say"
 	@echo "make docker-test  the containers, brought up for real: used, hurt, scaled, upgraded, restored (wants Docker)"
 	@echo "make check   ruff, hadolint, mypy, import-linter, migrations, Django's own checks"
 	@echo "make prove   nothing lost, nothing doubled, whatever is killed: two minutes (ARGS=\"--kills 300 --seconds 1800\")"
@@ -51,7 +51,7 @@ dev:
 # the environment may say otherwise: each process would have to compile all of ours, and pytest all tests.
 test: export PYTHONDONTWRITEBYTECODE =
 test: dev
-	@.venv/bin/python -m pytest -q -n 3
+	@.venv/bin/python -m pytest -q -n 4
 
 docker-test: dev
 	@.venv/bin/python -m deploy.test

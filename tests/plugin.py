@@ -16,9 +16,10 @@ import pytest
 from xdist.remote import Producer
 
 from runner.services import Postgres, Redis
-from tests import firmware_changed
 from tests.distribution import Distribution
+from tests.parts import PARTS, Part, left_out
 
+LEFT_OUT = "TEST_LEFT_OUT"
 _started: list[Postgres | Redis] = []
 _folder: Path | None = None
 
@@ -60,33 +61,29 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Distrib
 
 def pytest_configure(config: pytest.Config) -> None:
     # Decided once: pytest-xdist's workers find it in their environment.
-    if "TEST_FIRMWARE" in os.environ:
+    if LEFT_OUT in os.environ:
         return
+    named = [config.invocation_params.dir / arg.partition("::")[0] for arg in config.args]
     try:
-        wanted = not _would_collect_firmware(config) or firmware_changed.are_wanted(config.rootpath)
+        parts = left_out(config.rootpath, named, os.environ)
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None
-    os.environ["TEST_FIRMWARE"] = "wanted" if wanted else "left out"
+    os.environ[LEFT_OUT] = " ".join(part.name for part in parts)
 
 
-def _would_collect_firmware(config: pytest.Config) -> bool:
-    """As part of more: who names it, or something else, gets just that."""
-    named = [config.invocation_params.dir / arg.partition("::")[0] for arg in config.args]
-    return any(_firmware(config).parent.is_relative_to(path) for path in named)
-
-
-def _firmware(config: pytest.Config) -> Path:
-    return config.rootpath / "tests" / "firmware"
+def _parts_left_out() -> list[Part]:
+    names = os.environ[LEFT_OUT].split()
+    return [part for part in PARTS if part.name in names]
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    is_left_out = os.environ["TEST_FIRMWARE"] == "left out" and collection_path == _firmware(config)
-    return True if is_left_out else None
+    folders = {config.rootpath / part.folder for part in _parts_left_out()}
+    return True if collection_path in folders else None
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if os.environ["TEST_FIRMWARE"] == "left out":
-        terminalreporter.write_line(firmware_changed.LEFT_OUT)
+    for part in _parts_left_out():
+        terminalreporter.write_line(part.left_out)
 
 
 @pytest.hookimpl(trylast=True)

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.distribution import Distribution, unit
-from tests.firmware_changed import are_wanted, differs_from_main
+from tests.parts import PARTS, Part, left_out
 
 PROJECT = Path(__file__).parents[1]
+FIRMWARE = Part("firmware", ("firmware",))
 
 
 @pytest.fixture
@@ -47,11 +48,11 @@ needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="wants git")
 @needs_git
 @pytest.mark.parametrize("name", ["firmware/sketch.ino", "tests/firmware/test_sketch.py", "firmware/new.h"])
 def test_firmware_that_differs_from_main_is_tested(clone: Path, name: str) -> None:
-    assert not differs_from_main(clone)
+    assert not FIRMWARE.differs_from_main(clone)
     write(clone / name, "second")
-    assert differs_from_main(clone)
+    assert FIRMWARE.differs_from_main(clone)
     commit(clone)
-    assert differs_from_main(clone)
+    assert FIRMWARE.differs_from_main(clone)
 
 
 @needs_git
@@ -62,31 +63,43 @@ def test_what_others_changed_does_not_matter(clone: Path) -> None:
     write(clone / "firmware/sketch.ino", "newer")
     commit(clone)
     git(clone, "checkout", "--quiet", "branch")
-    assert not differs_from_main(clone)
+    assert not FIRMWARE.differs_from_main(clone)
 
 
 @needs_git
 def test_without_main_firmware_is_tested(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     git(clone, "branch", "--quiet", "--delete", "--force", "main")
-    assert differs_from_main(clone)
-    assert differs_from_main(tmp_path_factory.mktemp("no-repository"))
+    assert FIRMWARE.differs_from_main(clone)
+    assert FIRMWARE.differs_from_main(tmp_path_factory.mktemp("no-repository"))
 
 
 def test_without_git_firmware_is_tested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert differs_from_main(tmp_path)
+    assert FIRMWARE.differs_from_main(tmp_path)
 
 
 @needs_git
-def test_firmware_can_be_asked_for(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("FIRMWARE_TESTS", raising=False)
-    assert not are_wanted(clone)
-    monkeypatch.setenv("FIRMWARE_TESTS", "always")
-    assert are_wanted(clone)
-    monkeypatch.setenv("FIRMWARE_TESTS", "yes")
+def test_a_part_can_be_asked_for(clone: Path) -> None:
+    assert not FIRMWARE.is_wanted(clone, {})
+    assert FIRMWARE.is_wanted(clone, {"FIRMWARE_TESTS": "always"})
     with pytest.raises(ValueError, match='FIRMWARE_TESTS is "yes"'):
-        are_wanted(clone)
-    assert "FIRMWARE_TESTS=always" in (PROJECT / ".ci" / "run").read_text()
+        FIRMWARE.is_wanted(clone, {"FIRMWARE_TESTS": "yes"})
+
+
+@needs_git
+def test_parts_are_left_out_of_more_and_never_where_they_are_named(clone: Path) -> None:
+    tests = clone / "tests"
+    assert left_out(clone, [tests], {}) == list(PARTS)
+    assert left_out(clone, [tests / "firmware", tests / "runner" / "test_run.py"], {}) == []
+    write(clone / "monitoring" / "static" / "page.js", "new")
+    assert [part.name for part in left_out(clone, [clone], {"RUNNER_TESTS": "always"})] == ["firmware"]
+
+
+def test_they_are_of_what_is_there_and_ci_runs_them_all() -> None:
+    steps = (PROJECT / ".ci" / "run").read_text()
+    for part in PARTS:
+        assert all((PROJECT / path).exists() for path in (part.folder, *part.of)), part
+        assert f"{part.variable}=always" in steps
 
 
 def collected(*arguments: str, **environment: str) -> str:
@@ -97,24 +110,16 @@ def collected(*arguments: str, **environment: str) -> str:
     return subprocess.run(command, cwd=PROJECT, env=env, capture_output=True, text=True).stdout
 
 
-def test_firmware_that_is_left_out_is_said_in_one_line() -> None:
+def test_what_is_left_out_is_said_in_one_line() -> None:
     looked_at = {"containers", "firmware"}
     others = [f"--ignore={path}" for path in (PROJECT / "tests").iterdir() if path.name not in looked_at]
-    said = collected(*others, TEST_FIRMWARE="left out")
+    said = collected(*others, TEST_LEFT_OUT="firmware")
     assert "tests/containers/test_compose.py" in said
     assert "tests/firmware/test_diagram.py" not in said
-    assert said.count("FIRMWARE_TESTS=always make test") == 1
-    said = collected(*others, TEST_FIRMWARE="wanted")
+    assert said.count("FIRMWARE_TESTS=always") == 1
+    said = collected(*others, TEST_LEFT_OUT="")
     assert "tests/firmware/test_diagram.py" in said
     assert "FIRMWARE_TESTS" not in said
-
-
-def test_firmware_that_is_named_is_never_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("TEST_FIRMWARE")
-    monkeypatch.setenv("FIRMWARE_TESTS", "neither")  # nobody asks what it says
-    said = collected("tests/firmware/test_diagram.py", "tests/containers/test_compose.py")
-    assert "tests/firmware/test_diagram.py" in said
-    assert "left out" not in said
 
 
 def test_tests_that_share_a_system_go_to_one_process_and_others_one_by_one() -> None:

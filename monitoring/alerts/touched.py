@@ -30,6 +30,8 @@ def note(cursor: CursorWrapper, by_hand: bool) -> None:
     if not kinds:
         return
     cursor.execute(f"SET LOCAL lock_timeout = {PATIENCE_MS}")
+    # The planner has no figures of the temporary table, and takes what is found by it for a row or two.
+    cursor.execute("SET LOCAL enable_nestloop = off")
     # Of silences alone, which most have, no minute's values are asked for.
     if by_hand or kinds != {Kind.SILENCE}:
         cursor.execute(_BY_VALUE_TOO, {"by_hand": by_hand})
@@ -39,6 +41,7 @@ def note(cursor: CursorWrapper, by_hand: bool) -> None:
     cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
     cursor.execute("SET CONSTRAINTS ALL DEFERRED")
     cursor.execute("SET LOCAL lock_timeout TO DEFAULT")
+    cursor.execute("SET LOCAL enable_nestloop TO DEFAULT")
 
 
 _OF_READINGS = "enabled AND kind IN ('above', 'below', 'outside', 'rate', 'stuck', 'silence')"

@@ -1,9 +1,6 @@
 """What falls due by time is evaluated by the job, whatever was killed before."""
 
-import os
 import signal
-import subprocess
-import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from batches.names import Names
 from batches.store import BatchStore
 from monitoring import tasks
+from monitoring.alerts import due
 from monitoring.alerts.changing import us
 from monitoring.alerts.due import evaluate_due
 from monitoring.alerts.evaluating import Known, Outcome
@@ -27,6 +25,7 @@ from monitoring.status.rule import Outage
 from monitoring.upkeep.pieces import TimeShare
 from process.heartbeat import beat
 from tests.alerts.conftest import Rules, Store, spans
+from tests.elsewhere import elsewhere
 
 PROJECT = Path(__file__).parents[2]
 pytestmark = pytest.mark.django_db
@@ -185,7 +184,7 @@ def test_it_costs_a_few_statements_where_nothing_is_due(rules: Rules, stored: St
 
 @pytest.mark.django_db(transaction=True)
 def test_a_job_that_is_killed_leaves_nothing_half_done(
-    rules: Rules, stored: Store, store: BatchStore, now: datetime
+    rules: Rules, stored: Store, store: BatchStore, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     beat(store.redis, "bridge")
     beat(store.redis, "worker")
@@ -197,11 +196,9 @@ def test_a_job_that_is_killed_leaves_nothing_half_done(
         stored([(0, 20.0)], number)
 
     def run(failpoints: str = "") -> int:
-        url = os.environ["DATABASE_URL"].rpartition("/")[0] + f"/{connection.settings_dict['NAME']}"
-        environment = os.environ | {"DATABASE_URL": url, "FAILPOINTS": failpoints}
-        command = [sys.executable, "-m", "tests.alerts.one_due"]
-        return subprocess.run(command, cwd=PROJECT, env=environment, timeout=60).returncode
+        return elsewhere(lambda: due.job(store, TimeShare()), failpoints).code
 
+    monkeypatch.setattr(due, "PIECE", 3)
     assert run("alerts.looked=kill@2") == -signal.SIGKILL
     assert (Incident.objects.count(), Notification.objects.count()) == (3, 6)
     assert run() == 0

@@ -5,11 +5,8 @@ import contextlib
 import hashlib
 import hmac
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -17,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 
 from monitoring import locks
 from monitoring.alerts import outbox
@@ -26,6 +23,7 @@ from monitoring.upkeep.pieces import TimeShare
 from process.failpoints import FailpointError
 from tests.alerts.conftest import AGAIN, FIRING, SECRET, MakeIncident, only_delivery, resolve, send
 from tests.alerts.receivers import Mail, Web
+from tests.elsewhere import elsewhere
 from tests.locks import held_until_wanted
 
 PROJECT = Path(__file__).parents[2]
@@ -441,14 +439,7 @@ def test_each_change_is_told_whatever_fails_and_in_whatever_order(
 
 
 def run(failpoints: str = "") -> int:
-    url = os.environ["DATABASE_URL"].rpartition("/")[0] + f"/{connection.settings_dict['NAME']}"
-    environment = os.environ | {
-        "DATABASE_URL": url,
-        "FAILPOINTS": failpoints,
-        "ALERTS_ALLOW_PRIVATE": "1",
-    }
-    command = [sys.executable, "-m", "tests.alerts.one_sending"]
-    return subprocess.run(command, cwd=PROJECT, env=environment, timeout=60).returncode
+    return elsewhere(lambda: outbox.work(TimeShare(20)), failpoints).code
 
 
 @pytest.mark.django_db(transaction=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.alerts.receivers import Mail
 from tests.journey.system import Device, System
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
@@ -38,9 +39,18 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="package")
-def system(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+def mail() -> Iterator[Mail]:
+    """The server that the system sends its mails to."""
+    mail = Mail()
+    mail.start()
+    yield mail
+    mail.stop()
+
+
+@pytest.fixture(scope="package")
+def system(browser: Any, mail: Mail, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """After the browser: where there is none, nothing is started."""
-    system = System(tmp_path_factory.mktemp("system"))
+    system = System(tmp_path_factory.mktemp("system"), EMAIL_URL=f"smtp://127.0.0.1:{mail.port}")
     try:
         for name in ("web", "bridge", "worker", "upkeep"):
             system.start(name)

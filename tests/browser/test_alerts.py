@@ -1,6 +1,7 @@
-"""From a curve to a rule to an incident that is seen to; and what axe finds on the pages of alerts.
+"""From a curve to a rule to a mail, and to an incident that is seen to; and what axe finds on the pages of
+alerts.
 
-The package's whole system, signed in as its admin. What fires is put in by SQL where nothing else is asked.
+The package's whole system, signed in as its admin.
 """
 
 import json
@@ -9,8 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.alerts.receivers import Mail
 from tests.browser.conftest import Open
-from tests.journey.system import PROJECT, System, wait_for
+from tests.journey.system import PROJECT, Device, System, wait_for
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -34,13 +36,12 @@ while refresh().batches:
     pass
 AlertChannel.objects.create(name="Duty phone", kind="ntfy", settings={"topic": "attic"})
 """
-FIRES = """
+# A silence of a location, and who paints there.
+SILENT = """
 from datetime import UTC, datetime, timedelta
-from monitoring.models import AlertRule, Incident, Mute
-rule, now = AlertRule.objects.get(sensor=777), datetime.now(UTC)
+from monitoring.models import Incident, Mute
+now = datetime.now(UTC)
 since = now - timedelta(minutes=30)
-Incident.objects.create(rule=rule, title=rule.name, kind=rule.kind, severity=rule.severity, sensor_id=777,
-    subject="sensor:777", since=since, fired_at=since, seen_at=now, value=25.5, peak=29.9)
 whole = Incident.objects.create(title="Silent", kind="silence", severity="warning", subject="location:Cellar",
     since=since, fired_at=since, seen_at=now)
 Incident.objects.create(title="Silent", kind="silence", severity="warning", sensor_id=777, part_of=whole,
@@ -63,8 +64,20 @@ def wave(system: System) -> Iterator[System]:
     system.manage("shell", "-v0", "-c", GONE)
 
 
-def test_from_a_curve_to_a_rule_to_an_incident_that_is_seen_to(wave: System, tab: Open) -> None:
+def test_from_a_curve_to_a_rule_to_a_mail(wave: System, tab: Open, mail: Mail, device: Device) -> None:
     page = tab(width=1280)
+
+    # Whom to tell, and a test of it.
+    page.goto("/alerts/channels/new/?kind=email")
+    page.get_by_label("Name", exact=True).fill("Duty mail")
+    page.get_by_label("To", exact=True).fill("duty@example.org")
+    page.get_by_label("Gather for, in seconds").fill("0")
+    page.get_by_role("button", name="Save").click()
+    page.wait_for_url("**/alerts/channels/")
+    page.locator(".channel", has_text="Duty mail").get_by_role("button", name="Send a test").click()
+    page.get_by_text("The test was sent.").wait_for()
+    assert [to for to, _message in mail.seen] == [["duty@example.org"]]
+
     page.goto(f"/sensors/{SENSOR}/?range=24h")
     page.wait_for_selector("#chart[data-drawn]")
 
@@ -114,19 +127,31 @@ def test_from_a_curve_to_a_rule_to_an_incident_that_is_seen_to(wave: System, tab
     assert not line.is_visible()
     page.get_by_label("What", exact=True).select_option("above")
     assert high.is_visible()
-    page.get_by_label("Duty phone").check()
+    page.get_by_label("Duty mail").check()
     page.get_by_label("Name", exact=True).fill("Cellar too warm")
     page.get_by_role("button", name="Save").click()
     page.wait_for_url("**/alerts/")
     page.get_by_text("“Cellar too warm” is saved").wait_for()
 
-    # It fires; somebody sees to it.
-    wave.manage("shell", "-v0", "-c", FIRES)
+    # It fires: a mail says so, and the page.
+    wave.start("beat")
+    try:
+        device.publish(f'{{"sensor_id": {SENSOR}, "value": 31.5}}')
+        wait_for(lambda: len(mail.seen) == 2, "a mail")
+    finally:
+        wave.terminate("beat")
+    recipients, message = mail.seen[-1]
+    assert recipients == ["duty@example.org"]
+    assert "Cellar too warm" in message["Subject"]
+    assert "31.5" in message.get_content()
+    wave.manage("shell", "-v0", "-c", SILENT)
     page.goto("/map/")
     page.locator("[data-open-incidents] b", has_text="2").wait_for()
     page.goto("/alerts/")
     fires = page.locator(".incident", has_text="Cellar too warm")
-    fires.get_by_text("29.9\u00a0°C").wait_for()
+    fires.get_by_text("31.5\u00a0°C").wait_for()
+
+    # Somebody sees to it.
     fires.locator(".acknowledge summary").click()
     fires.get_by_label("Comment").fill("On my way")
     # What somebody writes is not taken away by what is asked meanwhile.

@@ -59,6 +59,23 @@ def site(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sit
         site.stop()
 
 
+def store(site: Site, sensor: int, ago: float, value: float) -> int:
+    """As a worker does, with the ledger's entry; returns when it was, in microseconds since 1970."""
+    ((at,),) = site.query(
+        "WITH row AS ("
+        " INSERT INTO monitoring_measurement (sensor_id, created_at, received_at, value, unit)"
+        " VALUES (%s, now() - make_interval(secs => %s), now(), %s, '°C') RETURNING sensor_id, created_at"
+        "), entry AS ("
+        " INSERT INTO monitoring_ingestbatch (id, source, messages, readings, stored, duplicates, rejected,"
+        " first_received_at, last_received_at, touched_sensors, touched_minutes)"
+        " SELECT gen_random_uuid(), 'mqtt:test', 1, 1, 1, 0, 0, now(), now(), ARRAY[sensor_id],"
+        " ARRAY[floor(extract(epoch FROM created_at) / 60)::integer] FROM row"
+        ") SELECT (extract(epoch FROM created_at) * 1000000)::bigint FROM row",
+        *(sensor, ago, value),
+    )
+    return int(at)
+
+
 Open = Callable[..., Any]
 
 
@@ -270,12 +287,8 @@ def test_a_number_reads_alike_wherever_it_stands(visit: Open, language: str) -> 
 
 
 def test_a_whole_value_has_no_zeros_behind_it(visit: Open, site: Site) -> None:
-    for ago, value in ((20, 54.875), (10, 55.0)):
-        site.query(
-            "INSERT INTO monitoring_measurement (sensor_id, created_at, received_at, value, unit)"
-            " VALUES (4, now() - make_interval(secs => %s), now(), %s, '%%')",
-            *(ago, value),
-        )
+    store(site, 4, 20, 54.875)
+    store(site, 4, 10, 55.0)
     page = visit("/sensors/4/?range=15m", language="fr")
     assert page.locator("#value").text_content() == "55"
     wait_for_text(page, "[data-stat=last]", "^55$")
@@ -324,33 +337,28 @@ def test_a_failure_can_be_tried_again(visit: Open) -> None:
 def test_new_values_come_by_themselves_none_missing_none_twice(visit: Open, site: Site, sensor: int) -> None:
     redis = Redis.from_url(site.environment["REDIS_URL"])
 
-    def store(*ago: float) -> None:
+    def come(*ago: float) -> None:
         """As a worker does, each value 60 and how many seconds ago."""
         for seconds in ago:
-            (row,) = site.query(
-                "INSERT INTO monitoring_measurement (sensor_id, created_at, received_at, value, unit)"
-                " VALUES (%s, now() - make_interval(secs => %s), now(), %s, '°C')"
-                " RETURNING (extract(epoch FROM created_at) * 1000000)::bigint",
-                *(sensor, seconds, 60 + seconds),
-            )
-            redis.publish(channel(redis), News({sensor: Newest(row[0], 60 + seconds, 1)}).pack())
+            at = store(site, sensor, seconds, 60 + seconds)
+            redis.publish(channel(redis), News({sensor: Newest(at, 60 + seconds, 1)}).pack())
 
-    store(50, 40)
+    come(50, 40)
     context: dict[str, Any] = {}
     if sensor == 2:
         context["before"] = lambda page: page.route("**/live/?**", lambda route: route.fulfill(status=502))
     page = visit(f"/sensors/{sensor}/?range=15m", **context)
     page.locator("#table summary").click()
-    store(20, 10)
+    come(20, 10)
     wait_for_text(page, "#value", r"^70$")
-    store(30)  # late
+    come(30)  # late
     wait_for_text(page, "#table td.number", r"^90$")
     values = page.locator("#table td.number").all_text_contents()
     assert values == ["70", "80", "90", "100", "110"]
     drag(page, 0.2, 0.6)
     wait_for_text(page, "#lamp", "Paused")
     start, end = address(page)
-    store(2, 1)
+    come(2, 1)
     wait_for_text(page, "#lamp", "Paused, 2 new")
     assert address(page) == (start, end)
     page.locator("#golive").click()

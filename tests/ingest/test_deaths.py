@@ -1,43 +1,28 @@
 """A worker that is killed with -9 at any step of a batch: everything is stored once."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from django.conf import settings
-from django.db import connection
 
 from batches.batch import Batch
 from batches.store import BatchStore
 from monitoring.ingest import End, ingest
 from monitoring.models import IngestBatch, Measurement, RejectedMessage, Sensor
+from tests.elsewhere import Ended, elsewhere
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PROJECT = Path(__file__).parents[2]
 
 
-def attempt(batch: Batch, failpoints: str) -> subprocess.CompletedProcess[str]:
-    name = connection.settings_dict["NAME"]
-    url = os.environ["DATABASE_URL"].rpartition("/")[0] + f"/{name}"
-    environment = os.environ | {
-        "DATABASE_URL": url,
-        "REDIS_URL": settings.REDIS_URL,
-        "FAILPOINTS": failpoints,
-        "PYTHONPATH": str(PROJECT),
-    }
-    script = str(Path(__file__).with_name("one_attempt.py"))
-    return subprocess.run(
-        [sys.executable, script, str(batch.id)], env=environment, capture_output=True, text=True, timeout=60
-    )
+def attempt(store: BatchStore, batch: Batch, failpoints: str) -> Ended:
+    return elsewhere(lambda: ingest(store, batch.id).end.value, failpoints)
 
 
-def assert_died(process: subprocess.CompletedProcess[str]) -> None:
-    assert process.returncode == -signal.SIGKILL, process.stderr
+def assert_died(ended: Ended) -> None:
+    assert ended.code == -signal.SIGKILL, ended.said
 
 
 @pytest.fixture
@@ -56,7 +41,7 @@ def test_it_is_stored_once(
     batch = hand_over(*payloads, b"garbage")
     name, _, nth = step.partition("@")
 
-    assert_died(attempt(batch, f"ingest.{name}=kill" + (f"@{nth}" if nth else "")))
+    assert_died(attempt(store, batch, f"ingest.{name}=kill" + (f"@{nth}" if nth else "")))
     ingest(store, batch.id)
 
     assert Measurement.objects.count() == 5
@@ -74,13 +59,13 @@ def test_a_message_that_kills_workers_is_rejected_and_its_neighbours_are_stored(
     batch = hand_over(payloads[0], poison[0], *payloads[1:4], poison[1], payloads[4])
 
     attempts = 0
-    while (process := attempt(batch, "ingest.message=kill?poison")).returncode != 0:
+    while (process := attempt(store, batch, "ingest.message=kill?poison")).code:
         assert_died(process)
         attempts += 1
         assert attempts < 10
     # Three that knew nothing, and two for each poison.
     assert attempts == 7
-    assert process.stdout.strip() == End.STORED.value
+    assert process.said == End.STORED.value
 
     assert Measurement.objects.count() == 5
     rejected = RejectedMessage.objects.order_by("position")
@@ -94,8 +79,8 @@ def test_an_exception_that_nobody_expects_costs_one_message(
 ) -> None:
     batch = hand_over(*payloads[:2], b'{"sensor_id": 3, "value": 1, "poison": 1}', *payloads[2:])
 
-    process = attempt(batch, "ingest.message=raise?poison")
+    process = attempt(store, batch, "ingest.message=raise?poison")
 
-    assert process.stdout.strip() == End.STORED.value, process.stderr
+    assert process.said == End.STORED.value, process.said
     assert Measurement.objects.count() == 5
     assert RejectedMessage.objects.get().code == "failed"

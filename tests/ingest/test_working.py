@@ -1,10 +1,7 @@
 """A worker at work: it goes on while anything is due, and stores several small batches in one transaction."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -12,7 +9,6 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from django.conf import settings
 from django.db import connection
 
 from batches.batch import Batch
@@ -22,6 +18,7 @@ from monitoring.ingest import Attempt, End, after_commit, columns, ingest, work
 from monitoring.models import IngestBatch, Measurement, RejectedMessage, Sensor
 from monitoring.tasks import ingest_batch
 from monitoring.upkeep.partitions import existing
+from tests.elsewhere import elsewhere
 from tests.ingest.test_blame import changed
 from tests.journey.system import wait_for
 
@@ -273,18 +270,8 @@ def test_one_that_may_be_at_fault_is_by_itself_the_next_time(store: BatchStore, 
 # --- a worker that dies ------------------------------------------------------------------------------------
 
 
-def run(failpoints: str) -> subprocess.CompletedProcess[str]:
-    name = connection.settings_dict["NAME"]
-    environment = os.environ | {
-        "DATABASE_URL": os.environ["DATABASE_URL"].rpartition("/")[0] + f"/{name}",
-        "REDIS_URL": settings.REDIS_URL,
-        "FAILPOINTS": failpoints,
-        "PYTHONPATH": str(PROJECT),
-    }
-    script = str(Path(__file__).with_name("one_run.py"))
-    return subprocess.run(
-        [sys.executable, script], env=environment, capture_output=True, text=True, timeout=60
-    )
+def run(store: BatchStore, failpoints: str) -> int:
+    return elsewhere(lambda: work(store, lambda made: None), failpoints).code
 
 
 @pytest.mark.parametrize(
@@ -295,8 +282,7 @@ def test_what_a_dead_worker_had_is_stored_once(store: BatchStore, hand_over: Han
     garbage = hand_over(payload(1, 1), b"garbage")
     name, _, nth = step.partition("@")
 
-    process = run(f"ingest.{name}=kill" + (f"@{nth}" if nth else ""))
-    assert process.returncode == -signal.SIGKILL, process.stderr
+    assert run(store, f"ingest.{name}=kill" + (f"@{nth}" if nth else "")) == -signal.SIGKILL
     pending = [batch for batch in (*batches, garbage) if store.redis.exists(f"iot:batch:{batch.id}")]
     due_again(store, *pending)
     assert all(len(claims) == 1 for claims in (store.take() for _ in pending)), "each by itself"
@@ -315,8 +301,8 @@ def test_one_that_kills_workers_costs_its_neighbours_nothing(store: BatchStore, 
     good += [hand_over(payload(1, place)) for place in range(3)]
 
     deaths = 0
-    while (process := run("ingest.message=kill?poison")).returncode != 0:
-        assert process.returncode == -signal.SIGKILL, process.stderr
+    while code := run(store, "ingest.message=kill?poison"):
+        assert code == -signal.SIGKILL
         deaths += 1
         assert deaths < 10
         due_again(store, *(one for one in (*good, poison) if store.redis.exists(f"iot:batch:{one.id}")))

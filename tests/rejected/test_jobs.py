@@ -1,15 +1,11 @@
 """Many rejected messages at once, in pieces: watched, stopped, and gone on with after a death."""
 
-import os
 import signal
-import subprocess
-import sys
 import threading
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection
 
@@ -21,6 +17,7 @@ from monitoring.rejected import jobs
 from monitoring.rejected.replay import UnitChange
 from monitoring.rejected.selection import Selection
 from monitoring.upkeep.pieces import TimeShare
+from tests.elsewhere import elsewhere
 from tests.ingest.conftest import MakeBatch
 from tests.locks import held_until_wanted
 from tests.rejected.conftest import Reject, reading, register, require_exact_books
@@ -188,8 +185,8 @@ def test_after_a_death_it_goes_on_where_its_last_piece_ended(
     reject(*(reading(value=place) for place in range(10)), reading(13))
     register(12)
     job = replay_job(ana)
-    died = run_elsewhere(f"{point}=kill@2")
-    assert died.returncode == -signal.SIGKILL, died.stderr
+    died = elsewhere(lambda: jobs.work(TimeShare()), f"{point}=kill@2")
+    assert died.code == -signal.SIGKILL, died.said
     # What was done is done whole, and the piece at which it died not at all.
     require_exact_books(store)
     job.refresh_from_db()
@@ -200,20 +197,6 @@ def test_after_a_death_it_goes_on_where_its_last_piece_ended(
     require_exact_books(store)
 
 
-def run_elsewhere(failpoints: str) -> "subprocess.CompletedProcess[str]":
-    url = os.environ["DATABASE_URL"].rpartition("/")[0] + f"/{connection.settings_dict['NAME']}"
-    environment = os.environ | {
-        "DATABASE_URL": url,
-        "REDIS_URL": settings.REDIS_URL,
-        "FAILPOINTS": failpoints,
-        "PYTHONPATH": str(PROJECT),
-    }
-    script = Path(__file__).with_name("one_job.py")
-    return subprocess.run(
-        [sys.executable, script, "3"], env=environment, capture_output=True, text=True, timeout=60
-    )
-
-
 @pytest.mark.django_db(transaction=True)
 def test_a_message_that_kills_its_worker_is_passed_over(
     reject: Reject, store: BatchStore, ana: User, small_pieces: None
@@ -222,8 +205,8 @@ def test_a_message_that_kills_its_worker_is_passed_over(
     register(12)
     job = replay_job(ana)
     deaths = 0
-    while (run := run_elsewhere("replay.message=kill?6.66")).returncode:
-        assert run.returncode == -signal.SIGKILL, run.stderr
+    while code := elsewhere(lambda: jobs.work(TimeShare()), "replay.message=kill?6.66").code:
+        assert code == -signal.SIGKILL
         deaths += 1
         assert deaths < 10
     job.refresh_from_db()

@@ -1,18 +1,13 @@
 """False readings are deleted in pieces, each with the rollups made of them, and who asked is kept."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
-from django.db import connection
 
 from batches.batch import Batch
 from batches.store import BatchStore, Receipt
@@ -30,6 +25,7 @@ from monitoring.upkeep.dropping import drop_partitions
 from monitoring.upkeep.expiring import delete_expired
 from monitoring.upkeep.pieces import TimeShare
 from monitoring.upkeep.removal import remove_sensors
+from tests.elsewhere import elsewhere
 from tests.locks import held_until_wanted
 from tests.rollups.rows import DAY, HOUR, MINUTE, Row, buckets, expected
 from tests.rollups.rows import store as store_rows
@@ -146,18 +142,8 @@ def test_it_handles_a_worker_that_is_killed(
     store_rows(every(20 * timedelta(seconds=1), 45, noon))
     refresh()
     deletion = asked(noon, noon + HOUR, low=0.0)
-    url = os.environ["DATABASE_URL"].rpartition("/")[0] + f"/{connection.settings_dict['NAME']}"
-    environment = os.environ | {
-        "DATABASE_URL": url,
-        "REDIS_URL": settings.REDIS_URL,
-        "FAILPOINTS": f"deleting.deleted=kill@{nth}",
-        "PYTHONPATH": str(PROJECT),
-    }
-    script = Path(__file__).with_name("deleting_job.py")
-    died = subprocess.run(
-        [sys.executable, script, "10"], env=environment, capture_output=True, text=True, timeout=60
-    )
-    assert died.returncode == -signal.SIGKILL, died.stderr
+    died = elsewhere(lambda: delete_measurements(TimeShare()), f"deleting.deleted=kill@{nth}")
+    assert died.code == -signal.SIGKILL, died.said
 
     # What was done is done whole, and the piece in which it died not at all.
     deletion.refresh_from_db()

@@ -1,9 +1,6 @@
 """Sensors are looked at when their rows are due: ok, late, silent, and ok again."""
 
-import os
 import signal
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -21,12 +18,13 @@ from batches.store import BatchStore
 from monitoring import locks
 from monitoring.models import Measurement, Sensor, SensorStatus
 from monitoring.models.measurement_queryset import Incoming
-from monitoring.status import changes, counts
+from monitoring.status import changes, counts, looking
 from monitoring.status.looking import Looked, look_at, look_at_due
 from monitoring.status.reach import Reach
 from monitoring.status.rule import RECHECK, Outage
 from monitoring.upkeep.partitions import ensure_partitions
 from monitoring.upkeep.pieces import TimeShare
+from tests.elsewhere import elsewhere
 from tests.status.conftest import Readings
 
 PROJECT = Path(__file__).parents[2]
@@ -334,16 +332,16 @@ def test_ten_thousand_sensors_are_looked_at_in_ten_pieces(now: datetime) -> None
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_job_that_is_killed_leaves_nothing_half_done(at_work: BatchStore, now: datetime) -> None:
+def test_a_job_that_is_killed_leaves_nothing_half_done(
+    at_work: BatchStore, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ensure_partitions(now - timedelta(days=1), now + timedelta(days=1))
     Sensor.objects.register([Sensor(id=number, name=f"{number}") for number in range(1, 8)])
 
     def run(failpoints: str = "") -> int:
-        url = os.environ["DATABASE_URL"].rpartition("/")[0] + f"/{connection.settings_dict['NAME']}"
-        environment = os.environ | {"DATABASE_URL": url, "FAILPOINTS": failpoints}
-        command = [sys.executable, "-m", "tests.status.one_look"]
-        return subprocess.run(command, cwd=PROJECT, env=environment, timeout=60).returncode
+        return elsewhere(lambda: looking.job(at_work, TimeShare()), failpoints).code
 
+    monkeypatch.setattr(looking, "PIECE", 3)
     assert run("status.looked=kill@2") == -signal.SIGKILL
     later = datetime.now(UTC) + timedelta(seconds=1)
     assert SensorStatus.objects.filter(due_at__lte=later).count() == 4, "one piece of three is done"
