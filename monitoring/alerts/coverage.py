@@ -1,10 +1,13 @@
 """Which rules hold for which sensors, and what a rule says of one of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
+from itertools import chain
 from typing import NamedTuple
 
-from django.db import connection
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 from django.db.models import Q, QuerySet
 
 from monitoring.alerts.rule import OF_READINGS, SECOND, Kind, Rule
@@ -45,6 +48,15 @@ named AS MATERIALIZED (
 """
 
 
+@contextmanager
+def many_at_once(cursor: CursorWrapper) -> Iterator[None]:
+    """In a transaction. The planner has no figures of what a statement finds on its way, takes it for a row
+    or two, and would go through all rules, or all that they stand at, for each."""
+    cursor.execute("SET LOCAL enable_nestloop = off")
+    yield
+    cursor.execute("SET LOCAL enable_nestloop TO DEFAULT")
+
+
 class Covered(NamedTuple):
     """Whether a rule holds for a sensor now, and the sensor's expected interval in seconds, where known."""
 
@@ -78,6 +90,9 @@ def fitting(sensor: Sensor) -> QuerySet[AlertRule]:
     ).exclude(kind__in=(Kind.BOARD, Kind.PIPELINE))
 
 
+_NAMES = ("sensor", "kind", "location", "board", "all")
+
+
 class Watched(NamedTuple):
     """What a reading is held against of a rule that somebody switched on."""
 
@@ -89,6 +104,17 @@ class Watched(NamedTuple):
     sensor_kind: str
     location: str
     board_id: int | None
+
+    @property
+    def first_named(self) -> tuple[str, object]:
+        """By which its sensors are found, one of _NAMES: not every rule is held against every sensor."""
+        if self.sensor_id is not None:
+            return "sensor", self.sensor_id
+        if self.location:
+            return "location", self.location
+        if self.board_id is not None:
+            return "board", self.board_id
+        return ("kind", self.sensor_kind) if self.sensor_kind else ("all", None)
 
     def concerns(self, sensor_id: int, kind: str, location: str, board_id: int | None) -> bool:
         return (
@@ -116,18 +142,16 @@ def edition() -> tuple[int, int, int]:
 def watched_for(sensor_ids: Iterable[int], rules: Sequence[Watched]) -> dict[int, tuple[Watched, ...]]:
     """Which of these rules hold for each sensor; those that take no readings have none: one statement."""
     ids = list(sensor_ids)
-    rows = Sensor.objects.present().filter(is_active=True, pk__in=ids).order_by()
-    by_sensor: dict[int, list[Watched]] = {}
-    of_many = []
+    by_name: dict[tuple[str, object], list[Watched]] = {}
     for rule in rules:
-        if rule.sensor_id is None:
-            of_many.append(rule)
-        else:
-            by_sensor.setdefault(rule.sensor_id, []).append(rule)
+        by_name.setdefault(rule.first_named, []).append(rule)
     found: dict[int, tuple[Watched, ...]] = dict.fromkeys(ids, ())
-    for facts in rows.values_list("pk", "kind", "location", "standing__board"):
-        might = [*by_sensor.get(facts[0], ()), *of_many]
-        found[facts[0]] = tuple(rule for rule in might if rule.concerns(*facts))
+    with connection.cursor() as cursor:
+        cursor.execute(_FACTS, [as_literal(ids)])
+        for facts in cursor.fetchall():
+            names = zip(_NAMES, (*facts, None), strict=True)
+            might = chain.from_iterable(by_name.get(name, ()) for name in names)
+            found[facts[0]] = tuple(rule for rule in might if rule.concerns(*facts))
     return found
 
 
@@ -142,7 +166,7 @@ def add_missing_silences(now: datetime) -> int:
     """A sensor that never sends again brings nothing to look at: each has a row of each silence that holds
     for it, made here where it is new, and due at once: of its last hour, since a rule may be years old and
     what was silent then is nobody's business now. Returns how many were made."""
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor, many_at_once(cursor):
         cursor.execute(_ADD_MISSING, [now])
         return int(cursor.rowcount)
 
@@ -190,6 +214,12 @@ _EDITION = """
 SELECT count(*), coalesce(sum(version), 0), coalesce(max(id), 0) FROM monitoring_alertrule
 """
 
+_FACTS = """
+SELECT sensor.id, sensor.kind, sensor.location, standing.board_id FROM monitoring_sensor AS sensor
+LEFT JOIN monitoring_sensorstatus AS standing ON standing.sensor_id = sensor.id
+WHERE sensor.id = ANY(%s::bigint[]) AND sensor.is_active AND sensor.removal_requested_at IS NULL
+"""
+
 _COVERED = f"""
 SELECT state.id, coalesce(rule.enabled AND {FITS}, false),
        coalesce(sensor.expected_interval_s, standing.interval_s)
@@ -209,10 +239,7 @@ INSERT INTO monitoring_alertstate (rule_id, sensor_id, subject, phase, version, 
 SELECT rule.id, missing.sensor_id, 'sensor:' || missing.sensor_id, 'normal', rule.version,
        greatest(rule.active_from, %s::timestamptz - interval '1 hour'), 'epoch'
 FROM (
-    SELECT * FROM fitting WHERE NOT EXISTS (
-        SELECT FROM monitoring_alertstate AS state
-        WHERE state.rule_id = fitting.rule_id AND state.sensor_id = fitting.sensor_id
-    )
+    SELECT rule_id, sensor_id FROM fitting EXCEPT SELECT rule_id, sensor_id FROM monitoring_alertstate
 ) AS missing
 JOIN rule ON rule.id = missing.rule_id
 ORDER BY rule.id, 3

@@ -11,7 +11,7 @@ whose incidents lies there, and one of a rate or a stuck value. Where readings w
 
 from django.db.backends.utils import CursorWrapper
 
-from monitoring.alerts.coverage import FITTING
+from monitoring.alerts.coverage import FITTING, many_at_once
 from monitoring.alerts.rule import Kind
 
 # Longer than anybody evaluates. Whoever is later than that has stopped.
@@ -30,18 +30,16 @@ def note(cursor: CursorWrapper, by_hand: bool) -> None:
     if not kinds:
         return
     cursor.execute(f"SET LOCAL lock_timeout = {PATIENCE_MS}")
-    # The planner has no figures of the temporary table, and takes what is found by it for a row or two.
-    cursor.execute("SET LOCAL enable_nestloop = off")
-    # Of silences alone, which most have, no minute's values are asked for.
-    if by_hand or kinds != {Kind.SILENCE}:
-        cursor.execute(_BY_VALUE_TOO, {"by_hand": by_hand})
-    else:
-        cursor.execute(_BY_STANDING_ALONE)
+    with many_at_once(cursor):
+        # Of silences alone, which most have, no minute's values are asked for.
+        if by_hand or kinds != {Kind.SILENCE}:
+            cursor.execute(_BY_VALUE_TOO, {"by_hand": by_hand})
+        else:
+            cursor.execute(_BY_STANDING_ALONE)
     # A rule that is deleted meanwhile is found here, rather than where the transaction commits.
     cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
     cursor.execute("SET CONSTRAINTS ALL DEFERRED")
     cursor.execute("SET LOCAL lock_timeout TO DEFAULT")
-    cursor.execute("SET LOCAL enable_nestloop TO DEFAULT")
 
 
 _OF_READINGS = "enabled AND kind IN ('above', 'below', 'outside', 'rate', 'stuck', 'silence')"

@@ -154,8 +154,12 @@ class Watching:
         ids = set().union(*waiting)
         new = [number for number in ids if number not in self._bands]
         if new:
-            found = watched_for(new, self._rules)
-            self._bands |= {number: Band.of(rules) for number, rules in found.items()}
+            # Most sensors have the same rules as others.
+            of: dict[tuple[Watched, ...], Band | None] = {}
+            for number, rules in watched_for(new, self._rules).items():
+                if rules not in of:
+                    of[rules] = Band.of(rules)
+                self._bands[number] = of[rules]
         urgent: dict[Pair, int] = {}
         bands, concerned = self._bands, set()
         for stored in waiting:

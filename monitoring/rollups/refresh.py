@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, ProgrammingError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from monitoring import locks
@@ -66,9 +66,10 @@ def listen(listener: Listener) -> Callable[[], None]:
 
     With the cursor, and whether rows were changed or deleted, so that it is not the ledger that names the
     minutes. They are in the temporary table touched_minute (sensor_id, start). What it raises is logged, and
-    what it wrote is undone: it can fail no refresh. But for OperationalError and IntegrityError, as where it
-    had to wait for somebody for too long, or what it refers to was deleted meanwhile: that may be over the
-    next time, so the whole piece is undone, and the ledger names the minutes again.
+    what it wrote is undone: it can fail no refresh. But for OperationalError, IntegrityError and
+    ProgrammingError, as where it had to wait for somebody for too long, what it refers to was deleted
+    meanwhile, or the tables are not yet those of this code: that may be over the next time, so the whole
+    piece is undone, and the ledger names the minutes again.
     """
     _listeners.append(listener)
     return lambda: _listeners.remove(listener)
@@ -207,7 +208,7 @@ def _tell(cursor: CursorWrapper, by_hand: bool) -> None:
         try:
             with transaction.atomic():
                 listener(cursor, by_hand)
-        except (OperationalError, IntegrityError):  # of what others do at this moment
+        except (OperationalError, IntegrityError, ProgrammingError):  # of what others do at this moment
             raise
         except Exception:
             logger.exception("a listener failed; the rollups are refreshed")

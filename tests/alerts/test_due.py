@@ -179,7 +179,8 @@ def test_it_costs_a_few_statements_where_nothing_is_due(rules: Rules, stored: St
     run(began, 1)
     with CaptureQueriesContext(connection) as queries:
         run(began, 2)
-    assert len([one for one in queries if "SAVEPOINT" not in one["sql"]]) <= 8
+    asks_nothing = ("SAVEPOINT", "RELEASE", "SET LOCAL")
+    assert len([one for one in queries if not one["sql"].startswith(asks_nothing)]) <= 8
 
 
 @pytest.mark.django_db(transaction=True)

@@ -6,7 +6,7 @@ from copy import copy
 from datetime import datetime, timedelta
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, ProgrammingError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -125,14 +125,23 @@ def test_it_can_fail_no_refresh(
     rules: Rules, began: datetime, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rules()
-    with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE monitoring_alertstate RENAME TO elsewhere")
+    monkeypatch.setattr(touched, "_KINDS", "SELECT kind::text::integer FROM monitoring_alertrule")
     with caplog.at_level(logging.ERROR):
         arrive(began, [(1, 26.0)])
     assert "a listener failed" in caplog.text
     assert MinuteRollup.objects.get().max == 26.0
+
+
+def test_tables_that_are_not_yet_those_of_the_code_are_waited_for(rules: Rules, began: datetime) -> None:
+    rule = rules()
     with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE monitoring_alertstate RENAME TO elsewhere")
+        with pytest.raises(ProgrammingError), transaction.atomic():
+            arrive(began, [(1, 26.0)])
         cursor.execute("ALTER TABLE elsewhere RENAME TO monitoring_alertstate")
+    assert not MinuteRollup.objects.exists()
+    arrive(began, [(1, 26.0)])
+    assert due() == [(1, rule.pk)]
 
 
 def somebody_waits_for_us() -> bool:
