@@ -120,7 +120,7 @@ def test_what_is_marked_is_found(tmp_path: Path) -> None:
         "    a = _('one')\n"
         "    b = gettext_lazy('two' ' words'), ngettext('%d row', '%d rows', n) % n\n"
         "    logger.warning('logged: %s', 'no')\n"
-        "    return pgettext('a door', 'open'), unmarked('no')\n"
+        "    return pgettext('a door', 'open'), unmarked('no'), f\"{a}: {gettext('within')}, {a:>{n}}\"\n"
     )
     template.write_text(
         '<div>\n      {% translate "three" %}\n  {% if x %}it\'s {{ y }}{% endif %}\n'
@@ -131,6 +131,7 @@ def test_what_is_marked_is_found(tmp_path: Path) -> None:
         Text("two words"),
         Text("%d row", "%d rows"),
         Text("open", context="a door"),
+        Text("within"),
         Text("logged: %s"),
     ]
     assert list(in_file(template)) == [Text("three"), Text("%(n)s door", "%(n)s doors")]

@@ -5,6 +5,7 @@ Read by Babel, since Django's makemessages wants gettext's programs, which are n
 
 import ast
 import gettext
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr
 from importlib.util import find_spec
@@ -70,7 +71,8 @@ def marked() -> dict[Text, list[str]]:
 def in_file(file: Path) -> Iterator[Text]:
     """What is marked there, whether Python or a template; of anything else nothing."""
     if file.suffix == ".py":
-        return chain(_in_python(file.read_bytes()), _logged(file.read_bytes()))
+        source = file.read_bytes()
+        return chain(_in_python(source), _in_f_strings(source), _logged(source))
     if file.suffix in {".html", ".txt"} and "templates" in file.parts:
         # What it makes of a template are calls of gettext() between letters that stand for the rest, indented
         # as that was: to Python, each line begins a statement.
@@ -93,6 +95,17 @@ def _in_python(source: bytes) -> Iterator[Text]:
     for _, said, _, context in extract("python", BytesIO(source), KEYWORDS):
         singular, plural = (said[0], said[1]) if isinstance(said, tuple) else (said, "")
         yield Text(singular, plural, context or "")
+
+
+def _in_f_strings(source: bytes) -> Iterator[Text]:
+    """Before Python 3.12 an f-string is one word to Babel, which then sees no call in it."""
+    if sys.version_info >= (3, 12):
+        return
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.JoinedStr):
+            for part in node.values:
+                if isinstance(part, ast.FormattedValue):
+                    yield from _in_python(ast.unparse(part.value).encode())
 
 
 def _logged(source: bytes) -> Iterator[Text]:

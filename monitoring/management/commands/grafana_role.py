@@ -53,7 +53,7 @@ class Command(BaseCommand):
         except OSError as error:
             raise CommandError(f"{password_file}: {error.strerror}") from None
         if len(password) < 12:
-            raise CommandError(f"{password_file}: {gettext('a password has at least 12 characters')}")
+            raise CommandError(gettext("%s: a password has at least 12 characters") % password_file)
         role = connection.ops.quote_name(name)
         try:
             with transaction.atomic(), connection.cursor() as cursor:
