@@ -1,4 +1,4 @@
-"""The one way to Redis: connections with bounds, for a frozen Redis would hold its caller for ever."""
+"""The one way to Redis: connections with timeouts, for a frozen Redis would hold its caller for ever."""
 
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -7,11 +7,11 @@ from redis.retry import Retry
 
 
 def connect(url: str, seconds: float = 5, *, to_connect: float | None = None, retries: int = 1) -> Redis:
-    """A client that gives bytes; nothing is sent before its first command.
+    """A client that gives bytes; it connects with its first command.
 
-    `seconds`: how long it waits for an answer, and, unless `to_connect` says otherwise, for a connection.
-    A connection that a restart had closed is tried again at once, `retries` times: whoever calls decides
-    what to do after that.
+    `seconds`: the timeout of an answer and, unless `to_connect` is given, of connecting. A command whose
+    connection fails, as after a restart of Redis, is retried at once, `retries` times; any further retry,
+    with its backoff, is the caller's. The client's methods raise redis.RedisError.
     """
     return Redis.from_url(
         url,

@@ -1,7 +1,7 @@
-"""Sends the task that has batches ingested: best effort, for the batch store is the truth.
+"""Sends the task that has batches ingested: best effort, for the batch store is the source of truth.
 
-A task names a batch, for whoever looks at the tasks, but it is a call to work: the worker that gets it takes
-up what has been due longest.
+A task names a batch for whoever looks at the tasks, but it only wakes a worker: that claims the batch which
+has been due longest.
 """
 
 import logging
@@ -17,14 +17,14 @@ from process.backoff import Backoff
 
 logger = logging.getLogger(__name__)
 
-# While so many batches wait, no worker rests that could be called; and each task costs Redis 1.2 KB.
+# With so large a backlog no worker is idle, so another task would wake nobody; and each costs Redis 1.2 KB.
 ENOUGH_TASKS = 100
-# A broker that refuses does so at once; one that is silent holds up whoever sends, for seconds each time.
+# A broker that refuses does so at once; one that is silent holds up the sender, for seconds each time.
 SILENT_SECONDS = 1.0
 
 
 class _Way:
-    """What became of the tasks that were sent to one broker."""
+    """A circuit breaker for one broker: after a task that ran into a timeout, none is sent for a backoff."""
 
     def __init__(self) -> None:
         self.fails = False
@@ -45,20 +45,21 @@ _ways: dict[str, _Way] = {}
 
 
 def send_ingest(app: Celery, batch: Batch, pending: int) -> None:
-    """Calls a worker for a batch that was handed over, unless `pending` says that enough are called."""
+    """Wakes a worker for a batch that was handed over, unless the backlog (`pending`) keeps all busy."""
     if pending <= ENOUGH_TASKS:
         _send(app, batch.id, batch.summary())
 
 
 def send_again(app: Celery, batch_id: UUID) -> None:
-    """Calls a worker for a batch that is due and that nobody has taken up."""
+    """Wakes a worker for a batch that is due and that nobody has claimed."""
     _send(app, batch_id, f"again: {batch_id}")
 
 
 def _send(app: Celery, batch_id: UUID, said: str) -> None:
-    """A task that is lost costs time alone: beat calls again while batches are due.
+    """Sends the task, without a retry; raises nothing. `said`: what Flower shows of it.
 
-    So nothing is sent for a while to a broker that let us wait in vain: the next batch waits behind it.
+    A lost task costs only time, since beat sends another while batches are due. Waiting for a silent broker
+    costs more, for the next batch waits behind it: so after a timeout nothing is sent for a while.
     """
     way = _ways.setdefault(str(app.conf.broker_url), _Way())
     began = time.monotonic()
@@ -84,7 +85,7 @@ def celery_app(broker_url: str, sentinel_master: str = "") -> Celery:
         task_ignore_result=True,
         broker_transport_options=task_broker.transport_options(broker_url, sentinel_master)
         | {
-            # kombu tries to connect for broker_connection_timeout otherwise, also with retry=False.
+            # kombu retries the connection for broker_connection_timeout otherwise, also with retry=False.
             "max_retries": 1,
             "interval_start": 0,
             "interval_step": 0,

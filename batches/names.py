@@ -1,7 +1,7 @@
 """A bridge's name: which process runs under it, and what its session at the broker is (decision 0005).
 
 iot:bridge:<name>    hash: client_id, owner
-iot:bridge:<name>:claim  the owner, while it lives
+iot:bridge:<name>:claim  the lease: the owner, for as long as it renews this
 iot:bridge:<name>:serving hash: since, until, before: when its broker serves it
 iot:bridge:<name>:topics set: what its session was ever subscribed to
 iot:seen:<client>    what recognises a redelivery (DESIGN, identity); hand_over.lua adds to it
@@ -14,7 +14,7 @@ from redis import Redis
 
 from batches.scripts import run
 
-# How long a bridge's name stays its own after it was last heard of.
+# The lease of a name: how long a bridge keeps it after it was last renewed.
 CLAIM_SECONDS = 10.0
 SEEN_BYTES = 10  # packet id, 2 bytes; digest, 8
 
@@ -27,7 +27,10 @@ class NotOwnerError(Exception):
 
 
 class NameHeldError(Exception):
-    """Another bridge process lives under this name; `holder` is its token, `client_id` its session's."""
+    """Another bridge process holds the lease of this name: `holder` is its token, `client_id` its session's.
+
+    `client_id` is empty where Redis no longer knows it.
+    """
 
     def __init__(self, holder: str, client_id: str) -> None:
         super().__init__(holder)
@@ -35,7 +38,11 @@ class NameHeldError(Exception):
 
 
 class Bridge(NamedTuple):
-    """A bridge process's claim to its name, and what it remembers of what it handed over."""
+    """A bridge process as the owner of its name, and what it deduplicates redeliveries by.
+
+    `token` names the process. `seen`: SEEN_BYTES for each message of the batch at hand. `window`: of how many
+    messages that is kept in Redis.
+    """
 
     name: str
     client_id: str
@@ -65,8 +72,8 @@ class Names:
         """Makes the process with this token the owner of a bridge's name; returns its client id.
 
         The client id given is kept if the name has none yet: it lasts as long as the broker's
-        session that it names. Raises NameHeldError while another process lives under the name;
-        `gone` is the token of one that is known to have ended.
+        session that it names. Raises NameHeldError while another process holds the lease of the name;
+        `gone` is the token of one that is known to have ended, whose lease counts no more.
         """
         client, *holder = cast(
             list[bytes],
@@ -109,7 +116,7 @@ class Names:
         return Serving(None if before is None else float(before), float(since), float(until))
 
     def renew_claim(self, bridge: Bridge) -> None:
-        """The owner lives. Raises NotOwnerError."""
+        """Renews the owner's lease of the name, for CLAIM_SECONDS from now. Raises NotOwnerError."""
         if not run(
             self.redis,
             "renew_claim",
@@ -119,11 +126,11 @@ class Names:
             raise NotOwnerError(bridge.name)
 
     def release_claim(self, bridge: Bridge) -> None:
-        """The owner ends: whoever waits for the name may have it at once."""
+        """Gives up the lease as the owner ends, so that the next one need not wait for it to run out."""
         run(self.redis, "release_claim", [f"iot:bridge:{bridge.name}:claim"], [bridge.token])
 
     def seen(self, client_id: str) -> bytes:
-        """What this client handed over last: SEEN_BYTES a message, oldest first."""
+        """What redeliveries to this client are deduplicated by: SEEN_BYTES a message, oldest first."""
         return b"".join(cast(list[bytes], self.redis.lrange(f"iot:seen:{client_id}", 0, -1)))
 
     def forget_seen(self, bridge: Bridge) -> None:

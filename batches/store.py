@@ -1,10 +1,10 @@
-"""The batch store: where batches wait, in Redis, until their rows are committed.
+"""The batch store: the backlog of batches, in Redis, each until its rows are committed.
 
-It is the truth about what is pending; Celery only carries ids. Both ends use this one class: the
-bridge and the API hand over, the workers claim and finish.
+It is the source of truth for what is pending; Celery only carries ids. Both ends use this one class: the
+producers (bridge and API) hand over, the consumers (workers) claim and acknowledge with `done`.
 
     iot:batch:<id>       hash: body, messages, bytes, starts, apart, postponed, touching, crashed
-    iot:batches:due      sorted set: when a batch may be taken up (again)
+    iot:batches:due      sorted set: when a batch may be claimed (again)
     iot:batches:since    sorted set: when it was handed over
     iot:books            hash: handed_over, pending_messages, pending_bytes, receipt_bytes, redelivered
     iot:batches:lately   sorted set: the last thousand, by how many messages had been handed over with them
@@ -13,9 +13,10 @@ bridge and the API hand over, the workers claim and finish.
     iot:receipts         sorted set: the minutes in which receipts expire
     iot:receipts:bytes   hash: what those receipts cost
 
-A batch may be taken up as soon as it is handed over; whoever takes it has it for the length of a lease.
-What a batch costs is counted when it is handed over and stands in its `bytes`, so that exactly this is
-given back when it is done.
+Delivery is at least once; the ledger makes its effect exactly once. A batch may be claimed as soon as it is
+handed over. A claim is a lease: it moves the due time to the lease's end, and a batch that is not done by
+then may be claimed by another worker. What a batch costs is counted when it is handed over and stands in its
+`bytes`, so that exactly this is given back when it is done.
 """
 
 import math
@@ -33,12 +34,13 @@ from batches.names import SEEN_BYTES, Bridge, NotOwnerError
 from batches.scripts import run
 from process.said import _
 
-# A batch that was taken up and is not done by then may be taken up by another (BATCH_LEASE_SECONDS).
+# The default of BATCH_LEASE_SECONDS: after so long another worker may claim a batch that is not done.
 LEASE_SECONDS = 30.0
 LONGEST_DELAY_SECONDS = 60.0
-# From this many deaths on, a worker notes every position before it touches it.
+# From this many deaths on, a batch may hold a poison message: a worker notes every position before it
+# touches it.
 DEATHS_BEFORE_CARE = 3
-# What a worker takes up at once: one batch of any size, or small ones with no more than this.
+# What a worker claims at once: one batch of any size, or small ones with no more than this.
 TOGETHER_BATCHES, TOGETHER_MESSAGES, TOGETHER_BYTES = 250, 1000, 512 * 1024
 # What a batch costs Redis beside its body: keys, fields, its places in two sorted sets, and room for these to
 # grow. Of a body, jemalloc rounds up to the next of four sizes between two powers of two.
@@ -65,7 +67,10 @@ def wanted_maxmemory(max_bytes: int) -> int:
 
 
 class StoreFullError(Exception):
-    """What is pending has reached BATCHES_MAX_BYTES, or Redis its maxmemory: try again later."""
+    """The backlog has reached BATCHES_MAX_BYTES, receipts their share of it, or Redis its maxmemory.
+
+    To be retried later.
+    """
 
 
 class IdempotencyKeyReusedError(Exception):
@@ -73,10 +78,10 @@ class IdempotencyKeyReusedError(Exception):
 
 
 class Receipt(NamedTuple):
-    """What makes a repeated hand-over harmless.
+    """What makes handing over idempotent. `seconds`: how long it is kept; 0: for ever.
 
-    `once=True`: an idempotency key; whatever was handed over under it stands. `once=False`: the last
-    batch of a bridge, which hands over one at a time.
+    `once=True`: an idempotency key; whatever was handed over under it stands, and a retry under it must
+    have the same `value`. `once=False`: the last batch of a bridge, which hands over one at a time.
     """
 
     key: str
@@ -86,14 +91,14 @@ class Receipt(NamedTuple):
 
 
 class HandedOver(NamedTuple):
-    """`batch_id`: the batch that stands. `pending`: how many wait, it among them."""
+    """`batch_id`: the batch that stands. `pending`: the batches in the backlog."""
 
     batch_id: UUID
     pending: int
 
 
 class Claim(NamedTuple):
-    """A batch that a worker starts on. `deaths`: attempts at it alone, before, that never ended."""
+    """A batch that a worker holds a lease of. `deaths`: earlier attempts at it alone that never ended."""
 
     batch_id: UUID
     body: bytes
@@ -141,11 +146,11 @@ class BatchStore:
         return cls(connect(url), max_bytes, lease_seconds)
 
     def hand_over(self, batch: Batch, receipt: Receipt, bridge: Bridge | None = None) -> HandedOver:
-        """Makes the batch durable, whole or not at all; repeatable.
+        """Makes the batch durable: atomic and idempotent.
 
-        Where an idempotency key was used before, another batch than this one stands. Raises
-        StoreFullError, NotOwnerError, IdempotencyKeyReusedError, and redis.RedisError where Redis
-        does not answer: then it may or may not have been done, and the same call may be repeated.
+        Where an idempotency key was used before, the batch that was handed over with it stands instead of
+        this one. Raises StoreFullError, NotOwnerError, IdempotencyKeyReusedError, and redis.RedisError where
+        Redis does not answer: then it may or may not have been done, and the same call may be retried.
         """
         body = batch.pack()
         batch_id = str(batch.id)
@@ -211,10 +216,10 @@ class BatchStore:
     # --- the worker's end ------------------------------------------------------------------------
 
     def take(self) -> list[Claim]:
-        """Takes up the batch that has been due longest, and small ones that were due next; [] if none is.
+        """Claims the batch that has been due longest, and small ones that were due next; [] if none is.
 
-        An attempt is counted at a batch that is taken alone. Those that are taken together count as not
-        started: should the worker die, each is taken alone the next time.
+        Of a batch that is taken alone the attempt is counted. Those that are taken together count as not
+        started: should the worker die, each is taken alone once the lease has run out.
         """
         now = time.time()
         limits = [TOGETHER_BATCHES, TOGETHER_MESSAGES, TOGETHER_BYTES]
@@ -227,7 +232,7 @@ class BatchStore:
         ]
 
     def claim(self, batch_id: UUID) -> Claim | None:
-        """Counts an attempt and gives the batch, due or not; None where it is done already."""
+        """Claims this batch, due or not, and counts the attempt; None where it is done already."""
         answer = run(
             self.redis,
             "claim",
@@ -240,19 +245,19 @@ class BatchStore:
         return Claim(batch_id, body, int(deaths))
 
     def done(self, *batch_ids: UUID) -> int:
-        """Forgets batches whose rows are committed; how many of them were not forgotten before."""
+        """Acknowledges batches whose rows are committed, which deletes them; returns how many were there."""
         keys = ["iot:batches:due", "iot:batches:since", "iot:books", *map("iot:batch:{}".format, batch_ids)]
         return cast(int, run(self.redis, "done", keys, list(map(str, batch_ids))))
 
     def postpone(self, batch_id: UUID, *, apart: bool = False) -> float:
-        """Takes the attempt back and moves the due time on: 1 s, 2 s, 4 s, at most 60 s, which it returns.
+        """Takes the attempt back, and has it retried after a backoff: 1 s, 2 s, 4 s, at most 60 s.
 
-        `apart`: it is not taken together with others the next time.
+        Returns these seconds. `apart`: the batch is not taken together with others the next time.
         """
         return self._postpone([batch_id], starts=1, apart=apart)
 
     def postpone_together(self, batch_ids: Collection[UUID]) -> float:
-        """The same for batches taken together, of which none counts as started; the longest delay."""
+        """The same for batches taken together, of which none counts as started; returns the longest delay."""
         return self._postpone(batch_ids, starts=0, apart=False)
 
     def _postpone(self, batch_ids: Collection[UUID], *, starts: int, apart: bool) -> float:
@@ -273,9 +278,10 @@ class BatchStore:
         self._note(batch_id, touching="" if position is None else str(position))
 
     def careful_deaths(self, batch_id: UUID) -> dict[int, int]:
-        """Position → how many careful workers have died there one after the other; counts the latest of them.
+        """Position → how many careful workers have died there one after the other: poison messages show.
 
-        One that died further on has come past the positions before it: they are cleared of a single death.
+        Counts the latest death too. A worker that died further on got past the positions before, which are
+        then cleared of a single death.
         """
         touching, crashed = self.redis.hmget(f"iot:batch:{batch_id}", "touching", "crashed")
         deaths = {}
@@ -294,7 +300,7 @@ class BatchStore:
         run(self.redis, "note", [f"iot:batch:{batch_id}"], [part for one in fields.items() for part in one])
 
     def due(self, most: int) -> list[UUID]:
-        """Batches that nobody is at and that may be taken up, the longest due first."""
+        """Batches that may be claimed, as no lease or backoff runs: at most `most`, the longest due first."""
         ids = self.redis.zrangebyscore("iot:batches:due", "-inf", time.time(), start=0, num=most)
         return [UUID(one.decode()) for one in cast(list[bytes], ids)]
 
@@ -315,8 +321,9 @@ class BatchStore:
         return Standing(handed_over, messages, gone, [UUID(one.decode()) for one in ids])
 
     def handed_over_after(self, handed_over: int) -> set[UUID] | None:
-        """The batches that came after the first so many messages; None where they are not known any more,
-        being more than a thousand, or since Redis began anew."""
+        """The batches that were handed over after the first so many messages.
+
+        None where that is not known: there were more than a thousand, or Redis began anew."""
         answer = run(self.redis, "since", ["iot:books", "iot:batches:lately"], [handed_over])
         now, *entries = (part.decode().split(" ") for part in cast(list[bytes], answer))
         if sum(int(messages) for _, messages in entries) != int(now[0]) - handed_over:
@@ -324,7 +331,7 @@ class BatchStore:
         return {UUID(batch_id) for batch_id, _ in entries}
 
     def forget_gone(self) -> int:
-        """Forgets batches whose keys somebody deleted: nobody can store them any more. How many they were."""
+        """Forgets batches whose keys somebody deleted, for nobody can store them; returns how many."""
         keys = ["iot:batches:due", "iot:batches:since", "iot:books"]
         return cast(int, run(self.redis, "forget_gone", keys, ["iot:batch:"]))
 
@@ -350,7 +357,7 @@ class BatchStore:
         self.redis.hincrby("iot:books", "redelivered", messages)
 
     def warnings(self) -> list[str]:
-        """Lines that say how this Redis could lose what it answered for, or fill up before its bound.
+        """Lines that say how this Redis could lose what it acknowledged, or fill up before its bound.
 
         A managed Redis may forbid CONFIG; then its durability is for the operator to know.
         """

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- A worker starts on a batch: counts the attempt, moves its due time on.
+-- A worker claims a batch: counts the attempt, and moves the due time to the end of the lease.
 -- KEYS 1 batch  2 due     ARGV 1 id  2 due at
 -- Returns nothing where the batch is gone, else {body, attempts before this one that have not ended}.
 if redis.call('EXISTS', KEYS[1]) == 0 then return false end

@@ -1,4 +1,4 @@
--- Hands a batch over: whole or not at all, and once however often it is tried.
+-- Hands a batch over: atomic, and idempotent by its receipt.
 -- KEYS  1 batch  2 due  3 since  4 books  5 receipt  6 bridge  7 seen  8 seen:count
 --       9 receipts, by the end of the minute in which they expire  10 their bytes, by the same
 --       11 the last batches, by how many messages were handed over up to them  12 messages by minute of this hour

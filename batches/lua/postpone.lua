@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Nothing is wrong with the batches: moves each one's due time on, a little longer each time.
+-- Nothing is wrong with the batches: each is retried later, with exponential backoff.
 -- KEYS 1 due  2... the batches
 -- ARGV 1 now  2 longest delay in seconds  3 how many attempts to take back from each  4 '1': each is taken
 --      by itself the next time  5... their ids

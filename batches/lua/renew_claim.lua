@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- The owner of a bridge's name lives: its claim lasts longer.
--- KEYS 1 bridge  2 claim     ARGV 1 owner's token  2 the claim's life in ms  3 the bridge's client id
+-- The owner of a bridge's name renews its lease.
+-- KEYS 1 bridge  2 claim     ARGV 1 owner's token  2 the lease in ms  3 the bridge's client id
 -- Returns 1, or 0 where the name is another's.
 local owner = redis.call('HGET', KEYS[1], 'owner')
 if not owner then

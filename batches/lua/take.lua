@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- A worker takes up the batch that has been due longest, and small ones after it; their due times move on.
+-- A worker claims the batch that has been due longest, and small ones after it; their due times move to the
+-- end of the lease.
 -- KEYS 1 due     ARGV 1 now  2 due at  3 what the batches' keys begin with  4 at most so many batches
 --      5 at most so many messages  6 at most so many bytes (the first batch may have more)
 -- Returns {id, body, attempts before this one that have not ended} of each.

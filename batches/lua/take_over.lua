@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Makes a process the owner of a bridge's name, unless another holds a claim to it that has not run out.
--- KEYS 1 bridge  2 claim     ARGV 1 owner's token  2 client id, if the name has none  3 the claim's life in ms
+-- Makes a process the owner of a bridge's name, unless another holds a lease of it that has not run out.
+-- KEYS 1 bridge  2 claim     ARGV 1 owner's token  2 client id, if the name has none  3 the lease in ms
 --      4 token of an owner that is known to have ended ('' for none)
 -- Returns {client id}, or {"", token of who holds it, client id ('' where that is not known)}.
 local holder = redis.call('GET', KEYS[2])
