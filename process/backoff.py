@@ -1,13 +1,17 @@
-"""How long to wait before the next attempt."""
+"""Exponential backoff: how long to wait before the next retry."""
 
 import random
 
-# A connection that ends sooner has not held: the broker takes it, and drops it at once.
+# Seconds. A connection that ends sooner has not held (the broker takes it, and drops it at once), so the
+# backoff goes on.
 HELD_SECONDS = 10.0
 
 
 class Backoff:
-    """Half a second, then twice as long each time, at most `longest` seconds; a fifth more or less."""
+    """Half a second, then twice as long each time, at most `longest` seconds; with a fifth of jitter.
+
+    `next` gives the seconds to wait and counts the retry; `reset` begins anew.
+    """
 
     def __init__(self, longest: float = 30.0) -> None:
         self._longest = longest

@@ -1,7 +1,7 @@
-"""When Python looks for garbage in cycles: seldom, in processes that make thousands of tuples a batch.
+"""When the cyclic garbage collector runs: seldom, in processes that make thousands of tuples a batch.
 
-Each 700 new ones start a look at all young ones, by default; that was a fifth of what the bridge did with a
-message. There are no cycles among them: they go when the batch does.
+By default each 700 new objects start a collection of all young ones; that was a fifth of what a message cost
+the bridge. There are no cycles among them: reference counting frees them when the batch goes.
 """
 
 import gc
@@ -10,7 +10,7 @@ _YOUNG = 50_000
 
 
 def seldom() -> None:
-    """Call it once all is imported: what is there by now is not looked at again."""
+    """Call it once all is imported: what is there by now is never collected."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])

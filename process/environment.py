@@ -38,9 +38,9 @@ class SettingsError(Exception):
 def gather(environ: Mapping[str, str], project: Path = PROJECT, *, noted: bool = True) -> dict[str, str]:
     """All variables that are given, whichever of the three they come from. Raises SettingsError.
 
-    What comes first counts, and an empty variable counts as not given. NAME and NAME_FILE stand for each
-    other: one in the environment outdoes both in a file. `ENV_FILES=0` leaves the files out; `noted=False`,
-    the last of them.
+    The first of the three takes precedence, and an empty variable counts as not given. NAME and NAME_FILE
+    stand for each other: either in the environment takes precedence over both in a file. `ENV_FILES=0` leaves
+    the files out, `noted=False` only the last of them.
     """
     values = {name: value for name, value in environ.items() if value.strip()}
     if environ.get("ENV_FILES") != "0":
@@ -57,8 +57,10 @@ def language_of(values: Mapping[str, str]) -> str:
 
 
 def forget_libpq() -> None:
-    """DATABASE_URL alone says which database it is: libpq would fill what it leaves open from PGHOSTADDR,
-    PGSERVICE, PGOPTIONS, PGSSLMODE and others of the kind."""
+    """Removes libpq's variables from this process's environment: DATABASE_URL alone names the database.
+
+    libpq would fill what that leaves open from PGHOSTADDR, PGSERVICE, PGOPTIONS, PGSSLMODE and their like.
+    """
     for name in [name for name in os.environ if name.startswith("PG")]:
         del os.environ[name]
 

@@ -2,9 +2,9 @@
 
     FAILPOINTS="bridge.handed_over=kill@3,ingest.message=kill?poison"
 
-`name=action`, where action is `kill` (SIGKILL to the process itself) or `raise`; `@n` waits for the
-nth time the place is passed; `?text` for a time when the bytes at hand contain the text. Unset, a
-failpoint is a call of an empty function.
+`name=action`, where action is `kill` (SIGKILL to the process itself) or `raise` (FailpointError). `@n` waits
+for the nth time the place is passed, `?text` for bytes at hand that contain the text. While FAILPOINTS is not
+set, a failpoint is a call of an empty function.
 """
 
 import os

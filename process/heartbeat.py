@@ -1,4 +1,4 @@
-"""Keys in Redis that expire: a process that lives renews them; checks and pages read them.
+"""Heartbeats: keys in Redis that expire, which a living process renews; healthchecks and pages read them.
 
     iot:heartbeat:<process>               some process of this kind is at work
     iot:heartbeat:<process>:<host name>   this one lives: `ok`, or what is wrong with its work
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 INTERVAL_SECONDS = 5.0
 EXPIRES_SECONDS = 20
-# For so long a process that is silent is shown as such; then it is taken for one that was given up.
+# How long a process that has fallen silent is still shown; then it is taken for one that was given up.
 REMEMBERED_SECONDS = 24 * 3600
 # What belongs to every installation. Bridges may have other names, and several may be at work.
 PROCESSES = ("bridge", "worker", "upkeep", "beat", "web")
@@ -41,7 +41,10 @@ def own_key(process: str, host: str | None = None) -> str:
 
 
 def beat(redis: "Redis", process: str, trouble: str = "") -> None:
-    """Says that this `process` (of PROCESSES, bridge@..., flower) is alive; with no `trouble`, at work."""
+    """A heartbeat of this `process` (of PROCESSES, bridge@..., flower): alive, and at work if no `trouble`.
+
+    Raises redis.RedisError.
+    """
     with redis.pipeline(transaction=False) as pipeline:
         if not trouble:
             pipeline.set(f"iot:heartbeat:{process}", b"1", ex=EXPIRES_SECONDS)
@@ -61,8 +64,10 @@ def forget(redis: "Redis", processes: Iterable[str]) -> None:
 
 
 class Sign(NamedTuple):
-    """Of a kind of process. `works`: whether one is at work; `age_s`: for how long none said so, as far as it
-    is known."""
+    """What the heartbeats say of a kind of process. `works`: whether one is at work.
+
+    `age_s`: seconds since the last heartbeat of one at work; None: none is known.
+    """
 
     works: bool
     age_s: float | None

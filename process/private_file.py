@@ -6,9 +6,9 @@ from pathlib import Path
 
 
 def write(path: Path, text: str, mode: int = 0o600) -> None:
-    """Whole or not at all, durable, and at no moment readable by others than `mode` says. Raises OSError.
+    """Replaces the file: atomic, durable, and never readable by more than `mode` allows. Raises OSError.
 
-    The folder is made, for its owner alone, where there is none.
+    A folder that is missing is made, for its owner alone.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = path.with_name(path.name + ".new")

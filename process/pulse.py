@@ -21,7 +21,7 @@ class Pulse:
         self._redis = redis
 
     def beat(self) -> None:
-        """Says so once where Redis is away, and once where it is back; raises nothing."""
+        """Sends a heartbeat; raises nothing. That Redis is away, or back, is logged once."""
         try:
             heartbeat.beat(self._redis, self.process)
         except RedisError as error:

@@ -1,4 +1,4 @@
-"""What bridge and worker say of the messages that pass: each while they are few, one line a second else."""
+"""What bridge and worker log of the messages that pass: a line each while they are few, else one a second."""
 
 import logging
 import time
@@ -20,7 +20,7 @@ def readable(payload: bytes) -> str:
 
 
 class Report:
-    """Lets few lines through as they are, and counts the rest for a line a second."""
+    """Throttles the log: up to FEW_A_SECOND lines pass as they are, the rest become one summary a second."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Report:
         self._counts = [0] * counts
 
     def tell(self, lines: Iterable[Callable[[], str]], counts: list[int]) -> None:
-        """`lines` are made only where they are said; `counts` go to the summary where they are not."""
+        """Logs `lines`, which are made only then; past the limit, adds `counts` to the summary instead."""
         self.tick()
         lines = list(lines)
         if self._said + len(lines) <= FEW_A_SECOND:
@@ -48,7 +48,7 @@ class Report:
             self._counts = [old + new for old, new in zip(self._counts, counts, strict=True)]
 
     def tick(self) -> None:
-        """Says the summary of a second that is over."""
+        """Logs the summary of a second that is over; a loop calls this, for no more messages may come."""
         now = self._clock()
         if now - self._since < 1:
             return
