@@ -1,4 +1,5 @@
-"""Receives MQTT messages and hands them over to Redis, in batches, before it acknowledges them.
+"""An MQTT consumer at QoS 1: hands messages over to Redis, in batches, before it acknowledges them.
 
-Knows nothing of Django: a small process that must never be the one that fails.
+So it delivers at least once, and deduplicates what the broker redelivers. Knows nothing of Django: a small
+process that must never be the one that fails.
 """

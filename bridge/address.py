@@ -24,7 +24,7 @@ class MqttAddress:
 
     @classmethod
     def parse(cls, url: str) -> "MqttAddress":
-        """Raises ValueError with a line that says what is wrong; never with the password in it."""
+        """The address that a URL names. Raises ValueError, which says what is wrong and no password."""
         parts = address.split(url, _SCHEMES, EXAMPLE)
         assert parts.hostname
         if parts.password and not parts.username:

@@ -23,19 +23,20 @@ from bridge.frames import FrameSocket, Publish
 from bridge.tls import HandshakeError
 
 KEEPALIVE_SECONDS = 30
-# How long the broker keeps the session, and what it queues for it, while nobody is there.
+# The session expiry interval, in seconds: how long the broker keeps the session and its queue while nobody is
+# connected.
 SESSION_EXPIRY_SECONDS = 7 * 24 * 3600
 _PUBACK = 0x40
 _PUBACK_HEAD = 0x4002_0000  # its length is 2
 
 
 class BridgeClient(Client):
-    """A persistent session at QoS 1 whose acknowledgements are sent when we say so.
+    """A persistent session at QoS 1 with manual acknowledgement.
 
-    `on_connected(code, session_present)` comes once the broker has accepted the connection,
-    `on_refused(code)` where it has not, `on_ended(reason)` when it ends. `on_subscribed` says what came
-    of each topic filter that was asked for: '' where it was granted, else why not. `tls`: for an address
-    that is mqtts://.
+    `on_connected(code, session_present)` is called once the broker has accepted the connection,
+    `on_refused(code)` where it has not, `on_ended(reason)` when the connection ends. `on_subscribed` gets
+    for each topic filter that was asked for '' where it was granted, else why not. `tls`: for an address that
+    is mqtts://.
     """
 
     def __init__(
@@ -92,8 +93,8 @@ class BridgeClient(Client):
     def ask_for(self, topics: Iterable[str], status: Collection[str] = ()) -> None:
         """Subscribes at QoS 1; in MQTT 5 without the retained messages, which are no new readings.
 
-        Of `status`, where boards say that they are online, the retained ones are all that there is of who is:
-        they come with a session that is new, and later changes are kept in it. 3.1.1 sends them each time.
+        On `status`, where boards say that they are online, the retained messages alone tell which are: a new
+        session asks for them, and keeps later changes in its queue. MQTT 3.1.1 sends them each time.
         """
         topics = list(topics)
         if self.version_5:
@@ -109,7 +110,7 @@ class BridgeClient(Client):
             self._asked[mid] = topics
 
     def give_up(self, topics: Iterable[str]) -> None:
-        """Unsubscribes; that there was no such subscription is no error."""
+        """Unsubscribes; idempotent, since a subscription that was not there is no error."""
         self.unsubscribe(sorted(topics))
 
     @property
@@ -136,7 +137,7 @@ class BridgeClient(Client):
         return found
 
     def leave_unread(self) -> None:
-        """We do not read for now: that nothing comes, not even a PINGRESP, says nothing of the broker."""
+        """Back-pressure: as we do not read for now, a PINGRESP that is missing says nothing of the broker."""
         self._last_bytes_received = time.monotonic()
         self._ping_t = 0.0
 

@@ -15,15 +15,14 @@ from process.said import _
 
 logger = logging.getLogger(__name__)
 
-# Brokers that speak 3.1.1 do not tell their window; the embedded one's is 100.
+# Messages in flight. MQTT 3.1.1 has no Receive Maximum, so its brokers do not tell; the embedded one's: 100.
 WINDOW_OF_3_1_1 = 100
 # Until the broker has answered to CONNECT.
 ANSWER_SECONDS = 10.0
 
 
 class Connection:
-    """One after the other to the same broker; `epoch` counts those that it accepted.
-
+    """Connections to the same broker, one after the other; `epoch` counts those that it accepted.
     `on_accepted(code, session_present)` and `on_subscribed(answers)` come from within `read`.
     """
 
@@ -61,7 +60,7 @@ class Connection:
     # --- from start to end ------------------------------------------------------------------------
 
     def open(self) -> bool:
-        """False where there is no broker, or no TLS; the log says why."""
+        """Connects; False where there is no broker, or no TLS: the log says why."""
         self._refused = ""
         self._leaving = self.accepted = False
         self._opened_at = time.monotonic()
@@ -94,7 +93,7 @@ class Connection:
         return True
 
     def leave(self) -> None:
-        """It is of no use: whoever serves it ends it."""
+        """Marks the connection as useless; the loop that serves it then ends it."""
         self._leaving = True
 
     @property
@@ -102,7 +101,7 @@ class Connection:
         return self._leaving
 
     def close(self) -> float:
-        """It has ended. Returns for how many seconds it was accepted; where never, the log says why."""
+        """Closes it. Returns for how many seconds it was accepted; where it never was, the log says why."""
         if not self.accepted:
             self._explain_refusal()
             return 0.0
@@ -122,7 +121,7 @@ class Connection:
 
     @property
     def window(self) -> int:
-        """How many messages the broker may send before the first of them is acknowledged."""
+        """How many messages may be in flight: sent by the broker, and not acknowledged yet."""
         return self._settings.window if self._version == "5" else WINDOW_OF_3_1_1
 
     def read(self) -> list[Publish]:
@@ -135,7 +134,7 @@ class Connection:
             return []
 
     def acknowledge(self, acks: Iterable[tuple[int, int]]) -> None:
-        """(epoch, packet id), in their order. What came over an earlier connection is not acknowledged."""
+        """Sends PUBACKs for (epoch, packet id) in their order, except for those of an earlier connection."""
         if self.accepted:
             now = self.epoch
             self.client.acknowledge([mid for epoch, mid in acks if epoch == now])

@@ -23,7 +23,7 @@ _LONGEST_WAIT_SECONDS = 1.0
 
 
 class Forget(NamedTuple):
-    """The broker has forgotten the session: what recognised its redeliveries is void."""
+    """The broker has forgotten the session: what its redeliveries were deduplicated by is void."""
 
 
 class CountRedelivered(NamedTuple):
@@ -31,13 +31,18 @@ class CountRedelivered(NamedTuple):
 
 
 class HandOver(threading.Thread):
-    """Takes jobs in their order; `on_durable(batch)` is called from this thread.
+    """Consumes a queue of jobs, one after the other; sends the heartbeat and renews the lease of the name.
 
-    Redis away, full, or over its bound: the same batch is tried again, under the same id, until it
-    goes through; meanwhile nothing is acknowledged. `loop_turns` says whether the loop still
-    turns, for neither the heartbeat nor the claim to the bridge's name may outlive it; `trouble`, what
-    the heartbeat should say is wrong; `serving_since`, since when the broker serves us (Unix seconds), None
-    while it does not. `on_failed`: the thread has died of an error that nobody expects.
+    While Redis is away, full, or over its bound, the same batch is retried with backoff under the same id,
+    and nothing is acknowledged. The callbacks are called from this thread:
+
+    on_durable(batch)       it may be acknowledged
+    on_forgotten()          what an old session was deduplicated by is gone
+    on_lost_ownership(why)  another process owns the name; the thread ends
+    on_failed()             an error that nobody expects; the thread ends
+    loop_turns()            whether the loop still turns: else heartbeat and lease are left to run out
+    trouble()               what the heartbeat should say is wrong; '' for nothing
+    serving_since()         since when the broker serves us, Unix seconds; None while it does not
     """
 
     def __init__(
@@ -73,7 +78,7 @@ class HandOver(threading.Thread):
         self._jobs.put(job)
 
     def stop(self, seconds: float) -> None:
-        """Ends the thread once nothing waits, or the time is up. What waits is not acknowledged."""
+        """Ends the thread once the queue is empty, or the time is up: what is left is not acknowledged."""
         self._stop_by = time.monotonic() + seconds
         self._stopping.set()
         self._jobs.put(None)

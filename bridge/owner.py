@@ -35,7 +35,7 @@ class Owner(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Owner":
-        """Of a text that is none, an owner of whom nothing is known."""
+        """The reverse of str(). A text in another form gives an owner of whom nothing is known."""
         words = text.split(" ")
         if len(words) != 5 or not words[3].isdecimal():
             return cls(text, "?", "-", 0, "-")
@@ -70,9 +70,9 @@ class Taken(NamedTuple):
 def take_name(
     names: Names, settings: BridgeSettings, token: str, pause: Callable[[float], bool]
 ) -> Taken | None:
-    """Waits for Redis, and for the end of another bridge of this name; becomes its owner.
+    """Waits for Redis, and for the lease of another bridge of this name to run out; becomes the name's owner.
 
-    `pause(seconds)` says False where the process is to stop instead; then there is nothing to return.
+    `pause(seconds)` returns False where the process is to stop instead; then None is returned.
     """
     wait, gone, waited, going_on = 0.5, "", False, True
     wanted = new = f"iot-monitor-{uuid4().hex[:12]}"
@@ -116,7 +116,10 @@ def _place() -> str:
 
 
 def _started(pid: int) -> str | None:
-    """'' for a process that has ended and was not waited for; None where it cannot be seen."""
+    """When the process started, in ticks since boot; '' for a zombie, None where there is no such process.
+
+    As text, for it is only compared.
+    """
     try:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     except OSError:

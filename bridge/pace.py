@@ -17,17 +17,16 @@ STEADY_SECONDS = 0.025
 # Messages a second: from here on it is worth waiting until a batch is full, which it is in a moment.
 FLOOD = 20_000
 FLOOD_SECONDS = 0.06
-# What every broker sends before it waits for an acknowledgement. Some send no more than this, whatever
-# window they were given.
+# Messages in flight that every broker allows. Some send no more than this, whatever window they were given.
 SMALLEST_WINDOW = 10
 
 
 class Pace:
-    """Says how long to wait; whoever asks flushes, and says so.
+    """Says how long the open batch may wait; the caller flushes it, and reports that with `flushed`.
 
-    A flush has its price, whatever it carries: so the interval doubles with each that follows soon upon the
-    one before, up to what suits the rate at which messages come. After a flush by size it is short again, so
-    that the end of a flood does not wait.
+    A flush costs the same whatever it carries. So the interval doubles with each flush that soon follows
+    another, up to what suits the rate of messages. After a flush by size it is short again, so that the end
+    of a flood does not wait.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -37,7 +36,7 @@ class Pace:
         self._most_unacknowledged = SMALLEST_WINDOW
 
     def new_connection(self) -> None:
-        """Nothing is known yet of how many messages this broker sends before it waits."""
+        """Forgets how many messages the last broker had in flight before it waited for us."""
         self._most_unacknowledged = SMALLEST_WINDOW
 
     def arrived(self) -> None:

@@ -111,7 +111,7 @@ class Receiver:
         return True
 
     def _still_owner(self) -> bool:
-        """Before a reconnect: two processes with one client id would throw each other out for ever."""
+        """Asked before a reconnect: two processes with one client id would throw each other out for ever."""
         try:
             owner = self.names.owner(self.settings.name)
         except (RedisError, OSError):

@@ -16,7 +16,7 @@ ANYHOW_SECONDS = 3.0
 
 
 class Subscription:
-    """The loop's, but for `forgotten`, which the thread that hands over may call."""
+    """Used by the loop's thread alone, except `forgotten`, which the thread that hands over calls."""
 
     def __init__(self, settings: BridgeSettings) -> None:
         self._settings = settings
@@ -36,7 +36,7 @@ class Subscription:
         self._said: set[str] = set()
 
     def take_over(self, ever: set[str]) -> None:
-        """The session was once subscribed to these. Says what the topics of today have in common."""
+        """Notes what the session was ever subscribed to. Logs which of today's topic filters overlap."""
         topics, language = self._settings.topics, self._settings.language
         self.stale = ever - set(self._settings.filters)
         for pair in topics.covered:
@@ -54,15 +54,14 @@ class Subscription:
         self._connected = line(self._settings.language, "connected", code)
 
     def forgotten(self) -> None:
-        """It is durable that what was known of the old session is void."""
+        """Called once it is durable that redeliveries of the old session are no longer deduplicated."""
         self._forgotten += 1
 
     def due(self) -> tuple[str, ...]:
-        """The topics to ask for now; each is given once.
+        """The topics to subscribe to now; each is given once.
 
-        In a new session only once what was known of the old one is forgotten. Else a bridge that dies before
-        would come back, find the session there, and take a message that the broker sends again for one of
-        the old session.
+        In a new session not before the old one is forgotten, durably. Otherwise a bridge that died in between
+        would find the new session present, and could take a redelivery in it for a duplicate of the old one.
         """
         may = not self._asked and self._forgets == self._forgotten
         if not self._wanted or not (may or time.monotonic() >= self._ask_at):
@@ -71,9 +70,9 @@ class Subscription:
         return topics
 
     def answered(self, answers: dict[str, str]) -> bool:
-        """Takes why the broker refuses each topic, '' where it grants it.
+        """Takes the broker's SUBACK: of each topic why it is refused, '' where it is granted.
 
-        False where it grants none that brings readings.
+        Returns False where no topic that brings readings is granted. What is refused is retried with backoff.
         """
         if self._connected:
             # Only now: whoever reads it may send a message, and the broker keeps it for us.

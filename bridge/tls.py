@@ -21,7 +21,7 @@ class TlsFileError(Exception):
 
 
 class HandshakeError(OSError):
-    """The TCP connection was there, and no TLS came of it."""
+    """The TCP connection was there, but the TLS handshake failed."""
 
     def __init__(self, cause: OSError) -> None:
         super().__init__(str(cause))

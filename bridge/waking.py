@@ -1,4 +1,4 @@
-"""How the loop is woken while it waits for its sockets: by a signal, or by the thread that hands over."""
+"""A self-pipe wakes the loop while it waits for its sockets: for a signal, or the thread that hands over."""
 
 import contextlib
 import select

@@ -1,4 +1,4 @@
-"""What has been received and not acknowledged yet: the open batch, and what recognises a redelivery."""
+"""What has been received and not acknowledged yet: the open batch, and how redeliveries are deduplicated."""
 
 import hashlib
 import itertools
@@ -14,14 +14,14 @@ from batches.names import SEEN_BYTES
 from bridge.frames import Publish
 from bridge.pace import FLUSH_MESSAGES
 
-# Past this nothing is read: messages at QoS 0 know no window.
+# Back-pressure: past this nothing is read, since messages at QoS 0 are bound by no window.
 HELD_MOST_BYTES = 32 * 2**20
 
 
 class Gathering:
     """Messages that will be one batch. `acks`: (connection epoch, packet id) in the order of arrival.
 
-    `places` says which ack belongs to which message (-1 at QoS 0): a redelivery renews it.
+    `places`: of each message its place in `acks`, -1 at QoS 0: a redelivery puts its own ack there.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Gathering:
         return messages
 
     def seen(self) -> bytes:
-        """What recognises these messages when the broker sends them again: SEEN_BYTES each.
+        """What redeliveries of these messages are deduplicated by: SEEN_BYTES each.
 
         Computed once: call it when no more are added.
         """
@@ -109,11 +109,11 @@ class Clock:
 
 
 class Window:
-    """Takes what comes, and says what of it is new.
+    """Takes what comes, and deduplicates redeliveries.
 
-    A PUBLISH with DUP set whose packet id and content stand among the last `size` messages handed over
-    was stored already; one that is still here only gets its new packet id and connection. Both are
-    acknowledged in their turn.
+    A PUBLISH with DUP set is a duplicate where its packet id and content are those of one of the last `size`
+    messages handed over, or of one that is still here, which then is acknowledged on the new connection.
+    Both are acknowledged in their turn. `seen`: what an earlier process handed over, from Redis.
     """
 
     def __init__(self, size: int, seen: bytes = b"") -> None:
@@ -137,11 +137,13 @@ class Window:
 
     @property
     def has_room(self) -> bool:
-        """Whether to read on. More than the window: a broker that respects it never waits for us to read."""
+        """Back-pressure: whether to read on. The bound is above the window, so a broker that keeps to that is
+        always read.
+        """
         return self.held < self.size + 2 * FLUSH_MESSAGES and self.held_bytes < HELD_MOST_BYTES
 
     def take(self, found: list[Publish], epoch: int) -> tuple[list[Message], int]:
-        """Adds what is new to the open batch. Returns it, and how many had been handed over before."""
+        """Adds what is new to the open batch. Returns that, and how many duplicates had been handed over."""
         redelivered = 0
         if any(one.dup for one in found):  # DUP
             fresh = []
@@ -159,7 +161,7 @@ class Window:
         return new, redelivered
 
     def _recognise(self, mid: int, topic: str, payload: bytes, epoch: int) -> str:
-        """'' for a message that is new; else acknowledges it in its turn and says where it was."""
+        """'' for a message that is new; of a duplicate "here" or "handed over", and its ack is queued."""
         key = identity(mid, topic, payload)
         here = self._index_of_what_is_here().get(key)
         if here is not None:
@@ -194,7 +196,7 @@ class Window:
         return gathering
 
     def handed_over(self, gathering: Gathering) -> None:
-        """A sealed batch is durable: from now on it is recognised as handed over."""
+        """A sealed batch is durable: from now on redeliveries of its messages count as handed over."""
         self.sealed.remove(gathering)
         self._here = None
         if seen := gathering.seen():
