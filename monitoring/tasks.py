@@ -33,7 +33,7 @@ from process.said import _
 
 logger = logging.getLogger(__name__)
 
-# Each of them sets a worker to work for as long as anything is due.
+# Each of these tasks keeps a worker at work for as long as anything is due.
 RESEND_AT_ONCE = 100
 # Of the 10 s between two refreshes: what is left then is the next one's.
 REFRESH_SECONDS = 8
@@ -45,10 +45,10 @@ SHARE_SECONDS = 10
 
 @shared_task(name=INGEST_TASK)
 def ingest_batch(batch_id: str) -> str:
-    """Stores what has been due longest; returns how many batches ended how.
+    """Consumes the backlog, what has been due longest first; returns how many batches ended how.
 
-    The batch that the task names is for whoever looks at the tasks: it waits in the store, behind those
-    that were handed over before, and may be done already.
+    The batch that the task names is for whoever looks at the tasks: it waits its turn in the store, or is
+    done already.
     """
     store = batch_store()
     ends: Counter[End] = Counter()
@@ -64,9 +64,9 @@ def ingest_batch(batch_id: str) -> str:
 
 @shared_task(name=RESEND_TASK)
 def resend_overdue() -> int:
-    """Calls the workers for batches that are due, while nothing waits in their queue; returns how many.
+    """Sends tasks for batches that are due, where the queue is empty; returns how many.
 
-    Tasks get lost, with a worker or with Celery's broker; and where many batches wait, most have none.
+    Tasks get lost, with a worker or with Celery's broker; and of a large backlog most batches have none.
     """
     if _waiting():
         return 0

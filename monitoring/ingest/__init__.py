@@ -1,19 +1,20 @@
 """The story of a batch: from the store, through the decoders, into the database, once.
 
-1. Take up what has been due longest, which counts the attempt.
+1. Claim what has been due longest, under a lease; that counts the attempt.
 2. Decode every message; make the partitions that the readings need.
 3. In one transaction: enter it in the ledger (there already: done before), lock its sensors, hold each
    reading against its sensor, store the measurements, keep what was rejected, complete the entry.
-4. Forget it in the store.
+4. Acknowledge it: the store deletes it.
 
-Where something is wrong with the surroundings (the database away, a lock, a full disk) the batch is
-postponed. Where something is wrong with a message, it alone is rejected: message by message, under
-savepoints. Where a worker died three times, the next one notes each position before it touches it.
+The batch store delivers at least once; the ledger makes a redelivered batch idempotent. After a transient
+error of the infrastructure (the database away, a lock, a full disk) the batch is retried with backoff. Where
+something is wrong with a message, it alone is rejected: message by message, each in a savepoint. Where
+workers died three times, the next one notes each position before it touches it, to find a poison message.
 
 work               a worker at work: batch after batch, while any is due
 together           several small batches in one transaction
 attempt            one attempt at a batch, and what may come of it
-passing            which errors are the surroundings', and go by
+passing            which errors are transient, so that the batch is retried
 ways               whole, message by message, carefully
 settle             readings held against their sensors, and stored
 refused            what is kept of the readings that were refused

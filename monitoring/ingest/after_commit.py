@@ -3,9 +3,9 @@
     subscribe(on_stored)          at start, in each process that stores
 
 A subscriber is called with a `Committed`, in a thread of its own, after the transaction: it can neither fail
-the batch nor hold it up. What it raises is logged. Where subscribers fall behind, the oldest of what waits is
-left out, and the log says how many; and a worker may die between the commit and the call. So whoever must not
-miss anything looks at the tables, and takes this for a hint that it is worth while.
+the batch nor hold it up. What it raises is logged. Delivery is at most once: where subscribers fall behind,
+the oldest of the queue is dropped, and the log says how many; and a worker may die between the commit and the
+call. So a subscriber that must not miss anything reads the tables, and takes this for a hint to do so.
 
 With no subscriber nothing is gathered, and no thread runs.
 """
@@ -22,7 +22,7 @@ from django.db import close_old_connections, transaction
 
 logger = logging.getLogger(__name__)
 
-# Batches that may wait for the subscribers.
+# The bound of the subscribers' queue, in batches.
 WAITING = 1_000
 
 
@@ -59,7 +59,7 @@ _left_out = 0
 
 
 def subscribe(subscriber: Subscriber, is_wanted: Wanted = lambda: True) -> Callable[[], None]:
-    """From now on it is told of each batch that this process stores. Returns what ends that.
+    """From now on it is told of each batch that this process stores. Returns a function that ends that.
 
     `is_wanted`: asked a few times a batch, so it must be quick. Where it says no, and nobody else says yes,
     the batch is not gathered.
@@ -102,7 +102,7 @@ def add(found: dict[int, Newest], sensor_id: int, more: Newest) -> None:
 
 
 def tell(committed: Committed) -> None:
-    """Once the transaction that is open commits; never where it is rolled back."""
+    """Queues it for the subscribers once the open transaction commits; never where it is rolled back."""
     transaction.on_commit(lambda: _put(committed), robust=True)
 
 

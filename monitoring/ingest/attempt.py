@@ -21,7 +21,7 @@ from process.failpoints import failpoint
 
 logger = logging.getLogger(__name__)
 
-# How often a batch is tried again (the last time after half a minute) before its messages may be to blame.
+# How often a batch is retried (the last backoff is half a minute) before its messages may be to blame.
 PATIENCE = 6
 LATELY = timedelta(minutes=1)
 
@@ -36,8 +36,8 @@ class End(Enum):
 
 
 class Attempt(NamedTuple):
-    """`entry`: the ledger's row, where this attempt wrote it. `in_every_way`: what it was postponed for is in
-    the way of every other batch too."""
+    """`entry`: the ledger's row, where this attempt wrote it. `in_every_way`: the transient error that it was
+    postponed for stands in the way of every other batch too."""
 
     end: End
     entry: IngestBatch | None = None
@@ -45,7 +45,7 @@ class Attempt(NamedTuple):
 
 
 def ingest(store: BatchStore, batch_id: UUID) -> Attempt:
-    """One attempt at a batch, whether it is due or not."""
+    """Claims a batch, due or not, and makes one attempt at it."""
     claim = store.claim(batch_id)
     return Attempt(End.GONE) if claim is None else attempt(store, claim)
 
@@ -56,7 +56,7 @@ def attempt(store: BatchStore, claim: Claim) -> Attempt:
     try:
         entry = _ingest_claimed(store, claim)
     except Exception as error:
-        # What is left is passing, or unknown: neither may cost a message. It will be tried again.
+        # What is left is transient, or unknown: neither may cost a message, so the batch is retried.
         if is_passing(error):
             logger.warning("batch %s will be retried: %s", claim.batch_id, first_line(error))
         else:
@@ -76,7 +76,7 @@ def first_line(error: Exception) -> str:
 
 
 def start_afresh() -> None:
-    """After an error: whatever this process knew may be so no more."""
+    """After an error: closes the database connection, and forgets which partitions there are."""
     connection.close()
     known_partitions.forget()
 
@@ -108,8 +108,8 @@ def _in_its_way(store: BatchStore, claim: Claim, batch: Batch) -> IngestBatch | 
 
 
 def _may_blame(store: BatchStore, batch_id: UUID) -> bool:
-    """Whether it may be the batch's own fault that it fails as a whole: tried again and again it still does,
-    while others are stored."""
+    """Whether it may be the batch's own fault that all of it fails: it still does after PATIENCE retries,
+    while others were stored within the last minute."""
     if store.times_postponed(batch_id) < PATIENCE:
         return False
     lately = timezone.now() - LATELY

@@ -258,7 +258,7 @@ def copied(rows: Sequence[bytes]) -> bool:
 
 
 class _Doubles:
-    """Sensors whose readings stood in the table already, as of the last minute."""
+    """Sensors that sent duplicates within the last minute."""
 
     def __init__(self) -> None:
         self._until: dict[int, float] = {}
@@ -294,7 +294,7 @@ _doubles = _Doubles()
 
 
 def note_doubles(sensors: Iterable[int]) -> None:
-    """These sent what was there already, or is in the way of it: for a while they go the sure way."""
+    """These sensors sent duplicates or conflicts: for a while they go the sure way."""
     _doubles.note(sensors)
 
 

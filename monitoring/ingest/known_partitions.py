@@ -48,7 +48,7 @@ _known = _Known()
 
 
 def forget() -> None:
-    """Looks again at the next batch: what was known may be there no more."""
+    """Invalidates the cache: the next batch reads the catalogue again."""
     _known.clear()
 
 

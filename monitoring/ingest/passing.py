@@ -1,4 +1,4 @@
-"""Which errors are the surroundings': nothing is wrong with the batch, and it is tried again later."""
+"""Which errors are transient: nothing is wrong with the batch, and it is retried later."""
 
 from billiard.exceptions import SoftTimeLimitExceeded
 from django.db import Error, InterfaceError
@@ -13,11 +13,12 @@ _SQLSTATES = ("08", "25", "40", "42", "53", "55", "57", "58", "F0", "XX")
 
 
 class BusyError(Exception):
-    """Another worker is at this batch, carefully."""
+    """Another worker is at this batch, carefully: its advisory lock is taken."""
 
 
 class AllAlikeError(Exception):
-    """Every message of a batch fails in one way: that is no message's fault, as long as nothing says so."""
+    """Every message of a batch fails in one way: that is taken for a fault around them, not in each of
+    them."""
 
 
 _ERRORS = (
@@ -31,13 +32,13 @@ _ERRORS = (
 )
 
 
-# Of this batch alone, or of two that meet: the next one may fare better.
+# Transient for this batch alone, or where two transactions meet: the next batch may fare better.
 _OF_A_BATCH = (TooManyPartitionsError, PartitionLeavingError, BusyError, AllAlikeError)
 _OF_A_MEETING = ("40", "55")
 
 
 def kind_of(error: BaseException) -> tuple[str, str | None]:
-    """What two failures have in common that are alike: the exception, and PostgreSQL's SQLSTATE."""
+    """Failures of one kind are alike: the exception's name, and PostgreSQL's SQLSTATE or None."""
     return type(error).__name__, getattr(error.__cause__, "pgcode", None)
 
 
@@ -51,7 +52,7 @@ def is_passing(error: BaseException) -> bool:
 
 
 def is_in_every_way(error: BaseException) -> bool:
-    """Whether it is passing, and no other batch would fare better meanwhile."""
+    """Whether it is transient, and no other batch would fare better meanwhile."""
     if isinstance(error, _OF_A_BATCH) or not is_passing(error):
         return False
     state = getattr(error.__cause__, "pgcode", None)

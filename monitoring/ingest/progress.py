@@ -108,7 +108,7 @@ class Progress:
         return {position: refusals for position, refusals in wanted.items() if refusals}
 
     def tell(self) -> None:
-        """Those who want to know learn of it once the transaction has committed."""
+        """Tells the subscribers of the hook (after_commit), once the transaction has committed."""
         if after_commit.is_wanted():
             rejected: Counter[str] = Counter()
             for (code, _), count in refused.counted(self.batch, self.refused).items():

@@ -1,7 +1,7 @@
-"""What sensors expect of readings, remembered for as long as no sensor changes.
+"""What sensors expect of readings: a cache, valid for as long as no sensor changes.
 
-A version of all sensors stands in the database, and whatever changes one changes it. A batch asks for it
-under a lock that lets no sensor go, and where it is the one of the batch before, so are the sensors.
+All sensors have one version in the database, which every change of a sensor changes. A batch reads it under a
+lock that lets no sensor be deleted; while it is that of the batch before, the cache is valid.
 """
 
 from collections.abc import Mapping

@@ -34,9 +34,10 @@ class _Read(NamedTuple):
 
 
 def together(batches: Iterable[Batch]) -> list[IngestBatch]:
-    """Returns the entries of those that are stored; each of the others is to be attempted by itself.
+    """Returns the ledger's entries of the batches that are stored; each of the others is to be retried by
+    itself.
 
-    Raises what stands in the way of all of them.
+    Raises what stands in the way of all of them; then none is stored.
     """
     # In the order of their ids: whoever enters the same batches does so in the same order.
     ordered = sorted(batches, key=itemgetter(0))
@@ -71,7 +72,7 @@ def _in_one_transaction(batches: Iterable[Batch]) -> list[IngestBatch]:
 
 
 def _prepare(batch: Batch) -> _Read | None:
-    """None where that fails."""
+    """Decodes the batch and makes its partitions; None where that fails, which the log says."""
     try:
         one = _Read(Progress.begin(batch), *read(batch))
         known_partitions.ensure_for(one.progress, one.decoded, list(columns.moments(one.plain)))
@@ -90,7 +91,7 @@ def _named(prepared: Iterable[_Read]) -> dict[int, Named]:
 
 
 def _store(prepared: Sequence[_Read], held: Sensors) -> list[_Read]:
-    """Those that are stored, in the order given."""
+    """Stores the batches in the open transaction; returns those that are, in the order given."""
     plain = {}
     for one in prepared:
         packed = columns.pack(one.progress, one.plain, held)

@@ -19,7 +19,7 @@ from monitoring.models import IngestBatch
 from process.failpoints import failpoint
 
 _CHECK_VIOLATION = "23514"
-# One may have died of something else: the machine's memory, its power, somebody's kill -9.
+# A single death may have another cause than a poison message: memory, power, somebody's kill -9.
 DEATHS_AT_A_POSITION = 2
 
 
@@ -93,11 +93,12 @@ def one_by_one(
     before: Callable[[int], None] | None = None,
     crashed: Iterable[int] = (),
 ) -> IngestBatch | None:
-    """`before(position)` is called before a message is touched; `crashed` are not touched at all.
+    """Stores each message in a savepoint of its own, and rejects those that fail. None: done before.
 
-    Raises AllAlikeError where no message can be stored and all fail in one way, unless `may_blame()`:
-    whatever that is (a column that was added, a trigger, a bug of ours), it is more likely to lie around the
-    messages than in each of them.
+    `before(position)` is called before a message is touched; `crashed` are the positions of poison messages,
+    rejected untouched. Raises transient errors, and AllAlikeError where no message can be stored and all fail
+    in one way, unless `may_blame()`: the cause (a column that was added, a trigger, a bug of ours) is then
+    more likely to lie around the messages than in each of them.
     """
     failures: dict[int, Exception] = {}
     decoded = list(_decode_one_by_one(batch, before, crashed, failures))
@@ -146,7 +147,8 @@ def _decode_one_by_one(
 
 
 def carefully(store: BatchStore, batch: Batch, may_blame: Callable[[], bool]) -> IngestBatch | None:
-    """A position at which two careful workers have died, one after the other, is rejected unread."""
+    """One by one, noting each position: where two careful workers died, one after the other, a poison message
+    is rejected unread. Raises BusyError while another worker does this."""
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [batch.id.int & 0x7FFF_FFFF_FFFF_FFFF])

@@ -1,4 +1,4 @@
-"""A worker at work: it takes up what has been due longest, until nothing is due or its time is up."""
+"""The consumer's loop: claims what has been due longest, until nothing is due or its time is up."""
 
 import logging
 import time
@@ -15,12 +15,15 @@ from process.failpoints import failpoint
 
 logger = logging.getLogger(__name__)
 
-# A task that goes on keeps its worker from everything else, and from stopping.
+# A task that goes on for longer keeps its worker from everything else, and from stopping.
 RUN_SECONDS = 2.0
 
 
 def work(store: BatchStore, tell: Callable[[Attempt], None], seconds: float = RUN_SECONDS) -> bool:
-    """Tells of each attempt. Returns whether more is due that a worker could take up now."""
+    """Attempts what is due for so many seconds, calling `tell` after each attempt.
+
+    Returns whether more is due that a worker could claim now: not after an error that every batch would meet.
+    """
     end = time.monotonic() + seconds
     while claims := store.take():
         for made in _attempts(store, claims):
@@ -33,7 +36,10 @@ def work(store: BatchStore, tell: Callable[[Attempt], None], seconds: float = RU
 
 
 def _attempts(store: BatchStore, claims: Sequence[Claim]) -> Iterator[Attempt]:
-    """Ends with the first that was postponed for what is in the way of every batch."""
+    """Attempts claimed batches: together, or where that fails one by one.
+
+    Ends with the first that is postponed for an error that every batch would meet; so are all that are left.
+    """
     if len(claims) == 1:
         yield attempt(store, claims[0])
         return
