@@ -29,7 +29,7 @@ class Waking:
                 pass
 
     def pause(self, seconds: float, going_on: Callable[[], bool]) -> bool:
-        """Waits while `going_on`, asked each second or sooner, so long at most. Returns its answer."""
+        """Waits at most `seconds`, while `going_on()`: asked each second or sooner. Returns its answer."""
         deadline = time.monotonic() + seconds
         while going_on() and (left := deadline - time.monotonic()) > 0:
             select.select([self._reader], [], [], min(left, 1.0))

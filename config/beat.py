@@ -1,4 +1,4 @@
-"""Beat's scheduler: the schedule from the database, a heartbeat, and patience with both servers."""
+"""Beat's scheduler: the schedule from the database, a heartbeat, and retries where a server is away."""
 
 import logging
 import time
@@ -20,8 +20,8 @@ WAIT_SECONDS = 1.0
 class Scheduler(DatabaseScheduler):  # type: ignore[misc]
     """DatabaseScheduler ends, or goes on with a dead connection, where PostgreSQL restarts under it.
 
-    Here a tick that finds no database is left out and tried again a second later. What was due in
-    between is sent once.
+    Here a tick that finds no database sends nothing and is retried a second later. A job that came due
+    several times in between is sent once.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

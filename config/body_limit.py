@@ -27,8 +27,8 @@ class _FullError(Exception):
 
 
 class BodyLimit:
-    """An ASGI application that answers 413 to a body of more than `max_bytes`, and reads no more of it; 503
-    where all bodies that are held just now would come to more than `max_in_flight`.
+    """An ASGI middleware that answers 413 to a body of more than `max_bytes`, and reads no more of it; 503
+    where all bodies that are held just now would come to more than `max_in_flight` bytes.
 
     Django stores the whole of a body, in memory and then in /tmp, before it looks at the path or at who
     sends it: without this, a stranger fills the disk or, in a container, the memory.

@@ -54,8 +54,8 @@ def collect_garbage_seldom(**kwargs: Any) -> None:
 
 @worker_process_init.connect
 def begin_to_listen(**kwargs: Any) -> None:
-    """In a child of the pool, for that is where batches are stored: sensors that come back are seen, alerts
-    are evaluated, and whoever watches is told."""
+    """Subscribes, in each child of the pool, for there batches are stored: so sensors that come back are
+    seen, alerts are evaluated, and viewers are told."""
     from monitoring.alerts import watching
     from monitoring.live import publish
     from monitoring.status import changes, returning
@@ -75,9 +75,10 @@ def tell_viewers_the_last(**kwargs: Any) -> None:
 
 @task_prerun.connect
 def look_at_the_connection(task: Any, **kwargs: Any) -> None:
-    """A connection outlives its tasks, so it may outlive the server's end of it: SELECT 1 tells.
+    """A health check (SELECT 1) of the connection, which outlives its tasks and perhaps the server's end of
+    it.
 
-    Without this a worker whose PostgreSQL restarted would fail every task from then on.
+    Without it a worker whose PostgreSQL restarted would fail every task from then on.
     """
     from django.db import close_old_connections, connection
 
@@ -89,7 +90,7 @@ def look_at_the_connection(task: Any, **kwargs: Any) -> None:
 
 @worker_ready.connect
 def take_up_what_a_crash_left(**kwargs: Any) -> None:
-    """Overdue batches need not wait for beat. Best effort: beat comes round in seconds."""
+    """Has the backlog of before the start retried at once. Best effort: beat does so within seconds."""
     try:
         app.send_task(RESEND_TASK, expires=60, retry=False)
     except Exception as error:

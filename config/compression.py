@@ -1,4 +1,4 @@
-"""Answers in gzip, for whoever takes it."""
+"""Responses in gzip, for clients that accept it."""
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase

@@ -1,4 +1,4 @@
-"""Django under ASGI on threads that stay, and with them their connections to the database."""
+"""Django under ASGI on a pool of threads, whose connections to the database are persistent."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

@@ -29,9 +29,9 @@ class Consumer(CeleryConsumer):
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         """Forgets the lost connection, even where it cannot be closed.
 
-        Closing gives what was not acknowledged back to its queue. With Redis the second of Celery's two
-        attempts has no address to do that at any more, and what it raises would end the worker: what a
-        worker held is sent again by `resend_overdue` anyway.
+        Closing returns unacknowledged tasks to their queue. With Redis the second of Celery's two attempts no
+        longer has an address to do that at, and its error would end the worker. Nothing is lost by ignoring
+        it: `resend_overdue` sends tasks for due batches again anyway.
         """
         try:
             super().on_connection_error_after_connected(exc)
@@ -71,10 +71,10 @@ PROCESS_OF = {INGEST_QUEUE: "worker", UPKEEP_QUEUE: "upkeep"}
 
 
 class Heartbeat(bootsteps.StartStopStep):
-    """Says every few seconds that this worker takes tasks: once for each queue of ours that it serves.
+    """A heartbeat every few seconds while this worker takes tasks: one for each queue of ours that it serves.
 
-    A step of the consumer, since what the consumer loses on losing its broker it starts again, the
-    timer's entries included; on the timer of the main loop, so that a loop that hangs says nothing.
+    It is a step of the consumer, which starts its steps again after it has lost its broker, and with that the
+    timer's entries. It is on the timer of the main loop, so that a loop that hangs sends none.
     """
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
@@ -128,10 +128,10 @@ class EndsInTime(bootsteps.StartStopStep):
 def shortened(failure: ExceptionInfo) -> tuple[Any, ...]:
     """What `__reduce__` gives for the failure of a task, from a child of the pool to its parent.
 
-    Less than PIPE_BUF bytes, whatever failed, since so many come all at once or not at all.
-    With all its frames a failure has 80 KB and more, and a pipe holds 64. A worker that loses Redis having
-    read a part of one starts its loop anew and takes the rest for the beginning of a message: it waits for
-    the end of that for ever. The child has logged the whole.
+    Less than PIPE_BUF bytes, whatever failed, since a write of so many to a pipe is atomic. With all its
+    frames a failure has 80 KB and more, and a pipe holds 64. A worker that loses Redis after it has read a
+    part of one starts its loop anew and takes the rest for the beginning of a message, for whose end it then
+    waits for ever. The child has logged the whole.
     """
     exception = getattr(failure.exception, "exc", failure.exception)
     try:
