@@ -8,8 +8,8 @@ by the spans that are kept, exactly, since nothing before has changed:
 - within its last `keep_us` it is clearing since its end less `keep_us`.
 
 From there all is worked out up to the newest reading, and those spans that end where something has changed,
-or later, are to be what is kept. Whatever the order in which readings come, and whoever was killed meanwhile,
-in the end the same is kept as if all had come at once.
+or later, replace what is kept. This is idempotent and independent of the order in which readings arrive:
+late, doubled or after a kill, in the end the same is kept as if all had come at once.
 """
 
 import math

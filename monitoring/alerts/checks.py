@@ -1,9 +1,9 @@
 """What is looked at as of now, every ten seconds: the share of what is rejected, boards that are offline, and
 the pipeline itself.
 
-There are no readings of it that could come late. So what a look finds is one sample, and is folded onto where
-the rule stood after the last one (monitoring.alerts.rule); `for` and `keep` count by the clock. Of what is
-normal no row is kept.
+No reading could come late here. So each look is one sample, by which the rule's state after the last look
+goes on (monitoring.alerts.rule); `for` and `keep` count in processing time, by the clock. A subject that is
+normal has no row.
 """
 
 import logging

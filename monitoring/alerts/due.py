@@ -1,9 +1,8 @@
 """What falls due by time, and what nobody has evaluated yet, is evaluated by a job: found by an index, and no
 timer anywhere.
 
-A silence is a lease, as a sensor's status is: a row says until when nothing is to be done if nothing comes.
-While readings come as expected nobody writes it, but once in each lease: then the last of them are looked at,
-and it moves on.
+A silence is a lease, as a sensor's status is: a row says when it runs out if nothing comes. While readings
+come as expected, they do not write that row; once in each lease the job reads the last of them and renews it.
 """
 
 import time

@@ -1,9 +1,9 @@
 """Readings become incidents: of each pair of a rule and a sensor that something has changed of, what holds is
 worked out again (monitoring.alerts.anew), and the incidents are made equal to it.
 
-All of it is one transaction over rows that it holds: where the pairs stand, their incidents, and what is to
-be told. A few statements, however many pairs. Whoever dies in between has changed nothing, and who comes
-second finds it done.
+All of it is one transaction over rows that it has locked: the pairs' state, their incidents, and the
+notifications. A few statements, however many pairs. It is idempotent: a worker that dies in between has
+changed nothing, and one that comes second finds it done.
 """
 
 import logging
@@ -207,7 +207,7 @@ def _one(one: _One, known: Known, now: datetime, readings: "_Readings", changes:
 
 
 def _later(known: Known, now: datetime) -> datetime:
-    """Past what is known too, whatever the clock says: what was put off is not due in the same run again."""
+    """When a pair is due again of which nothing could be said: after `until` too, so not in this same run."""
     return max(now, moment(known.until or 0)) + LATER
 
 

@@ -1,6 +1,6 @@
-"""A dead man's switch: while all is well here, an address elsewhere is asked once a minute.
+"""A dead man's switch: while all is well here, an address elsewhere gets a heartbeat, once a minute.
 
-Whoever watches it says so when that ends: this installation cannot, once it is down.
+The service there raises the alarm when the heartbeat stops: this installation cannot, once it is down.
 """
 
 import contextlib
@@ -22,9 +22,10 @@ _ASKED = "iot:alerts:heartbeat"
 
 
 def beat(store: BatchStore, now: datetime) -> bool:
-    """Whether it was asked just now; raises nothing. The job that calls this shows by it that it runs.
+    """Sends the heartbeat, where it is due; returns whether it was sent. Raises nothing.
 
-    Not while what is sent is not stored, or nobody knows: then something is wrong.
+    By calling this, the job shows that it runs itself. None is sent while what comes in is not stored, or
+    nobody knows whether it is: then something is wrong.
     """
     url = settings.ALERTS_HEARTBEAT_URL
     if not url or reach(store, now).is_behind(now):

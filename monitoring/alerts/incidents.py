@@ -12,10 +12,10 @@ LONGEST_COMMENT = 2000
 
 @transaction.atomic
 def acknowledge(incident: Incident, user: AbstractBaseUser | None, comment: str = "") -> None:
-    """Somebody has seen to it: nobody is reminded of it any more, but told when it resolves.
+    """Acknowledges an incident: there are no more reminders of it, but people are told when it resolves.
 
-    The incident is as it is kept from now on. Done again, who did so first and when stays, and a comment
-    takes the place of the one before. Raises ValueError where the comment is too long.
+    Changes the instance as well as its row. Acknowledged again, it keeps who did so first and when, and the
+    new comment replaces the old one. Raises ValueError where the comment is too long.
     """
     comment = comment.strip()
     if len(comment) > LONGEST_COMMENT:

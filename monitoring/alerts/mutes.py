@@ -1,4 +1,4 @@
-"""Whether nobody wants to be told at a moment: by the wall clock of a zone, right across its changes."""
+"""Whether alerts are silenced at a moment: by the wall clock of a zone, right across its changes."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta

@@ -1,13 +1,17 @@
-"""The story of what is told: noted with the change, gathered into deliveries, sent, and a receipt kept.
+"""The transactional outbox: what is told is noted with the change, gathered into deliveries, sent, and a
+receipt kept. Delivery is at least once.
 
 1. `note`, in the transaction that changes an incident: one notification a channel of its rule.
-2. `gather`: what waits for a channel becomes one delivery, with its message, once the first of it has waited
-   for as long as the channel gathers, and no other delivery to the channel is under way.
-3. `send_due`: a delivery is taken for a while (a lease), sent outside of any transaction, and what came of it
-   is written down. Whoever dies in between leaves it to the next one, once the lease is over. Its key and its
-   message stay the same, so a receiver that keeps keys acts on it once.
-4. A failure that may pass is tried again, later each time, for a day; one that will not switches the channel
-   off, with the reason.
+2. `gather`: the notifications that wait for a channel become one delivery, with its message, once the first
+   of
+   them has waited for as long as the channel gathers, and no other delivery to the channel is under way.
+3. `send_due`: a delivery is taken under a lease and sent outside of any transaction, and the outcome is
+   written
+   down. If the process dies in between, another one sends it once the lease has run out. Its idempotency key
+   and its message stay the same, so a receiver that deduplicates by keys acts on it once.
+4. A transient failure is retried with exponential backoff, for a day. A failure for good that is the
+   channel's
+   own switches the channel off, with the reason.
 """
 
 import logging
@@ -43,7 +47,7 @@ logger = logging.getLogger(__name__)
 # An attempt that takes longer has failed, whatever becomes of it. Most end before (channels/http.py: 20 s),
 # but nobody can cut short how a name is looked up, or what apprise does.
 LONGEST_TRY_S = 25.0
-# Longer than any attempt is waited for.
+# Longer than an attempt is waited for, so that it does not run out meanwhile.
 LEASE = timedelta(seconds=45)
 # Deliveries, each to another channel, that are sent at the same time.
 AT_ONCE = 8
@@ -57,12 +61,12 @@ _called_at = -1.0
 
 
 def note(incidents: Sequence[Incident], event: Notification.Event) -> None:
-    """That each channel of each incident's rule is to be told of its change, in the transaction that is open.
+    """Makes a notification to each channel of each incident's rule, in the transaction that is open.
 
-    Not that a part of another incident fires, nor of what is muted, nor to a channel that is off. That it
-    resolved is told to those alone who were told that it fired. Called twice for one sequence, it notes it
-    once; where the sequence stands for another event already, as of a reminder made meanwhile, the incident's
-    grows.
+    None that a part of another incident fires, none of what is muted, and none to a channel that is off. That
+    it resolved is told only to those who were told that it fired. Idempotent: called twice for one sequence,
+    it makes one. Where the sequence stands for another event already, as for a reminder made meanwhile, the
+    incident gets the next one.
     """
     now = datetime.now(UTC)
     is_end = event == Notification.Event.RESOLVED
@@ -125,8 +129,9 @@ def _who_knows(incidents: Sequence[Incident]) -> set[tuple[int, int]]:
 
 
 def _call_soon(channel_ids: set[int]) -> None:
-    """Where waiting for beat would take longer than gathering does. Best effort: what is noted stands in the
-    database."""
+    """Sends the task that sends alerts, where waiting for beat would take longer than the channel gathers.
+
+    Best effort, for the notifications are in the database."""
     shortest = AlertChannel.objects.filter(pk__in=channel_ids).aggregate(least=Min("group_s"))["least"]
     if shortest is None or shortest > BEAT_WILL_DO_S:
         return
@@ -226,7 +231,8 @@ def _parts(incidents: Sequence[int]) -> dict[int, list[str]]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """`said`: although it was sent; `failed`: None where it was."""
+    """Of one attempt. `said`: what the receiver objects to although it was sent; `failed`: None where it
+    was."""
 
     said: str = ""
     failed: NotSentError | None = None
@@ -234,7 +240,7 @@ class Outcome:
 
 @dataclass
 class Sent:
-    """How many deliveries were sent, failed for good, and wait for another try."""
+    """How many deliveries were sent, failed for good, and wait for a retry."""
 
     sent: int = 0
     failed: int = 0
@@ -269,7 +275,7 @@ def send_due(done: Sent, now: datetime | None = None) -> int:
 
 @transaction.atomic
 def take(now: datetime) -> list[Delivery]:
-    """Deliveries that are due, for the time of the lease; each with its channel, which is on."""
+    """Takes deliveries that are due, under a lease; each with its channel, which is on."""
     due = (
         Delivery.objects.filter(
             state=Delivery.State.PENDING, is_test=False, next_at__lte=now, channel__enabled=True
@@ -321,7 +327,10 @@ def _attempt(delivery: Delivery) -> Outcome:
 
 
 def receive(delivery: Delivery, outcome: Outcome, done: Sent, now: datetime | None = None) -> None:
-    """Writes down what came of an attempt; not where somebody else has taken it up meanwhile."""
+    """Writes down what came of an attempt, unless another process has taken the delivery meanwhile.
+
+    `tries` is the fencing token: whoever takes a delivery counts it up.
+    """
     now = now or datetime.now(UTC)
     with transaction.atomic():
         mine = Delivery.objects.filter(
@@ -346,7 +355,8 @@ def receive(delivery: Delivery, outcome: Outcome, done: Sent, now: datetime | No
 
 
 def seconds_to_wait(tries: int, retry_after: float | None = None) -> float:
-    """Twice as long each time, a fifth more or less; never less than the receiver asked for, up to a day."""
+    """The backoff in seconds: exponential with jitter, and never less than the receiver's Retry-After, which
+    counts up to a day."""
     wait = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(tries - 1, 20))
     wait *= random.uniform(0.8, 1.2)  # noqa: S311
     return max(wait, min(retry_after or 0.0, TRY_FOR.total_seconds()))

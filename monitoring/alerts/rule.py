@@ -1,7 +1,8 @@
 """When a rule holds, by the readings alone: pure, no Django, no database, no clock of its own.
 
-Times are microseconds since 1970, UTC, and are those of the measurements. A value holds until the next one. A
-rule goes through four phases:
+Times are microseconds since 1970, UTC, and are event time, that of the measurements. A value holds until the
+next one. The clear threshold lies back from the threshold (hysteresis), so that values that swing about one
+of them do not make a rule fire again and again. A rule is a state machine of four phases:
 
     normal    --a value past the threshold-->      pending   since that reading
     pending   --any value that is not-->           normal
@@ -45,9 +46,9 @@ OF_VALUES = frozenset({Kind.ABOVE, Kind.BELOW, Kind.OUTSIDE})
 
 @dataclass(frozen=True)
 class Rule:
-    """`high`, `low`: past them it holds; back at `clear_high`, `clear_low` it no longer does (None: at the
-    thresholds themselves). Of a rate they are per minute; of `stuck`, `high` is how far the values of a
-    window may lie apart; of `rejected`, the share from 0 to 1.
+    """`high`, `low`: past them it holds; back at `clear_high`, `clear_low` (hysteresis) it no longer does
+    (None: at the thresholds themselves). Of a rate they are per minute; of `stuck`, `high` is how far the
+    values of a window may lie apart; of `rejected`, the share from 0 to 1.
 
     `for_us`: how long it must hold before it fires; `keep_us`: how long it goes on firing after it is clear.
     `window_us`: what a rate or a stuck value is measured over. `limit_us`: after so long without a reading a
@@ -66,8 +67,9 @@ class Rule:
 
     @property
     def lookback_us(self) -> int:
-        """How long before a moment the samples begin to matter by which it is known how the rule stands then:
-        what is pending, or clearing, may have begun so long ago. What lasts longer is a span that is kept.
+        """How long before a moment samples still decide the rule's phase at that moment, in microseconds.
+
+        What is pending, or clearing, may have begun so long ago. What lasts longer is a span that is kept.
         """
         return max(self.for_us, self.keep_us)
 
@@ -156,8 +158,7 @@ def excess(rule: Rule, value: float | None) -> float:
 
 
 def fold(rule: Rule, state: State, samples: Iterable[Sample], until: int) -> tuple[list[Span], State]:
-    """Goes through the samples in the order of time, then on to `until`: until then all is known.
-
+    """Goes through the samples in the order of time, then on to the watermark `until`: up to it all is known.
     Returns the spans that fired, the last of which may last still, and the state after it all. A span that
     `state` begins with is among them.
     """

@@ -56,8 +56,8 @@ def evaluate(
     """Of a rule of readings: what holds from `start` on, where before it the rule stands at `state`.
 
     `readings`: in the order of time, each time once, from `start - rule.window_us` on, with the last one that
-    is earlier than that. `until`: up to then all that was sent is known; readings may be later. `outages`: in
-    the order of time, apart from each other.
+    is earlier than that. `until`: the watermark, up to which all that was sent is known; readings may be
+    later. `outages`: in the order of time, apart from each other.
 
     A sensor that is silent at `start` has been so since its deadline, however long ago that was.
     """

@@ -1,4 +1,5 @@
-"""The job of what is told: reminders, what a silence held back, then all that waits is gathered and sent."""
+"""The notification job: makes reminders and what a silence held back, then gathers and sends all that
+waits."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""The sure path: whatever came or went is evaluated, whoever was killed.
+"""The sure path, at least once: whatever came or went is evaluated, whoever was killed.
 
 The hook after a batch's commit is quick, but a worker may die before it. The ledger is sure: in one
 transaction with the rows it names their minutes, and a refresh of the rollups takes each entry once. In that
@@ -14,7 +14,7 @@ from django.db.backends.utils import CursorWrapper
 from monitoring.alerts.coverage import FITTING, many_at_once
 from monitoring.alerts.rule import Kind
 
-# Longer than anybody evaluates. Whoever is later than that has stopped.
+# A lock timeout: longer than any evaluation takes. A process that holds its locks for longer has stopped.
 PATIENCE_MS = 10_000
 
 

@@ -4,7 +4,7 @@ A thread of its own looks, at most once a second, at what batches stored meanwhi
 comparison says that no rule is concerned: they lie past no threshold, and their sensor is normal. Those pairs
 of a rule and a sensor that are left are evaluated.
 
-This is a hint, which makes it quick: a worker may die between the commit and this, and what is too much is
+This is the quick path, at most once: a worker may die between the commit and this, and what is too much is
 left out. What it leaves, the refresh of the rollups finds in the ledger (touched), and the job evaluates.
 """
 
@@ -30,16 +30,19 @@ logger = logging.getLogger(__name__)
 EVERY_SECONDS = 1.0
 # What rules of rates and stuck values may take: each reading concerns them, and the job comes to them too.
 SHARE = 0.01
-# For how long a sensor is believed to have the kind, the location and the board that it had.
+# How long a sensor's kind, location and board are cached.
 BELIEVED_SECONDS = 60.0
-# Batches that may wait to be looked at.
+# The bound of the queue, in batches.
 WAITING = 1_000
 PIECE = 200
 
 
 class Band(NamedTuple):
-    """What a reading of a sensor is held against: between `low` and `high` it concerns none of `values`.
-    `always`: rules that each reading concerns."""
+    """A sensor's rules, for one quick comparison: a reading between `low` and `high` concerns none of
+    `values`.
+
+    `values`: rules of values; `always`: rules that each reading concerns.
+    """
 
     low: float
     high: float
@@ -49,7 +52,7 @@ class Band(NamedTuple):
 
     @classmethod
     def of(cls, rules: Iterable[Watched]) -> "Band | None":
-        """None: there is nothing that a reading of a sensor which is normal could be held against."""
+        """None where the sensor has no rules."""
         rules = tuple(rules)
         values = tuple(rule for rule in rules if rule.kind in OF_VALUES)
         always = tuple(rule for rule in rules if rule.kind in (Kind.RATE, Kind.STUCK))

@@ -124,9 +124,9 @@ def _host_of(url: str) -> str:
 
 
 def send(kind: str, settings: dict[str, Any], message: Message, key: str) -> str:
-    """Returns what is to be said of it although it was sent, "" as a rule. Raises NotSentError.
+    """One attempt to send. Returns what is to be said of it although it was sent, "" as a rule.
 
-    `key`: the same for each attempt at a message. Touches no database.
+    Raises NotSentError. `key`: the idempotency key, the same for each retry. Touches no database.
     """
     match Kind(kind):
         case Kind.EMAIL:

@@ -26,7 +26,7 @@ SILENT_SECONDS = 10.0
 WHOLE_SECONDS = 20.0
 # What an answer says is not shown: whoever sets up a channel would read services that only we can reach.
 READ_BYTES = 4_096
-# Of these the receiver says itself that they may pass; of any other refusal below 500 that they do not.
+# By these the receiver says that the error is transient; any other refusal below 500 is for good.
 PASSES = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 # Of these it dislikes what this message says, not where and as whom it was sent.
 THIS_MESSAGE_ALONE = {

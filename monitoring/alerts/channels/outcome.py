@@ -4,8 +4,8 @@
 class NotSentError(Exception):
     """`why`: for people to read, in the installation's language, with no secret in it.
 
-    `for_good`: trying again is of no use. `is_channels_fault`: so it will be with each message, until
-    somebody changes the channel's settings. `retry_after`: seconds that the receiver asks for.
+    `for_good`: a retry is of no use. `is_channels_fault`: so every message will fail, until somebody changes
+    the channel's settings. `retry_after`: seconds to wait before a retry, where the receiver asks for that.
     """
 
     def __init__(
