@@ -28,7 +28,7 @@ _went_through: tuple[float, tuple[int, int, int]] | None = None
 
 
 def job(store: BatchStore, share: TimeShare) -> Outcome:
-    """What beat has done every few seconds."""
+    """The job that beat sends every few seconds; returns what it did."""
     global _went_through
     now, began, rules = datetime.now(UTC), time.monotonic(), edition()
     is_time = (

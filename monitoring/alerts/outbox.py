@@ -3,15 +3,13 @@ receipt kept. Delivery is at least once.
 
 1. `note`, in the transaction that changes an incident: one notification a channel of its rule.
 2. `gather`: the notifications that wait for a channel become one delivery, with its message, once the first
-   of
-   them has waited for as long as the channel gathers, and no other delivery to the channel is under way.
+   of them has waited for as long as the channel gathers, and no other delivery to it is under way.
 3. `send_due`: a delivery is taken under a lease and sent outside of any transaction, and the outcome is
-   written
-   down. If the process dies in between, another one sends it once the lease has run out. Its idempotency key
-   and its message stay the same, so a receiver that deduplicates by keys acts on it once.
-4. A transient failure is retried with exponential backoff, for a day. A failure for good that is the
-   channel's
-   own switches the channel off, with the reason.
+   noted.
+   If the process dies in between, another one sends it once the lease has run out. Its idempotency key and
+   its message stay the same, so a receiver that deduplicates by keys acts on it once.
+4. A transient failure is retried with exponential backoff, for a day. Where it is for good, and the channel's
+   own, the channel is switched off, with the reason.
 """
 
 import logging
@@ -231,8 +229,7 @@ def _parts(incidents: Sequence[int]) -> dict[int, list[str]]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of one attempt. `said`: what the receiver objects to although it was sent; `failed`: None where it
-    was."""
+    """Of one attempt. `said`: what the receiver objects to although it was sent; `failed`: else why not."""
 
     said: str = ""
     failed: NotSentError | None = None

@@ -1,8 +1,8 @@
 """When a rule holds, by the readings alone: pure, no Django, no database, no clock of its own.
 
 Times are microseconds since 1970, UTC, and are event time, that of the measurements. A value holds until the
-next one. The clear threshold lies back from the threshold (hysteresis), so that values that swing about one
-of them do not make a rule fire again and again. A rule is a state machine of four phases:
+next one. A clear threshold may lie back from the threshold (hysteresis), so that values that swing about the
+latter do not make the rule fire again and again. A rule is a state machine of four phases:
 
     normal    --a value past the threshold-->      pending   since that reading
     pending   --any value that is not-->           normal

@@ -19,7 +19,7 @@ HELD_BACK = timedelta(minutes=5)
 
 
 def job(store: BatchStore, share: TimeShare) -> outbox.Sent:
-    """What beat has done every few seconds."""
+    """The job that beat sends every few seconds; returns what it did."""
     now = datetime.now(UTC)
     remind(now)
     tell_held_back(now)

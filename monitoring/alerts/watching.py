@@ -38,10 +38,10 @@ PIECE = 200
 
 
 class Band(NamedTuple):
-    """A sensor's rules, for one quick comparison: a reading between `low` and `high` concerns none of
-    `values`.
+    """A sensor's rules, for one quick comparison with each reading.
 
-    `values`: rules of values; `always`: rules that each reading concerns.
+    `values`: rules of values, none of which a reading between `low` and `high` concerns. `always`: rules that
+    each reading concerns.
     """
 
     low: float
