@@ -1,4 +1,4 @@
-"""What is stored, shown while it comes: from the workers' commits to the pages that are open.
+"""The live view, by publish and subscribe: from the workers' commits to the pages that are open.
 
 channel     what workers publish in Redis, and web processes listen to
 publish     in the workers: what was stored, at most ten times a second

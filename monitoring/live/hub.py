@@ -64,7 +64,7 @@ class Hub:
     def __init__(self, url: str, most: int = 1000) -> None:
         self._url, self._most = url, most
         self._lock = threading.Lock()
-        # Weak: one that Django never came to send, and so never closed, does not count for ever.
+        # A weak set: a stream that Django never began to send, and so never closes, does not count for ever.
         self._open: WeakSet[Stream] = WeakSet()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []

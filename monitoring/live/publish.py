@@ -8,8 +8,7 @@ for at most a twentieth of the time, so that it holds up no batch. While nobody 
 gathered and published all the same: the answer of PUBLISH says whether somebody has begun to. So a listener
 has everything from LISTENED_AFTER_SECONDS on.
 
-Nothing here is sure to arrive: a worker may die between the commit and this. What must be right looks at the
-tables.
+Delivery is at most once: a worker may die between the commit and this. What must be right reads the tables.
 """
 
 import logging
@@ -73,7 +72,7 @@ class Publisher:
         self._wake.set()
 
     def publish(self) -> None:
-        """What is gathered, if anything. Raises redis.RedisError, and keeps it for the next time."""
+        """Publishes what is gathered, if anything. Raises redis.RedisError, and keeps it for a retry."""
         with self._lock:
             news, self._gathered = self._gathered, News()
         if not news:

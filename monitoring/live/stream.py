@@ -10,7 +10,7 @@ from monitoring.live import events
 if TYPE_CHECKING:
     from monitoring.live.hub import Hub
 
-# Frames that may wait for a viewer that reads slowly. One more, and it is told to fetch what it missed.
+# The bound of a viewer's queue, in frames. A slow consumer that exceeds it is told to fetch what it missed.
 QUEUE = 4
 # What is sent again to a viewer that comes back: publications of several workers cross on their way.
 OVERLAP_MS = 2000
@@ -65,7 +65,7 @@ class Stream:
         return chunk
 
     def offer(self, text: bytes, id: int) -> None:
-        """`id`: with this, everything up to there has been sent."""
+        """Queues an event; a slow consumer loses its queue. `id`: with this, all up to there is sent."""
         if self.lacks_from is None:
             if len(self._queue) >= QUEUE:
                 self._lose(id)
@@ -77,12 +77,13 @@ class Stream:
         self._put(text)
 
     def begin(self, text: bytes, id: int) -> None:
-        """What comes first, whatever its size."""
+        """Queues what comes first, whatever its size. `id` as in `offer`."""
         self._taken_id = self._newest_id = id
         self._put(text)
 
     def catch_up(self, id: int) -> None:
-        """From `id` on it gets everything; what came before, it is told to fetch."""
+        """Ends a gap: from `id` on it gets everything; `resync` tells it to fetch what it lacks before
+        that."""
         if self.lacks_from is None:
             return
         text = events.identity(id) + events.event("resync", {"from": self.lacks_from})
@@ -98,7 +99,7 @@ class Stream:
         self.lacks_from = since if self.lacks_from is None else min(self.lacks_from, since)
 
     def _lose(self, id: int) -> None:
-        """It reads too slowly: all that waits is worth less than one word that something is missing."""
+        """A slow consumer: drops its queue, and tells it with one event that something is missing."""
         self._queue.clear()
         self.lack(self._taken_id - OVERLAP_MS)
         self.catch_up(id)

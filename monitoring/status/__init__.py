@@ -1,10 +1,10 @@
 """The story of a sensor's status: measured, and kept rather than worked out for each page.
 
 1. A sensor's row is a lease: `due_at` says when its status changes next if nothing comes. While readings come
-   as expected nobody writes it but a look, once in a few intervals: no row is written for each reading.
+   as expected, they do not write that row: a look renews it, once in a few intervals.
 2. The job looks at what is due, finds the newest reading by the index, and judges.
-3. What comes back is seen at once: whoever is not well, and of whom a batch stored something, is looked at
-   within a second.
+3. What comes back is seen at once: a sensor that is not well, and of which a batch stored something, is
+   looked at within a second.
 4. While we ourselves are behind, nobody's status gets worse.
 
 rule        what the status is, by the times alone

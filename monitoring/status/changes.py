@@ -10,13 +10,13 @@ _listeners: list[Listener] = []
 
 
 def listen(listener: Listener) -> Callable[[], None]:
-    """From now on it is called with {sensor id: status}, in this process. Returns what ends that."""
+    """Subscribes it: called with {sensor id: status}, in this process. Returns a function that ends that."""
     _listeners.append(listener)
     return lambda: _listeners.remove(listener)
 
 
 def tell(changed: Mapping[int, str]) -> None:
-    """Once the open transaction is committed. What a listener raises is logged."""
+    """Calls the listeners once the open transaction is committed. What a listener raises is logged."""
     if not changed:
         return
     for listener in tuple(_listeners):

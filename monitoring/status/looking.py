@@ -42,7 +42,7 @@ class Looked:
 
 
 def job(store: BatchStore, share: TimeShare) -> Looked:
-    """What beat has done every few seconds."""
+    """The job that beat sends every few seconds; returns what it did."""
     now = datetime.now(UTC)
     looked = look_at_due(share, reach(store, now), now)
     with contextlib.suppress(RedisError, OSError):
@@ -73,8 +73,9 @@ def look_at_due(share: TimeShare, known: Reach, now: datetime | None = None) -> 
 
 
 def look_at(sensor_ids: Sequence[int], now: datetime | None = None) -> int:
-    """Those of these sensors whose rows nobody holds, because something came of them; returns how many have
-    another status now. It makes nobody's status worse. Call it in a transaction."""
+    """Looks at sensors that sent something, except those whose rows somebody else has locked.
+
+    Returns how many have another status now. It makes no status worse. Call it in a transaction."""
     held = SensorStatus.objects.hold_ids(sensor_ids)
     return _look(held, Reach(), now or datetime.now(UTC), only_changed=True)
 

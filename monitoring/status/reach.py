@@ -1,11 +1,12 @@
-"""Up to which moment all that was sent is known to be stored: nobody is late for what we have not read.
+"""The watermark: up to which moment all that was sent is known to be stored. No sensor is late for what we
+have not read.
 
 It is the earliest of
 
 - when the oldest batch was handed over that still waits,
 - when each bridge last said that its broker serves it; one that has just come back lets what the broker kept
   for it arrive first,
-- when a worker last said that it lives, where none does any more.
+- when a worker last sent its heartbeat, where none is alive any more.
 
 Where that lies back more than a little, we are behind.
 """
@@ -51,7 +52,8 @@ class Behind(NamedTuple):
 
 
 class Reach(NamedTuple):
-    """`until`: all that was sent before is stored; None: not known. `outage`: when we took nothing last."""
+    """`until`: the watermark, before which all that was sent is stored; None: not known. `outage`: when we
+    took nothing last."""
 
     until: datetime | None = None
     why: Why = Why.REDIS
@@ -104,7 +106,7 @@ def _bridges(
 
 
 def note_look(redis: "Redis", now: datetime) -> None:
-    """The job ran. Raises redis.RedisError."""
+    """Notes that the job ran. Raises redis.RedisError."""
     redis.set(_LOOKED_AT, now.timestamp())
 
 

@@ -1,7 +1,7 @@
 """A sensor that was late, silent or never seen, and now sends, is looked at within a second.
 
-It hears of each batch after its commit, and keeps nothing but the sensors' ids: a thread of its own asks,
-once a second at most, which of them are not well, and looks at these. Where that is missed, for a worker
+It is told of each batch after its commit, and keeps nothing but the sensors' ids: a thread of its own asks,
+once a second at most, which of them are not well, and looks at these. This is best effort: where a worker
 died or the database was away, the job finds them some minutes later.
 """
 
@@ -19,7 +19,7 @@ from monitoring.status.looking import look_at
 logger = logging.getLogger(__name__)
 
 EVERY_SECONDS = 1.0
-# For so long nobody asks again whose a sensor is.
+# How long it is cached which board a sensor is of.
 CLAIMS_SECONDS = 60.0
 
 
@@ -39,7 +39,7 @@ class Returning:
         self._ended = threading.Event()
 
     def start(self) -> Callable[[], None]:
-        """From now on. Returns what ends it."""
+        """Subscribes to what batches store. Returns a function that ends that, and its thread."""
         unsubscribe = after_commit.subscribe(self.note)
 
         def end() -> None:
@@ -73,7 +73,7 @@ class Returning:
         close_old_connections()
 
     def look(self) -> int:
-        """At those that came meanwhile; returns how many have another status now. Raises nothing."""
+        """Looks at the sensors that sent meanwhile; returns how many changed status. Raises nothing."""
         with self._lock:
             ids, self._ids = self._ids, set()
             boards, self._boards = self._boards, {}

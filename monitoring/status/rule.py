@@ -4,8 +4,8 @@ A sensor is `off` where it is not active, `never` where it has no reading. Else 
 its newest reading was measured. Up to 3 of its expected intervals it is `ok`, past them `late`, past 10
 `silent`. While its interval is not known, as with a sensor of a few readings, an hour is assumed.
 
-Time in which we ourselves took nothing (an `Outage`) does not count. `until` is the moment up to which all
-that was sent is known to be stored: nobody's status gets worse by what we cannot know.
+Time in which we ourselves took nothing (an `Outage`) does not count. `until` is the watermark, up to which
+all that was sent is known to be stored: no status gets worse by what we cannot know.
 """
 
 from datetime import datetime, timedelta
@@ -57,7 +57,7 @@ class Verdict(NamedTuple):
 
 
 def learned(gaps: int, median_s: float | None) -> float | None:
-    """The interval that so many gaps with this median tell of; None where they are too few."""
+    """The expected interval in seconds, from so many gaps with this median; None where they are too few."""
     if gaps < FEWEST_GAPS or median_s is None:
         return None
     return round(max(median_s, SHORTEST_INTERVAL_S), 3)
