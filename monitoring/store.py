@@ -1,4 +1,4 @@
-"""This process's batch store: one pool of connections for each patience that a caller can have."""
+"""This process's batch store: one pool of connections for each timeout that callers need."""
 
 from functools import cache
 
@@ -10,12 +10,12 @@ from process.pulse import Pulse
 
 
 def batch_store() -> BatchStore:
-    """For whoever hands over, claims and finishes batches."""
+    """For producers and consumers: whoever hands over, claims and acknowledges batches."""
     return _store(settings.REDIS_URL, settings.BATCHES_MAX_BYTES, settings.BATCH_LEASE_SECONDS, 5, 2)
 
 
 def glance() -> BatchStore:
-    """For pages, healthchecks and whatever else would rather say that Redis is away than wait for it."""
+    """With a timeout of 1 s: for pages, healthchecks and what else should rather fail than wait for Redis."""
     return _store(settings.REDIS_URL, settings.BATCHES_MAX_BYTES, settings.BATCH_LEASE_SECONDS, 1, 1)
 
 

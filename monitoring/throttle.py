@@ -1,7 +1,8 @@
-"""How often somebody may try: wrong passwords and tokens by address, new tokens and readings by user.
+"""Throttles: wrong passwords and tokens by address, new tokens and readings by user.
 
-Counted in Redis, in windows, so that all web processes count together. Where Redis does not answer nothing is
-refused: who guesses needs more than that moment, and who wants to see what is wrong must get in.
+Counted in Redis, in fixed windows, so that all web processes count together. Where Redis does not answer,
+nothing is throttled (it fails open): who guesses needs more than that moment, and who wants to see what is
+wrong must get in.
 """
 
 import hashlib
@@ -26,7 +27,7 @@ PEOPLE_AT_AN_ADDRESS = 10
 
 
 class TooOftenError(Exception):
-    """`wait`: seconds until it is worth trying again."""
+    """The rate is exceeded. `wait`: seconds until a retry makes sense (Retry-After)."""
 
     def __init__(self, wait: int) -> None:
         super().__init__(f"too often: again in {wait} s")
@@ -51,7 +52,8 @@ class Rate(NamedTuple):
 
 
 def take(what: str, who: str, rate: Rate) -> None:
-    """Counts one more. Raises TooOftenError past the rate."""
+    """Counts one attempt of `who` at `what`. Raises TooOftenError past the rate, and nothing without
+    Redis."""
     if not rate.most:
         return
     key = _key(what, who)
@@ -69,7 +71,7 @@ def take(what: str, who: str, rate: Rate) -> None:
 
 
 def give_back(what: str, who: str) -> None:
-    """One that was taken does not count: the password was right."""
+    """Takes back one attempt, which does not count: the password was right."""
     try:
         if glance().redis.decr(key := _key(what, who)) < 0:
             # The window ended in between, and DECR began one without an end.
@@ -83,8 +85,10 @@ def _key(what: str, who: str) -> str:
 
 
 def address(request: Any) -> str:
-    """Who asks, by REMOTE_ADDR alone (config/web.py says whose X-Forwarded-For goes into it). IPv6: its /64,
-    of which one machine has all addresses."""
+    """The client's address, by REMOTE_ADDR alone (config/web.py says whose X-Forwarded-For goes into it).
+
+    Of IPv6 its /64 network, of which one machine has all addresses.
+    """
     said = str(request.META.get("REMOTE_ADDR", ""))
     try:
         found = ipaddress.ip_address(said)
@@ -101,15 +105,15 @@ def _by_address() -> Rate:
 
 
 def count_wrong(request: Any) -> None:
-    """A token that is none. Raises TooOftenError."""
+    """Counts an attempt with a wrong token. Raises TooOftenError."""
     take("token", address(request), _by_address())
 
 
 class Backend(PermissionsWithUser):
-    """Checks a password, unless too many were wrong: at this address for this user, or at this address.
+    """Checks a password, throttled by address and user together, and by address. Raises TooOftenError.
 
-    Never for a user alone: anybody could lock anybody out. Each attempt is counted before it is checked, so
-    that a hundred at once are no way around, and given back if it was right.
+    Never by user alone: anybody could lock anybody out. Each attempt is counted before the password is
+    checked, so that a hundred concurrent attempts are counted too, and given back if it was right.
     """
 
     def authenticate(

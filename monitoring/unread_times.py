@@ -1,7 +1,7 @@
 """A field that looks like a device's time and is none: `timestamp` instead of `ts`.
 
 Such a reading is no fault, so it is stored, under the time at which it was received; the admin says once
-which field of which topic nobody reads. One message of a batch is looked at: who sends so always does.
+which field of which topic is ignored. One message of a batch is sampled: a device that sends so always does.
 """
 
 import re
