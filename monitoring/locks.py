@@ -1,6 +1,6 @@
-"""The numbers of all our advisory locks, in order: each keeps one kind of work to one worker at a time.
+"""The keys of all our advisory locks in PostgreSQL, in order: each keeps one kind of work to one worker.
 
-Beside them stand those of batches that a worker goes through carefully: the last 63 bits of the batch's id.
+A batch that a worker goes through carefully has a lock of its own, whose key is the last 63 bits of its id.
 """
 
 # The set of partitions is changed.

@@ -46,7 +46,8 @@ class AlertChannel(models.Model):
 
 
 class Delivery(models.Model):
-    """One message to one channel. Its id is the idempotency key of every try, and the message is the same."""
+    """One message to one channel. Its id is the idempotency key; retries change neither it nor the
+    message."""
 
     class State(models.TextChoices):
         PENDING = "pending", _("waiting")

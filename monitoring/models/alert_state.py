@@ -22,7 +22,7 @@ class Pair(NamedTuple):
 
 
 class Held(NamedTuple):
-    """The row of a pair, held by this transaction. `version`: of the rule when it was last evaluated."""
+    """The row of a pair, locked by this transaction. `version`: of the rule when it was last evaluated."""
 
     id: int
     rule_id: int
@@ -62,10 +62,10 @@ class Reckoned(NamedTuple):
 
 class AlertStateQuerySet(models.QuerySet["AlertState"]):
     def hold(self, pairs: Iterable[Pair]) -> list[Held]:
-        """The rows of these pairs, made where they are missing, locked in one order for all: two statements.
+        """Locks the rows of these pairs, making those that are missing: two statements.
 
-        Missing ones are made before any is locked, so that nobody waits who holds what others want. A rule
-        or a sensor that is gone has none.
+        Every transaction locks them in one order, and makes missing ones before it locks any, so none
+        deadlock. A pair whose rule or sensor is gone has no row.
         """
         rules, sensors = _columns(pairs)
         with connection.cursor() as cursor:
@@ -98,7 +98,7 @@ class AlertStateQuerySet(models.QuerySet["AlertState"]):
             return [Busy(Pair(*row[:2]), *row[2:]) for row in cursor.fetchall()]
 
     def write(self, rows: Sequence[Reckoned]) -> None:
-        """One statement for them all. The rows are held by this transaction."""
+        """Writes these rows, in one statement. This transaction must have locked them (`hold`)."""
         if rows:
             with connection.cursor() as cursor:
                 cursor.execute(_WRITE, [list(column) for column in zip(*rows, strict=True)])

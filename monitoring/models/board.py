@@ -29,8 +29,9 @@ class BoardQuerySet(models.QuerySet["Board"]):
     def hear(self, heard: Iterable[Heard]) -> None:
         """Takes in what boards said; a few statements, however many. Call it in a transaction, at its end.
 
-        Whatever is heard again, or later than what came after it, changes nothing: batches are redelivered,
-        and stored side by side. A board that is not known is made, while there are fewer than MOST_BOARDS.
+        Idempotent, and independent of the order of delivery: what is heard again, or after something newer,
+        changes nothing, for batches are redelivered and stored concurrently. A board that is not known is
+        made, while there are fewer than MOST_BOARDS.
         """
         said: defaultdict[str, list[Heard]] = defaultdict(list)
         for one in sorted(heard, key=lambda one: one.at):

@@ -40,9 +40,9 @@ _pack_counts = struct.Struct(">10iiqiqiq").pack
 
 class IngestBatchQuerySet(models.QuerySet["IngestBatch"]):
     def enter(self, entry: "IngestBatch") -> bool:
-        """Inserts the entry; False where it is there already, and its batch done.
+        """Inserts the entry, idempotent by its id; False where it is there already, and its batch done.
 
-        Waits for a transaction that is entering the same batch, and learns how it ended.
+        Blocks while another transaction enters the same batch, until that has committed or rolled back.
         """
         with connection.cursor() as cursor:
             cursor.execute(
@@ -61,11 +61,12 @@ class IngestBatchQuerySet(models.QuerySet["IngestBatch"]):
             return bool(cursor.rowcount)
 
     def enter_whole(self, *entries: "IngestBatch") -> bool:
-        """Inserts entries with all that came of their batches; False where one of them is there already.
+        """Inserts entries with all that came of their batches, by COPY; False where one is there already.
 
-        At the end of the transaction that stores the batches: half of what `enter` and `complete` write.
-        Waits as `enter` does. Where it returns False, this transaction is broken. The pairs are as many as
-        the readings where every sensor sends once a minute: as text they would cost a third of the batch.
+        Called at the end of the transaction that stores the batches, it writes half of what `enter` and
+        `complete` do. Blocks as `enter` does. Where it returns False, this transaction is broken. Binary, for
+        where every sensor sends once a minute there are as many touched pairs as readings: as text they would
+        cost a third of the batch.
         """
         return binary_copy.copy(
             "monitoring_ingestbatch (id, source, messages, readings, stored, duplicates, rejected,"
@@ -155,7 +156,7 @@ FROM (
 
 
 class IngestBatch(models.Model):
-    """At once idempotency (its id), conservation (its counts) and the rollups' work list (touched).
+    """One row serves idempotency (its id), the books (its counts) and as the rollups' work queue (touched).
 
     readings = stored + duplicates + rejected, where a message that cannot be read counts as one. `messages`
     are those that were handed over: an import hands none over, a replay none for the second time, and both

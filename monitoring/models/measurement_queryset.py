@@ -37,10 +37,10 @@ class Last(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """Places in what was given: each is in exactly one of the three.
+    """What became of the readings given, by their index: each is in exactly one of the first three.
 
-    `moved`: where a reading without identity was stored at another moment than it asked for.
-    `conflicts` maps a place to the value and unit that stand under its key.
+    `conflicts` maps an index to the value and unit that are stored under its key; `moved`, to the moment at
+    which a reading without identity was stored, where that is not the one it asked for.
     """
 
     stored: list[int]
@@ -61,8 +61,11 @@ class MeasurementQuerySet(models.QuerySet["Measurement"]):
             return {number: Last(*rest) for number, *rest in cursor.fetchall()}
 
     def since(self, starts: Mapping[int, int], most: int) -> dict[int, list[tuple[int, float]]]:
-        """Sensor id → start, in microseconds since 1970; of each the last row before its start, and the first
-        `most` from there on, as (time, value) in the order of time. One statement."""
+        """The rows of several sensors from a start on: `starts` is sensor id → microseconds since 1970.
+
+        Returns by sensor id the last row before its start and the first `most` from there on, as
+        (microseconds since 1970, value) in the order of time. One statement.
+        """
         with connection.cursor() as cursor:
             cursor.execute(_SINCE, [as_literal(starts), as_literal(starts.values()), most])
             found: dict[int, list[tuple[int, float]]] = {sensor_id: [] for sensor_id in starts}
@@ -71,7 +74,7 @@ class MeasurementQuerySet(models.QuerySet["Measurement"]):
             return found
 
     def ingest(self, readings: Sequence[Incoming]) -> Outcome:
-        """Inserts each reading once, as its identity (sensor, created_at) has it.
+        """Inserts each reading once, by its natural key (sensor, created_at): idempotent, and no upsert.
 
         In the order given: a reading whose key is free is stored; a timed one whose key holds the same
         value and unit is a duplicate, with another value or unit a conflict; one that is not timed takes
@@ -112,11 +115,10 @@ class MeasurementQuerySet(models.QuerySet["Measurement"]):
     def _store_beside(
         self, places: Sequence[int], readings: Sequence[Incoming], outcome: Outcome
     ) -> list[int]:
-        """Stores readings without identity, each at the next moment that is free; returns the places of those
-        that somebody else was quicker than.
+        """Stores readings without identity, each at the next moment that is free.
 
-        All at once: an array of six hundred of one sensor takes as many microseconds, and so does the message
-        that comes some microseconds after it.
+        Returns the places of those that lost a race for theirs. All at once: an array of six hundred of one
+        sensor takes as many microseconds, and so does the message that comes some microseconds after it.
         """
         if not places:
             return []
@@ -149,7 +151,7 @@ class MeasurementQuerySet(models.QuerySet["Measurement"]):
         return late
 
     def _store_one(self, place: int, reading: Incoming, outcome: Outcome) -> None:
-        """One that did not go in at first: tried until it is stored, a duplicate or a conflict."""
+        """Retries one reading that did not go in at first, until it is stored, a duplicate or a conflict."""
         created_at = reading.created_at
         while True:
             with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""What was refused, and why: nothing that came in disappears with a log line."""
+"""The dead letters: what was refused, and why. Nothing that came in disappears with a log line."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -55,9 +55,9 @@ class RejectedMessageQuerySet(models.QuerySet["RejectedMessage"]):
         """Counts all that was refused, and inserts the rows within the cap of their code and hour; returns
         how many.
 
-        `seen`: how many readings were refused with a code, in an hour (`hour_of`). Holds the tallies' rows
-        until the transaction ends: call it last. In the order of their keys, so that two batches do not
-        deadlock.
+        `seen`: how many readings were refused with a code, in an hour (`hour_of`). Keeps the tallies' rows
+        locked until the transaction ends, so call it last; locks them in the order of their keys, so that two
+        batches do not deadlock.
         """
         tallies: dict[tuple[str, datetime], tuple[int, int]] = {}
         with connection.cursor() as cursor:

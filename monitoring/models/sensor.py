@@ -39,9 +39,9 @@ class SensorQuerySet(models.QuerySet["Sensor"]):
         return self.filter(removal_requested_at__isnull=True)
 
     def request_removal(self) -> int:
-        """From now on they take no measurements, and a job removes them with all that is theirs.
+        """A tombstone: from now on they take no measurements, and a job removes them with all that is theirs.
 
-        Returns how many were not being removed already. There is no way back.
+        Idempotent: returns how many were not being removed already. There is no way back.
         """
         return self.present().update(is_active=False, removal_requested_at=timezone.now())
 
@@ -59,7 +59,7 @@ class SensorQuerySet(models.QuerySet["Sensor"]):
         return found if active is None else found.filter(is_active=active)
 
     def hold(self) -> UUID:
-        """Until the transaction ends no sensor can be deleted. Returns the version of them all.
+        """A shared lock: until the transaction ends no sensor can be deleted. Returns the sensors' version.
 
         While it is the same, so is every sensor. This stands in for a foreign key on measurements, which
         would make the upkeep of partitions wait for every reader, and for a lock on each row, which costs
@@ -76,8 +76,10 @@ class SensorQuerySet(models.QuerySet["Sensor"]):
         return version or uuid4()  # where somebody emptied the table, every look is the first
 
     def wait_for_holders(self, seconds: float) -> bool:
-        """Waits, holding nothing up, until each transaction has ended that holds the sensors as they were a
-        moment ago (`hold`); False where that takes longer."""
+        """Waits until each transaction that holds the sensors now (`hold`) has ended; blocks nobody.
+
+        False where that takes longer than `seconds`.
+        """
         end = time.monotonic() + seconds
         with connection.cursor() as cursor:
             cursor.execute(_HOLDERS, [locks.SENSORS])

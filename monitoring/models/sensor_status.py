@@ -16,7 +16,7 @@ AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Standing(NamedTuple):
-    """A sensor's row, held by this transaction, with what its sensor says of itself."""
+    """A sensor's row, locked by this transaction, with what its sensor says of itself."""
 
     sensor_id: int
     status: str
@@ -93,7 +93,7 @@ class SensorStatusQuerySet(models.QuerySet["SensorStatus"]):
             return int(cursor.rowcount)
 
     def write(self, found: Sequence[Found], now: datetime) -> None:
-        """One statement for them all. The rows are held by this transaction."""
+        """Writes these rows, in one statement. This transaction must have locked them."""
         columns = [list(column) for column in zip(*found, strict=True)]
         with connection.cursor() as cursor:
             cursor.execute(_WRITE, [now, *columns])
