@@ -6,9 +6,9 @@
 3. Compute those minutes again from their rows, their hours from minutes, their days from hours. A
    bucket with nothing in it any more goes.
 
-Nothing is ever added to a bucket: each is computed from all that it stands on, so that late, doubled,
-replayed and deleted rows all come out right. All of a piece is one transaction: a crash leaves the
-ledger saying what is still to be done.
+Nothing is ever added to a bucket: each is computed from all that it stands on, which is idempotent, so that
+late, doubled, replayed and deleted rows all come out right. All of a piece is one transaction: a crash leaves
+the ledger saying what is still to be done.
 
 No row is missed, though batches commit all the while. A batch's rows and its ledger entry, which names
 their minutes, become visible at one moment. At READ COMMITTED each statement sees what was committed
@@ -62,14 +62,14 @@ _listeners: list[Listener] = []
 
 def listen(listener: Listener) -> Callable[[], None]:
     """From now on it is called in the transaction of each piece, in this process, once its buckets are
-    computed. Returns what ends that.
+    computed. Returns a function that ends that.
 
-    With the cursor, and whether rows were changed or deleted, so that it is not the ledger that names the
-    minutes. They are in the temporary table touched_minute (sensor_id, start). What it raises is logged, and
-    what it wrote is undone: it can fail no refresh. But for OperationalError, IntegrityError and
-    ProgrammingError, as where it had to wait for somebody for too long, what it refers to was deleted
-    meanwhile, or the tables are not yet those of this code: that may be over the next time, so the whole
-    piece is undone, and the ledger names the minutes again.
+    It gets the cursor, and whether rows were changed or deleted, so that it is not the ledger that names the
+    minutes. These are in the temporary table touched_minute (sensor_id, start). It runs in a savepoint: what
+    it raises is logged, what it wrote is rolled back, and the refresh goes on. Only OperationalError,
+    IntegrityError and ProgrammingError roll back the whole piece, which is retried, since the ledger still
+    names the minutes: they are transient (a lock timeout, a row that it refers to was deleted meanwhile,
+    tables that are not yet those of this code).
     """
     _listeners.append(listener)
     return lambda: _listeners.remove(listener)
@@ -82,9 +82,9 @@ class _PartitionsMissingError(Exception):
 
 
 def refresh(limit: int = BATCHES) -> Refreshed | None:
-    """One piece: at most `limit` ledger entries, oldest first. None: another refresh is at it.
+    """Refreshes one piece: at most `limit` ledger entries, oldest first. None: another refresh has the lock.
 
-    Nothing was left where `batches` is 0.
+    Where `batches` of the result is 0, the backlog is empty.
     """
 
     def piece(cursor: CursorWrapper) -> Refreshed | None:
@@ -159,7 +159,7 @@ def _with_partitions(piece: Callable[[CursorWrapper], _Done]) -> _Done:
 
 
 def _has_its_turn(cursor: CursorWrapper) -> bool:
-    """A bare try would hardly ever find the lock free while retention is at work, piece after piece."""
+    """Waits a little for the lock: a bare try would hardly ever find it free while retention is at work."""
     try:
         with transaction.atomic():
             cursor.execute(f"SET LOCAL lock_timeout = {TURN_TIMEOUT}")

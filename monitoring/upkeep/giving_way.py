@@ -5,8 +5,8 @@
 3. The oldest of the loudest go, piece by piece, until a tenth of the bound is free again. So a flood makes
    room for itself, and what came in before it, of another code or topic, stays.
 
-Topics are anybody's to choose. One that takes less than a hundredth of the bound is not told from the others
-of its code that do: else a flood under a thousand topics would be quieter than one honest device.
+Anybody may choose a topic. Topics of a code that each take less than a hundredth of the bound count as one:
+else a flood under a thousand topics would be quieter than one honest device.
 """
 
 from collections import Counter

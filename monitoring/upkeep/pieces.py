@@ -1,7 +1,7 @@
 """Work on large tables in pieces: each small, in a transaction of its own, and one worker at it at a time.
 
-What there is to do is found anew by each piece, so a piece that fails, a run that is missed and a run
-that comes twice leave nothing half done and nothing to repair.
+Each piece finds anew what there is to do, so runs are idempotent: a piece that fails, a run that is missed
+and a run that comes twice leave nothing half done and nothing to repair.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """The story of a sensor that somebody deletes.
 
-1. At once it is inactive and named as leaving: what it sends is rejected with `inactive_sensor`.
+1. At once it is inactive and bears a tombstone: what it sends is rejected with `inactive_sensor`.
 2. A job ends its alerts, and deletes its measurements and its rollups, in pieces, oldest first. It is sent at
    once, and by beat each minute.
 3. When nothing is left, and whoever was told of its alerts is told of their end, the sensor is deleted, under

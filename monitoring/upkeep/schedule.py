@@ -25,8 +25,8 @@ SEND_ALERTS = "monitoring.send_alerts"
 class Job:
     """A task and how often it is sent.
 
-    `expires` is just under the interval: where no worker takes the task, the next one replaces it
-    rather than queue up behind it. Name and description are stored in English, since rows are found by their
+    `expires` (seconds) is just under the interval: where no worker takes the task, the next one replaces it
+    rather than add to a backlog. Name and description are stored in English, since rows are found by their
     names; the admin shows the names in the reader's language.
     """
 
