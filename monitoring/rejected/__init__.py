@@ -1,4 +1,4 @@
-"""What becomes of rejected messages.
+"""What becomes of rejected messages: the dead letters, and how they are replayed or set aside.
 
 selection   which of them
 replay      the ordinary way of ingest, once more and once: some messages, or as a trial

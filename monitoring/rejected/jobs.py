@@ -3,10 +3,11 @@
 1. Somebody says which (Selection): that is written down (Job), and a task is sent; beat sends it each minute.
 2. The job notes up to which message it goes: what is rejected from then on is no matter of its.
 3. It works in pieces, oldest message first. A piece is one transaction: measurements, the ledger, the
-   messages' states, and how far the job has come. After a `kill -9` it goes on where its last piece ended.
+   messages' states, and the job's cursor. After a `kill -9` it goes on where its last piece ended.
 4. Before each piece it looks whether somebody wants it to stop.
 
-A worker that died at a piece takes the messages one by one, and passes over one at which it died again.
+After a worker died at a piece, the retry takes the messages one by one, and passes over a poison message, one
+at which a worker died again.
 """
 
 import logging
@@ -62,7 +63,7 @@ def request(
     change: UnitChange | None = None,
     reason: str = "",
 ) -> Job:
-    """Writes the job down, and once that is committed sends it."""
+    """Makes the job, and sends its task once the open transaction has committed."""
     job = Job.objects.create(
         kind=kind,
         selection=which.as_json(),
@@ -76,7 +77,7 @@ def request(
 
 
 def request_stop(pk: int) -> bool:
-    """It stops after the piece that it is at; False where it is through already, or is not there."""
+    """Has the job stop after the piece that it is at; False where it is finished already, or is not there."""
     return bool(Job.objects.open().filter(pk=pk).update(stop_requested=True))
 
 
@@ -158,8 +159,11 @@ def _pieces(pk: int, share: TimeShare) -> Iterator[int]:
 
 
 def _begin(job: Job) -> None:
-    """Batches that are being stored hold sensors as they were. Once those have committed, what they refused
-    is there, and nothing more of its kind will come."""
+    """Notes the last message that the job takes, once the batches that are being stored have committed.
+
+    Those were judged by the sensors as they were before a change. What they refused is there then, and
+    nothing more of its kind will come.
+    """
     Sensor.objects.wait_for_holders(BEGIN_SECONDS)
     rows = _rows(job)
     job.last_id = rows.aggregate(last=Max("pk"))["last"] or 0
@@ -249,7 +253,7 @@ def _finish(job: Job) -> None:
 
 
 def _note_error(pk: int, error: Exception) -> None:
-    """It goes on with the next round. An attempt that ends with an error is no death."""
+    """Notes the error of an attempt, which the next round retries; it does not count as a death."""
     try:
         Job.objects.filter(pk=pk).update(attempts=0, error=str(error).strip().partition("\n")[0][:500])
     except Error as another:

@@ -112,9 +112,9 @@ def _readings(sensor_id: int, newest: Sequence[tuple[str, bytes]]) -> Iterator[R
 
 
 def approve(sensor: Sensor, by: User | None) -> Job:
-    """Registers it under the id that its messages name; the job replays what waits of it.
+    """Registers the sensor under the id that its messages name; the job returned replays what waits of it.
 
-    Raises IntegrityError where there is one.
+    Raises IntegrityError where there is a sensor with this id.
     """
     with transaction.atomic():
         Sensor.objects.hold_ids()
@@ -126,9 +126,9 @@ def approve(sensor: Sensor, by: User | None) -> Job:
 
 
 def block(sensor_id: int, by: User | None) -> Job:
-    """From now on its messages are counted alone; the job dismisses those that wait.
+    """From now on its messages are counted, and not kept; the job returned dismisses those that wait.
 
-    Of an array that names other sensors too, nothing is dismissed.
+    Idempotent. An array that names other sensors too is not dismissed.
     """
     with transaction.atomic():
         BlockedSensor.objects.get_or_create(

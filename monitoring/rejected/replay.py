@@ -114,7 +114,7 @@ def replay_one(
 ) -> Verdict:
     """Replays a message, or what `payload` makes of it.
 
-    Raises NotWaitingError, CutError, and whatever is passing (monitoring.ingest.passing).
+    Raises NotWaitingError, CutError, and transient errors (monitoring.ingest.passing).
     """
     if payload is None and any(row.is_cut for row in RejectedMessage.objects.filter(pk=pk)):
         raise CutError
@@ -137,7 +137,7 @@ def replay(
 
     `trial`: says what would come of them, and changes nothing. `payload` is of one message alone. `note` is
     called in the transaction, at its end, unless it is a trial.
-    Raises what is passing, and AllAlikeError where several fail, all in one way.
+    Raises transient errors, and AllAlikeError where several fail, all in one way.
     """
     asked = _Asked(by, payload, change, trial, note)
     # Partitions before the transaction, as for a batch: who makes one waits for others who do.
@@ -163,7 +163,7 @@ class _Asked(NamedTuple):
     again: bool = False
 
     def is_to_raise(self, error: Exception) -> bool:
-        """Rather than take it for a fault of the message's."""
+        """Whether the error is to be raised, rather than taken for a fault of the message's."""
         return is_passing(error) or (is_of_a_partition(error) and not self.again)
 
 
