@@ -81,7 +81,7 @@ def processes(redis: "Redis") -> dict[str, bool]:
 
 
 def read(store: BatchStore) -> Books:
-    """Four queries and a few Redis calls; raises redis.RedisError where Redis is away.
+    """The books, by four queries and a few Redis calls. Raises redis.RedisError where Redis is away.
 
     Two stores cannot be read as of one moment: while batches are being ingested a message may stand
     on both sides, or on none, for an instant. At rest the sums are exact; `missing` is at every moment.
@@ -151,7 +151,7 @@ def missing(store: BatchStore) -> int | None:
 
 
 class NotKnown(Exception):
-    """Nobody can say at this moment what is missing."""
+    """It cannot be said at this moment what is missing; a retry may."""
 
 
 def correct(store: BatchStore, reason: str) -> Correction | None:

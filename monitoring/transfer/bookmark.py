@@ -1,4 +1,4 @@
-"""How far a file has come, in a small file beside it: what lets a run that was killed go on."""
+"""How far a file has come, a checkpoint in a small file beside it: with it a run that was killed resumes."""
 
 import contextlib
 import json
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Bookmark:
-    """A JSON object at `path`, replaced as a whole: a kill leaves the one before or the one after."""
+    """A JSON object at `path`, replaced atomically: a kill leaves the one before or the one after."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -1,8 +1,8 @@
-"""One file into the database: read, a batch at a time stored, and a bookmark beside it after each.
+"""One file into the database: read and stored batch by batch, each followed by a bookmark (a checkpoint).
 
-Run again, it goes on at the bookmark. Without one it begins anew and does no harm: what is stored already
+Run again, it resumes at the bookmark. Without one it begins anew, which is idempotent: what is stored already
 is a duplicate. A bookmark counts only while the ledger knows the batch it names (else it is another
-database, or one that was set back) and the file is as it was.
+database, or one that was restored) and the file is unchanged.
 """
 
 import gzip

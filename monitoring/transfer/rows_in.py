@@ -29,7 +29,8 @@ from monitoring.upkeep.partitions import ensure_partitions, existing
 
 SOURCE = "import"
 _ATTEMPTS = 3
-# No partition for a row, since retention has dropped it meanwhile; deadlock; serialization failure.
+# SQLSTATEs that are retried: no partition for a row, which retention has dropped meanwhile; deadlock;
+# serialization failure.
 _ONCE_MORE = ("23514", "40P01", "40001")
 
 
@@ -52,8 +53,10 @@ class Outcome(NamedTuple):
 
 
 def store(rows: Sequence[Row], create_sensors: bool) -> Outcome:
-    """Commits them. Raises TooManyPartitionsError, PartitionLeavingError, and django.db.Error where the
-    database is away."""
+    """Stores the rows and commits them; idempotent, and retried after a deadlock or a serialization failure.
+
+    Raises TooManyPartitionsError, PartitionLeavingError, and django.db.Error where the database is away.
+    """
     now = datetime.now(UTC)
     oldest, newest = oldest_taken(settings.RETENTION_DAYS, now), now + MAX_CLOCK_AHEAD
     refused = [fault for row in rows if (fault := _out_of_time(row, oldest, newest))]
