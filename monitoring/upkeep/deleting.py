@@ -7,9 +7,9 @@
    how far the job has come. So whoever reads, reads both before or both after, and after a `kill -9` the
    job goes on where its last piece ended.
 
-The ledger stays as it is: it says what came in, and what came in was stored. A batch that is delivered
-again is in the ledger and changes nothing. A device that sends a deleted reading anew, in another
-message, has it stored anew; so has one that is stored while the job is past its moment.
+The ledger stays as it is: it says what came in, and what came in was stored. A batch that is redelivered is
+in the ledger and changes nothing. No tombstone is left of a reading: a device that sends it again, in another
+message, has it stored again; so is one that comes when the job is past its moment.
 
 Where retention has taken rows away (GoneSpan), a row may still be there and can be deleted, but the
 rollups stay as they are: what they were made of is not there any more. The record says of how many.
@@ -55,14 +55,14 @@ class Found:
 
 
 def look(which: Deletion) -> Found:
-    """Changes nothing; `which` need not be saved. Costs LOOKED_AT rows at most."""
+    """A dry run: what would go. `which` need not be saved. Reads LOOKED_AT rows at most."""
     with connection.cursor() as cursor:
         cursor.execute(_LOOK, _params(which) | {"start": which.start, "most": LOOKED_AT})
         return Found(*cursor.fetchone())
 
 
 def request_deletion(which: Deletion, by: str) -> None:
-    """Saves it, and once that is committed sends the job. `by`: a user's name."""
+    """Saves it, and sends the job's task once the open transaction has committed. `by`: a user's name."""
     which.requested_by = by
     which.save(force_insert=True)
     send_on_commit(DELETE_MEASUREMENTS)

@@ -8,8 +8,8 @@ One whose end lies before its table's edge goes as a whole, in steps that Postgr
 3. Half detached, it is finalized by the next try, or by the next run.
 4. Detached and marked, it is dropped. One that a person detached bears no mark, and is left alone.
 
-Where each partition stands is read from the catalogue, so a run that was killed, missed or started
-twice does no harm.
+Where each partition stands is read from the catalogue, so runs are idempotent: one that was killed, missed or
+started twice does no harm.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ LOCK_TIMEOUT = 500
 PATIENT_LOCK_TIMEOUT = 3_000
 TRIES = 3
 PAUSE_SECONDS = 0.5
-# A lock was not to be had, a statement took too long, a deadlock: somebody else was at it.
+# Lock timeout, statement timeout, deadlock: somebody else was at it, and a retry may succeed.
 _BUSY_SQLSTATES = {"55P03", "57014", "40P01"}
 
 
@@ -65,7 +65,7 @@ def _find(kept: Kept, name: str) -> Partition | None:
 
 
 def _take_away(kept: Kept, name: str) -> bool:
-    """Step by step, from whatever step it stands at; False where somebody is in the way of it."""
+    """Drops a partition step by step, from whatever step it stands at; False where somebody is in the way."""
     tries = TRIES
     table, quoted = kept.table.name, connection.ops.quote_name(name)
     while partition := _find(kept, name):

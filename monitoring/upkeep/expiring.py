@@ -1,7 +1,7 @@
 """The story of rows that go before their partition does: of sensors kept for less time, and rejected ones.
 
-Deleted in pieces, for a share of time, oldest first. What is due is read from the tables, so a run that was
-killed, missed or started twice does no harm.
+Deleted in pieces, for a share of time, oldest first. What is due is read from the tables, so runs are
+idempotent: one that was killed, missed or started twice does no harm.
 """
 
 from collections.abc import Callable

@@ -11,8 +11,8 @@ logger = logging.getLogger(__name__)
 
 
 def send_on_commit(task: str) -> None:
-    """Once what it is to do is committed. Best effort: that stands in the database, and beat sends the task
-    each minute."""
+    """Sends the task once the open transaction has committed. Best effort: what it is to do is in the
+    database, and beat sends the task each minute."""
 
     def send() -> None:
         try:
