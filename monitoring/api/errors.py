@@ -59,7 +59,7 @@ class BadBodyError(APIException):
 
 
 class AwayError(APIException):
-    """Something that the answer needs is away or full; `wait` becomes Retry-After."""
+    """503: something that the answer needs is away or full. `wait` (seconds) becomes Retry-After."""
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     wait = RETRY_AFTER_SECONDS
@@ -67,7 +67,7 @@ class AwayError(APIException):
 
 @contextmanager
 def unless_passing() -> Iterator[None]:
-    """For what is stored while somebody waits: where ingest would try again later, it is a 503."""
+    """For what is stored while a client waits: a transient error, which ingest would retry, becomes a 503."""
     try:
         yield
     except Exception as error:

@@ -154,7 +154,8 @@ def _refused(refusals: list[Refusal]) -> Response:
 
 
 def _hand_over(body: bytes, key: str | None, user_id: str) -> UUID:
-    """The id of the batch that stands: under a key that was used before, the first one's."""
+    """Hands the body over; returns the id of the batch that stands: under an idempotency key that was used
+    before, the first one's."""
     message = Message(time.time_ns() // 1000, TOPIC, body)
     batch = Batch(time_ordered_id(), SOURCE, [message])
     if key is None:

@@ -1,4 +1,4 @@
-"""Pages by keyset: a page costs what it returns, and rows that arrive meanwhile shift nothing."""
+"""Keyset pagination: a page costs what it returns, and rows that arrive meanwhile shift nothing."""
 
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -21,7 +21,7 @@ _POSITION = struct.Struct(">qq")
 
 
 class Cursor(NamedTuple):
-    """The last row of the page before. Lists by id alone leave `created_at` at 1970."""
+    """The key of the last row of the page before. Lists by id alone leave `created_at` at 1970."""
 
     created_at: datetime
     id: int

@@ -1,4 +1,4 @@
-"""How often one user may send or change something."""
+"""The API's throttle: how often one user may send or change something."""
 
 from typing import TYPE_CHECKING
 
