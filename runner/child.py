@@ -1,4 +1,4 @@
-"""One process of ours: started, listened to, started again when it dies."""
+"""One supervised process of ours: started, its output read, restarted with backoff when it dies."""
 
 import collections
 import shlex
@@ -20,7 +20,7 @@ TAIL_LINES = 15
 
 
 class Backoff:
-    """How long to wait before the next start: 1 s, doubling to 30 s; 1 s again after a quiet minute."""
+    """Exponential backoff before a restart: 1 s, doubling to 30 s; 1 s again after a quiet minute."""
 
     def __init__(self) -> None:
         self._delay = 0.0
@@ -35,7 +35,7 @@ class Backoff:
 
 
 class Child:
-    """`argv` without a shell, in a session of its own; its output goes line by line to the console."""
+    """A process: `argv` without a shell, in a session of its own; its output goes to the console by lines."""
 
     def __init__(
         self, name: str, argv: Sequence[str], cwd: Path, env: Mapping[str, str], console: Console
@@ -75,7 +75,7 @@ class Child:
 
     @property
     def died(self) -> bool:
-        """Whether it was started and has ended without being asked to."""
+        """Whether it has ended without having been stopped."""
         return self._process is not None and self._process.poll() is not None
 
     def how_it_ended(self) -> str:

@@ -38,7 +38,7 @@ class Console:
 
     def all_is_up(self, zone: str) -> None:
         """From now on a step is an event, with its time. On a terminal, what is printed next stays readable
-        for a minute: of what is usual, only the latest line is shown, each over the one before."""
+        for a minute: usual lines (INFO, DEBUG) are each written over the one before."""
         self._zone = zone
         if sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
             with self._lock:

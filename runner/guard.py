@@ -50,7 +50,7 @@ def run(project: Path, parent: int | None) -> int:
                 os.kill(supervisor[0], signal.SIGTERM)
 
     for one in FORWARDED:
-        # Under nohup a hang-up is ignored; that is meant for us too.
+        # Under nohup SIGHUP is ignored; that is meant for us too.
         if one != signal.SIGHUP or signal.getsignal(one) != signal.SIG_IGN:
             signal.signal(one, forward)
     signal.signal(SHOW_AGAIN, signal.SIG_IGN)  # and so the supervisor, until it has a handler

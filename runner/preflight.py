@@ -1,6 +1,6 @@
-"""Whether the services that a person named by URL answer: asked before anything is started.
+"""Health checks of the services that a person named by URL, before anything is started.
 
-An address is split, and TLS is made, by what the processes use for it: what is let through here works there.
+Addresses are parsed, and TLS is set up, by the code that the processes use: what passes here works there.
 """
 
 import secrets
@@ -57,7 +57,7 @@ def _redis(env: RunSettings) -> None:
 
 
 def _mqtt(env: RunSettings) -> None:
-    """Connects as a guest whose session ends with it; with MQTT 5, then 3.1.1, as the bridge does."""
+    """Connects with a session that ends with the connection; in MQTT 5, then 3.1.1, as the bridge does."""
     settings = env.bridge
     versions = [settings.address.version] if settings.address.version else list(PROTOCOLS)
     for version in versions:
@@ -72,10 +72,7 @@ def _mqtt(env: RunSettings) -> None:
 
 
 def _refusal(settings: BridgeSettings, version: str) -> str | None:
-    """Why the broker does not take the guest, empty where it does not say; None where it does.
-
-    Raises OSError.
-    """
+    """Why the broker refuses CONNECT, empty where it does not say; None where it accepts. Raises OSError."""
     answers: list[str] = []
     client = paho.Client(
         CallbackAPIVersion.VERSION2,

@@ -1,4 +1,4 @@
-"""How to tell that a process of the Procfile is at work."""
+"""Readiness checks: whether a process of the Procfile is at work."""
 
 import http.client
 from collections.abc import Callable, Mapping

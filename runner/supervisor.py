@@ -254,7 +254,7 @@ class Supervisor:
     # --- watching ----------------------------------------------------------------------------------
 
     def watch(self) -> None:
-        """Start again what dies, until somebody asks us to stop."""
+        """Restart what dies, each with backoff, until somebody asks us to stop."""
         while True:
             now = time.monotonic()
             for child in self.children.values():
