@@ -1,7 +1,7 @@
 """What Flower reads at its start (`--conf=config/flower.py`): a heartbeat, and a password where there is one.
 
-On Tornado's own loop, so that a page that hangs says nothing. Flower runs this file as its configuration, and
-takes a name that is one of its options for a setting.
+The heartbeat is sent from Tornado's own loop, so that a page that hangs the loop stops it. Flower runs this
+file as its configuration, and takes a name that is one of its options for a setting.
 """
 
 import asyncio

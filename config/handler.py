@@ -20,11 +20,11 @@ _PROBE_THREADS = 2
 class Handler(ASGIHandler):
     """At most `threads` requests are worked on at a time; the others wait.
 
-    Django's own handler gives each request a new thread, and so a new connection to the database, and goes
-    back and forth between thread and loop for each middleware (docs/decisions/0021). Here a request is
-    answered on one thread from the first middleware to the last, and the thread is free again before anything
-    is sent. So a view that streams is a plain function, and what it streams an async iterator: that runs on
-    the loop, holds no thread, and opens what it needs there.
+    Django's own handler gives each request a new thread, and so a new connection to the database, and
+    switches between thread and loop for each middleware (docs/decisions/0021). Here a request is answered on
+    one thread from the first middleware to the last, and the thread is free again before anything is sent. So
+    a view that streams is a plain function that returns an async iterator: the iterator runs on the loop,
+    holds no thread, and opens what it needs there.
     """
 
     def __init__(self, threads: int) -> None:

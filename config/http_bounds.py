@@ -1,7 +1,7 @@
-"""What one client may take of the web server: bytes of a head, time, and a place among the connections.
+"""Limits for one client of the web server: bytes of the headers, timeouts, and a place among the connections.
 
-uvicorn bounds none of them (docs/decisions/0019): it keeps 64 MB of one header in memory while it waits for
-the rest, and a request of which half has come for ever.
+uvicorn has none of these (docs/decisions/0019): it keeps 64 MB of one header in memory while it waits for the
+rest, and a request of which half has come for ever.
 """
 
 import json
@@ -14,11 +14,11 @@ from django.utils.translation import gettext
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 MAX_HEAD_BYTES = 64 * 1024
-# For a head, from its first byte on; for a connection on which nothing comes; for a body that has stalled.
+# The timeout of a head, from its first byte on; of a connection that is idle; of a body that has stalled.
 PATIENCE_SECONDS = 10.0
 # A body that comes more slowly has stalled too, though bytes keep trickling in.
 MIN_BODY_BYTES_PER_SECOND = 500
-# A response of which the client takes nothing for so long is given up.
+# The write timeout: a response of which the client reads nothing for so long is given up.
 UNREAD_SECONDS = 60.0
 # What the kernel takes in beyond what it can send at once.
 UNSENT_BYTES = 64 * 1024

@@ -1,4 +1,4 @@
-"""What this project adds to Celery's worker: it outlives Redis and its children, says that it lives, and ends
+"""What this project adds to Celery's worker: it outlives Redis and its children, sends a heartbeat, and ends
 in time."""
 
 import logging
@@ -52,7 +52,7 @@ class _Children(asynpool.AsynPool):
 
 
 class Pool(prefork.TaskPool):
-    """The pool of children, which outlives any of them at any moment."""
+    """The prefork pool, which outlives any of its children at any moment."""
 
     Pool = _Children
 
@@ -102,10 +102,10 @@ class Heartbeat(bootsteps.StartStopStep):
 
 
 class EndsInTime(bootsteps.StartStopStep):
-    """A worker that is still stopping when its last task must have ended is ended.
+    """A shutdown timeout: a worker that is still stopping when its last task must have ended is killed.
 
     Celery waits for its pool without a limit. Whatever holds that up, only a worker that is gone is
-    started again by its supervisor.
+    restarted by its supervisor.
     """
 
     # Beyond what a task may take, and before a container's stop_grace_period is over.
