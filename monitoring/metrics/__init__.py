@@ -1,1 +1,1 @@
-"""What Prometheus reads at /metrics: the books, what waits, how long it takes, who is at work."""
+"""What Prometheus scrapes at /metrics: the books, the backlog, latencies, who is at work."""

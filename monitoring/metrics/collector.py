@@ -1,8 +1,8 @@
 """The metrics, read from PostgreSQL and Redis at each scrape.
 
-All state is there, so it does not matter which process answers, and nothing is lost where one restarts.
-Counters are the sums of the books, which never fall but where a database is restored or Redis begins anew.
-What is not known is left out: `iot_store_up` says which of the two did not answer.
+All state is there, so any process may answer a scrape, and no counter is reset when one restarts. Counters
+are the sums of the books, which fall only where a database is restored or Redis begins anew. What is not
+known is left out: `iot_store_up` says which of the two did not answer.
 """
 
 import logging

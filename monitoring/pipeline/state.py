@@ -1,4 +1,4 @@
-"""What the pipeline is doing now: what waits and for how long, what is missing, and who is at work."""
+"""What the pipeline is doing now: the backlog and its age, what is missing, and who is at work."""
 
 import time
 from dataclasses import dataclass

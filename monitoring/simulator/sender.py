@@ -1,4 +1,4 @@
-"""Publishes to an MQTT broker and counts what it acknowledges: no thread, one select over all connections."""
+"""Publishes to an MQTT broker and counts its PUBACKs: no thread, one select over all connections."""
 
 import contextlib
 import secrets
@@ -254,7 +254,7 @@ class Sender:
 
     @property
     def resent(self) -> int:
-        """Messages that went out once more after a reconnection: the broker may have had them before."""
+        """Messages that were sent again after a reconnect (at least once): the broker may have had them."""
         return sum(connection.resent for connection in self._connections)
 
     @property

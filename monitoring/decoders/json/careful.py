@@ -1,6 +1,6 @@
 """The reference decoder: takes any bytes, and says of each reading what is wrong with it.
 
-It is the judge: the fast way of `json_payload` is only ever a shorter way to the same answer. Of duplicate
+It is the judge: the fast way (fast.py) is only ever a shorter way to the same answer. Of duplicate
 keys the last one counts. Of several faults in a reading one is named: a missing field first, then the first
 fault in the order of `sensor_id`, `value`, `type`, `unit`, `ts`.
 """

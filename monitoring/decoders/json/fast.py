@@ -2,7 +2,7 @@
 
 Forty thousand messages a second share one core with everything else, so what a well behaved device sends is
 decoded in one typed pass (about a microsecond). Whatever that pass does not accept goes to the reference
-decoder, which alone judges what is wrong; a property test holds the two together.
+decoder, which alone judges what is wrong; a property test holds both to the same outcome.
 """
 
 from typing import Annotated
