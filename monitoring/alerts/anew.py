@@ -74,8 +74,10 @@ def _end(span: Span) -> float:
 
 
 def _known_until(until: int | None, kept: Sequence[K]) -> int:
-    """What was once known, and told, by time alone is not unsaid because less is known now, as where a second
-    bridge has come back."""
+    """The watermark, which never falls behind what was already decided by time alone, and told.
+
+    It may fall by itself, as where a second bridge has come back.
+    """
     known = [until or 0]
     for one in kept:
         known += [one.span.fired_at, one.span.resolved_at or 0]

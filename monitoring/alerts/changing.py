@@ -10,7 +10,7 @@ from monitoring.alerts.rule import Span
 from monitoring.models import AlertRule, Incident, Notification
 from process.failpoints import failpoint
 
-# What was over for so long when it was found is kept and shown, and nobody is told.
+# An incident that was over for so long when it was found is kept and shown, and nobody is told.
 LONG_OVER = timedelta(minutes=15)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -42,7 +42,7 @@ class Changes:
         self._altered: list[Incident] = []
 
     def add(self, rule: AlertRule, subject: str, sensor_id: int | None, matched: Matched[Incident]) -> None:
-        """What is kept of a subject becomes what holds."""
+        """Makes the incidents kept of a subject equal to the spans that hold."""
         for incident in matched.gone:
             was_open = incident.state == Incident.State.FIRING
             self._end(incident, Incident.State.WITHDRAWN, Incident.End.LATE)
@@ -54,7 +54,7 @@ class Changes:
             self._begin(rule, subject, sensor_id, span)
 
     def end(self, incidents: Iterable[Incident]) -> None:
-        """Those that are open: their rule is another one now, or holds for their sensor no longer."""
+        """Ends the open ones among them: their rule was changed, or holds for their sensor no longer."""
         for incident in incidents:
             if incident.state == Incident.State.FIRING:
                 incident.resolved_at = max(self.now, incident.since)
@@ -62,8 +62,10 @@ class Changes:
                 self._tell_the_end(incident)
 
     def make(self, gather: Gather | None = None) -> None:
-        """Writes it all down. `gather` may make those that have just fired part of others, before anybody is
-        told of them."""
+        """Writes it all to the database, notifications included.
+
+        `gather` may make those that have just fired part of others, before anybody is told of them.
+        """
         # At most one of a pair is open, at each moment: what ends does so before another one begins.
         for incidents in (self._closed, self._altered):
             _update(incidents)

@@ -197,8 +197,11 @@ def _stood(state: AlertState | None, incident: Incident | None) -> State:
 
 
 def _row(row: AlertRule, subject: str, after: State) -> AlertState:
-    """Of a sensor it does not name that by its id: it is not one of a rule of readings, as that may be which
-    somebody makes of this rule."""
+    """The row to keep of a rule with a subject, as it stands after the look.
+
+    A sensor's subject gets the prefix `rejected:`, and the row no sensor id. So, should somebody turn the
+    rule into one of readings, this row is not taken for that rule's.
+    """
     span = after.span
     state = AlertState(
         rule=row, subject=_REJECTED + subject, phase=after.phase.value, version=row.version, due_at=None

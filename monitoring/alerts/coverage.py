@@ -50,8 +50,11 @@ named AS MATERIALIZED (
 
 @contextmanager
 def many_at_once(cursor: CursorWrapper) -> Iterator[None]:
-    """In a transaction. The planner has no figures of what a statement finds on its way, takes it for a row
-    or two, and would go through all rules, or all that they stand at, for each."""
+    """Forbids nested loops within an open transaction, for statements over many pairs at once.
+
+    The planner has no statistics of intermediate results, takes them for a row or two, and would scan all
+    rules, or all their states, for each of their rows.
+    """
     cursor.execute("SET LOCAL enable_nestloop = off")
     yield
     cursor.execute("SET LOCAL enable_nestloop TO DEFAULT")
@@ -163,19 +166,22 @@ def covered(states: Sequence[int]) -> dict[int, Covered]:
 
 
 def add_missing_silences(now: datetime) -> int:
-    """A sensor that never sends again brings nothing to look at: each has a row of each silence that holds
-    for it, made here where it is new, and due at once: of its last hour, since a rule may be years old and
-    what was silent then is nobody's business now. Returns how many were made."""
+    """Makes the missing rows of silences, one for each sensor that such a rule holds for; returns how many.
+
+    They must be there beforehand, since a sensor that never sends again brings nothing that would make one. A
+    new row is due at once, and looks back an hour at most: a rule may be years old, and what was silent then
+    is nobody's business now.
+    """
     with transaction.atomic(), connection.cursor() as cursor, many_at_once(cursor):
         cursor.execute(_ADD_MISSING, [now])
         return int(cursor.rowcount)
 
 
 def look_at_what_fits_no_more() -> int:
-    """Pairs whose rule was changed or switched off, or whose sensor is another one now, are due at once.
+    """Makes due at once the pairs whose rule was changed or switched off, or whose sensor was changed.
 
-    So are those whose deadline is of an interval that the sensor no longer has: a silence that goes by the
-    interval, and is due later than it would be of a reading that comes this minute.
+    So are silences by the sensor's interval whose deadline is of an interval that it no longer has: those due
+    later than after a reading that comes this minute. Returns how many.
     """
     with connection.cursor() as cursor:
         cursor.execute(_NO_MORE)

@@ -117,8 +117,8 @@ class _One:
 
 
 def _prepare(held: Sequence[Held], pairs: Mapping[Pair, int | None], now: datetime) -> list[_One]:
-    """The rules are read after the rows are held: whoever changes a rule waits for the rows, or has changed
-    it before they are ours."""
+    """Reads what is needed of each pair. The rules are read after the rows are locked: whoever changes a rule
+    waits for these locks, or has committed the change before we had them."""
     rules = AlertRule.objects.in_bulk({one.rule_id for one in held})
     cover = covered([one.id for one in held])
     work = []
@@ -221,8 +221,10 @@ def _normal(
 
 
 def _fetch_kept(work: Sequence[_One], now: datetime) -> None:
-    """What is kept of each pair by its rule as it is, and may have a part in what changes: one statement. Of
-    those where nothing is worked out, what is open."""
+    """Fetches, in one statement, the incidents of each pair that may change: found by its rule as it is now.
+
+    Where nothing is worked out, only those that are open.
+    """
     if not work:
         return
     starts = {
@@ -254,7 +256,7 @@ def subject_of(sensor_id: int) -> str:
 
 
 class _Readings:
-    """Those of all pairs, of each sensor once: one statement for what nearly all of them need."""
+    """The readings of all pairs, of each sensor once: one statement fetches what nearly all of them need."""
 
     def __init__(self, starts: Mapping[int, int]) -> None:
         self._starts = starts
@@ -271,7 +273,7 @@ class _Readings:
         return cls(starts)
 
     def read(self, one: _One, start: int) -> Iterator[Reading]:
-        """From `start` less the rule's window on, with the last one before that."""
+        """The pair's readings from `start` less the rule's window on, with the last one before that."""
         sensor_id = one.held.sensor_id
         start -= 0 if one.pure is None else one.pure.window_us
         rows = self._of[sensor_id]
@@ -288,11 +290,13 @@ class _Readings:
 
 
 def rule_changed(rule_ids: Sequence[int], now: datetime | None = None) -> None:
-    """Whatever these rules found ends, and they are evaluated anew, soon. Call it in the transaction that
-    changes them, switches them off or is about to delete them."""
+    """Ends whatever these rules found, and has them evaluated anew, soon.
+
+    Call it in the transaction that changes them, switches them off or is about to delete them.
+    """
     now = now or datetime.now(UTC)
     states = AlertState.objects.filter(rule__in=rule_ids)
-    # Whoever evaluates them is waited for; who comes later waits for us, and finds the rule as it is then.
+    # These locks wait for whoever evaluates them; who comes later waits for us, and finds the changed rule.
     list(states.order_by("rule", "subject").select_for_update().values_list("pk"))
     changes = Changes(now)
     changes.end(Incident.objects.open().filter(rule__in=rule_ids).order_by("pk").select_related("rule"))

@@ -53,8 +53,8 @@ def look(known: Reach, now: datetime) -> Outcome:
 
 
 def _kept(rule: AlertRule, changes: Changes) -> Incident | None:
-    """The one that is open. Where its rule is gone and did not end it, it is this rule's from now on: nobody
-    else would end it, and while it is open no sensor is silent."""
+    """The incident that is open, or None. One whose rule was deleted without ending it becomes this rule's:
+    nobody else would end it, and while it is open no sensor is silent."""
     opened = Incident.objects.open().filter(subject=BEHIND).select_related("rule")
     found = list(opened.order_by(F("rule_id").asc(nulls_last=True), "pk"))
     changes.end(found[1:])

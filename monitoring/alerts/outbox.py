@@ -290,7 +290,10 @@ def take(now: datetime) -> list[Delivery]:
 
 
 def _attempt_all(deliveries: Sequence[Delivery]) -> list[Outcome]:
-    """What came of each, in their order; takes LONGEST_TRY_S at most. What comes later is not looked at."""
+    """Sends them concurrently; returns the outcomes in their order, after LONGEST_TRY_S at most.
+
+    An attempt that takes longer counts as failed, whatever becomes of it.
+    """
     attempts = [_begin(one) for one in deliveries]
     done, _ = wait(attempts, LONGEST_TRY_S)
     too_long = Outcome(failed=NotSentError(gettext("it took too long")))
@@ -298,8 +301,7 @@ def _attempt_all(deliveries: Sequence[Delivery]) -> list[Outcome]:
 
 
 def _begin(delivery: Delivery) -> Future[Outcome]:
-    """In a thread of its own, which touches no database, speaks our language, and keeps no process from
-    ending."""
+    """Starts an attempt in a daemon thread of its own, which touches no database, in the current language."""
     attempt: Future[Outcome] = Future()
     context = copy_context()
     Thread(

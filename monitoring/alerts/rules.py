@@ -10,7 +10,10 @@ from monitoring.models import AlertChannel, AlertRule
 
 
 def save(rule: AlertRule, channels: Iterable[AlertChannel], user: AbstractBaseUser | None) -> None:
-    """Raises ValidationError by field. One that says something else than before begins anew."""
+    """Saves a rule, new or changed, with its channels. Raises ValidationError by field.
+
+    A rule that says something else than before begins anew: what the old one found ends.
+    """
     rule.full_clean()
     with transaction.atomic():
         before = _held(rule)
@@ -28,7 +31,7 @@ def save(rule: AlertRule, channels: Iterable[AlertChannel], user: AbstractBaseUs
 
 
 def delete(rule: AlertRule) -> None:
-    """What it found stays; what of that is open ends, and whoever was told of it is told."""
+    """Deletes a rule. Its incidents stay; the open ones end, and whoever was told of them is told that."""
     with transaction.atomic():
         _held(rule)
         rule_changed([rule.pk])
@@ -36,6 +39,10 @@ def delete(rule: AlertRule) -> None:
 
 
 def _held(rule: AlertRule) -> AlertRule | None:
-    """As it is kept, before its rows are held. Not with its key: whoever evaluates it holds those, and may
-    then make an incident of it."""
+    """Locks the rule, before the rows of its states; returns it as it is in the database, None where it is
+    not.
+
+    FOR NO KEY UPDATE: whoever evaluates the rule has locked those rows, and may then insert an incident that
+    refers to the rule. With a stronger lock the two would deadlock.
+    """
     return AlertRule.objects.select_for_update(no_key=True).filter(pk=rule.pk).first() if rule.pk else None

@@ -84,7 +84,7 @@ class Watching:
         self._ended = threading.Event()
 
     def start(self) -> Callable[[], None]:
-        """From now on. Returns what ends it."""
+        """Subscribes to what batches store. Returns a function that ends that, and the thread."""
         unsubscribe = after_commit.subscribe(self.note, self.is_wanted)
 
         def end() -> None:
