@@ -23,7 +23,7 @@ from monitoring.live.publish import LISTENED_AFTER_SECONDS
 
 logger = logging.getLogger(__name__)
 
-# Redis is asked whether it is there, and given up when it says nothing for so long.
+# How often Redis is sent a PING, and the timeout after which the connection is given up.
 PING_SECONDS, SILENT_SECONDS = 2.0, 6.0
 AGAIN_SECONDS = 1.0
 
@@ -33,8 +33,8 @@ class Listener:
 
     begun(whole_from)   of what is published later than that nothing is missing
     came(news)
-    lost(heard_at)      Redis has gone away, and up to then nothing is missing; once for each time, whatever
-                        comes of trying to reach it again
+    lost(heard_at)      Redis has gone away, and up to then nothing is missing; once for each time, however
+                        often connecting is retried
     """
 
     def __init__(

@@ -43,7 +43,7 @@ def copy(into: str, rows: Iterable[bytes]) -> bool:
 
 def fetch(query: str, parameters: Mapping[str, Any], columns: str) -> Iterator[tuple[Any, ...]]:
     """The rows of a query whose columns are none of them null: "q" a bigint, or a timestamptz in microseconds
-    since 2000; "d" a double precision. All of them are held at once, as bytes."""
+    since 2000; "d" a double precision. All of them are held in memory at once, as bytes."""
     stream = BytesIO()
     with connection.cursor() as cursor, connection.wrap_database_errors:
         raw = cursor.cursor

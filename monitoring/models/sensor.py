@@ -116,10 +116,10 @@ class SensorQuerySet(models.QuerySet["Sensor"]):
                     self.bulk_update(sensors, fields, 1000)
 
     def hold_ids(self) -> None:
-        """Until the transaction ends nobody else makes sensors under ids chosen elsewhere.
+        """A lock: until the transaction ends nobody else makes sensors under ids chosen elsewhere.
 
-        Before the first of them is written: whoever writes sensors holds their version, and would wait with
-        it in hand for one who waits for that.
+        Take it before the first of them is written. Whoever writes sensors has locked the row of their
+        version, and would otherwise deadlock with one who has this lock and waits for that row.
         """
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [locks.REGISTER])
@@ -161,7 +161,7 @@ WHERE locktype = 'advisory' AND granted AND datname = current_database() AND pid
 
 
 def _go_past(cursor: "CursorWrapper", number: int) -> None:
-    """No id up to this one, or to the highest that a sensor has, is given out any more."""
+    """Moves the sequence past this id, and past the highest that a sensor has."""
     cursor.execute(
         "SELECT GREATEST(%s, (SELECT max(id) FROM monitoring_sensor WHERE id < 2^53)),"
         " last_value - CASE WHEN is_called THEN 0 ELSE 1 END FROM monitoring_sensor_id_seq",

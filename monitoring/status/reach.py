@@ -28,7 +28,7 @@ from process import heartbeat
 
 # Bridges say every 5 s that they are served, and batches wait for a moment at the busiest of times.
 IS_BEHIND = timedelta(seconds=15)
-# How long what the broker has kept may take to come, and boards to find it again.
+# How long the broker's backlog may take to come, and boards to reconnect to it.
 CATCHES_UP = timedelta(seconds=30)
 # A bridge that is away for longer, while another is served, is taken for one that was given up.
 GIVEN_UP = timedelta(hours=1)

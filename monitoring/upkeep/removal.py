@@ -123,8 +123,11 @@ def _piece(table: str, column: str, sensor_id: int) -> int:
 
 
 def _end_alerts(sensor_id: int) -> None:
-    """Its own rules go, and what fires of it by others ends, as the job would have it end: whoever was told
-    that it fires is told. What is no rule's of readings is left to that job."""
+    """Deletes the sensor's own rules, and ends its incidents of other rules as the alerts' job would.
+
+    So whoever was told that one fires is told of its end. Incidents of rules that are not of readings are
+    left to that job.
+    """
     for rule in AlertRule.objects.filter(sensor=sensor_id).order_by("pk"):
         rules.delete(rule)
     fires = Incident.objects.open().filter(sensor=sensor_id, rule__kind__in=OF_READINGS)
@@ -134,8 +137,11 @@ def _end_alerts(sensor_id: int) -> None:
 
 
 def _has_to_tell(sensor: Sensor, now: datetime) -> bool:
-    """Notifications go with their incidents, and those with the sensor: what is not in a delivery yet would
-    be told to nobody. Not for ever, where nobody gathers."""
+    """Whether something is still to be told of the sensor: its notifications are deleted with its incidents.
+
+    Those that are not in a delivery yet would be lost. After TELL_FOR the answer is no, even where nobody
+    gathers.
+    """
     if sensor.removal_requested_at is None or sensor.removal_requested_at <= now - TELL_FOR:
         return False
     waiting = Notification.objects.filter(incident__sensor=sensor.pk, delivery=None, channel__enabled=True)
@@ -144,12 +150,12 @@ def _has_to_tell(sensor: Sensor, now: datetime) -> bool:
 
 
 def _delete(sensor: Sensor) -> bool:
-    """False where something is left: a batch that had begun before has stored it meanwhile, or somebody has
-    made a rule for it."""
+    """Deletes the sensor; False where something of it is left, as what a batch that had begun before has
+    stored meanwhile, or a rule that somebody has made for it."""
     with transaction.atomic(), connection.cursor() as cursor:
         # A refresh that has read its rows commits its rollups first; the next one finds no rows.
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [locks.REFRESH])
-        # Whoever evaluates it holds these, and may then look for the sensor: so before that is locked.
+        # An evaluation locks these first, and may then refer to the sensor: so we lock them before that, too.
         states = AlertState.objects.filter(sensor=sensor.pk).order_by("rule", "subject")
         list(states.select_for_update().values_list("pk"))
         # Against the lock that ingest holds: who was storing has committed, who comes finds no sensor.
