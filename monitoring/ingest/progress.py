@@ -60,7 +60,7 @@ class Progress:
 
     @classmethod
     def begin(cls, batch: Batch, *, again: bool = False) -> "Progress":
-        """`again`: its messages came before, and are replayed; what boards said of themselves is not."""
+        """A new attempt. `again`: the messages are replayed, but for what boards said of themselves."""
         progress = cls(batch, oldest_taken(settings.RETENTION_DAYS, datetime.now(UTC)))
         if not again:
             progress.heard, unread = boards.read(batch)
@@ -70,7 +70,7 @@ class Progress:
         return progress
 
     def oldest_of(self, days: int | None) -> datetime:
-        """A sensor that is kept for less time than the rest refuses earlier, for the same reason."""
+        """The oldest time taken of a sensor that is kept for so many days; None: for RETENTION_DAYS."""
         if days is None or days >= settings.RETENTION_DAYS:
             return self.oldest
         return oldest_taken(days, datetime.now(UTC))
@@ -128,8 +128,8 @@ class Progress:
         )
 
     def complete(self) -> IngestBatch:
-        """Keeps what was rejected and completes the row. Holds the tallies' rows until the transaction
-        ends: call it last."""
+        """Keeps what was rejected and completes the ledger's row. The tallies' rows stay locked until the
+        transaction ends, so call it last."""
         keep_rejected([self])
         Board.objects.hear(self.heard)
         entry = self.whole_entry()
@@ -152,10 +152,11 @@ class Progress:
 
 
 def enter_whole(several: Sequence[Progress]) -> list[IngestBatch] | None:
-    """Completes batches whose rows were not entered before; None where somebody else has entered one of them,
-    and this transaction must not be committed.
+    """Enters and completes several batches at once. None where another transaction has entered one of them:
+    then this one must be rolled back.
 
-    Holds the tallies' rows until the transaction ends: call it last, once, in the order of the batches' ids.
+    The tallies' rows stay locked until the transaction ends, so call it last, once, with the batches in the
+    order of their ids.
     """
     keep_rejected(several)
     if heard := [one for progress in several for one in progress.heard]:
