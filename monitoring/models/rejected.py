@@ -103,10 +103,10 @@ class RejectedMessageQuerySet(models.QuerySet["RejectedMessage"]):
     def delete_oldest(
         self, where: str, parameters: Sequence[Any], limit: int, max_bytes: int | None = None
     ) -> Gone:
-        """Deletes the oldest rows that meet `where`, so many at most; says what has gone.
+        """Deletes the oldest rows that meet `where` (SQL), `limit` at most; returns what has gone.
 
-        `max_bytes`: until so many are gone, to make room; that is counted as given way. Rows that somebody
-        holds are left for later. Call it in a transaction, which holds the tallies' rows until it ends.
+        `max_bytes`: only until so many bytes are gone, to make room; that is counted as given way. Rows that
+        others have locked are skipped. Call it in a transaction, which locks the tallies' rows until its end.
         """
         with connection.cursor() as cursor:
             cursor.execute(_DELETE_OLDEST.format(where=where), [*parameters, limit, max_bytes, max_bytes])
@@ -125,7 +125,8 @@ class RejectedMessageQuerySet(models.QuerySet["RejectedMessage"]):
     def settle(self, settled: Sequence[tuple["Standing", "RejectedMessage"]]) -> None:
         """Writes what has become of rows that this transaction has locked while they were waiting.
 
-        Each with how it stood before. Holds the tallies' rows until the transaction ends: call it last.
+        Each comes with how it stood before. The tallies' rows stay locked until the transaction ends, so call
+        it last.
         """
         if not settled:
             return

@@ -24,7 +24,7 @@ class RetentionRunQuerySet(models.QuerySet["RetentionRun"]):
         last: datetime | None = None,
         freed: int = 0,
     ) -> None:
-        """Adds to the day's row of this kind and target; call it in the transaction that takes away.
+        """An upsert: adds to today's row of this kind and target. Call it in the transaction that deletes.
 
         `freed`: bytes given back to the file system.
         """
@@ -103,7 +103,7 @@ ON CONFLICT (sensor_id) DO UPDATE SET
 
 
 class GoneSpan(models.Model):
-    """From the first to the last moment that measurements were taken away of, by retention.
+    """A tombstone of what retention took away: from the first to the last moment of those measurements.
 
     In it rows may be missing that the rollups have seen, so no bucket there is computed again, and a
     series reads the buckets rather than the rows. It only ever grows: a retention that is lengthened

@@ -58,7 +58,7 @@ class SensorStatusQuerySet(models.QuerySet["SensorStatus"]):
             return [number for (number,) in cursor.fetchall()]
 
     def hold_due(self, until: datetime, most: int) -> list[Standing]:
-        """The rows that are due, longest due first, locked; those that somebody else holds are left out."""
+        """Locks at most `most` rows that are due, longest due first; skips those that others have locked."""
         return self._hold("status.due_at <= %s ORDER BY status.due_at LIMIT %s", [until, most])
 
     def hold_ids(self, sensor_ids: Iterable[int]) -> list[Standing]:
@@ -72,9 +72,9 @@ class SensorStatusQuerySet(models.QuerySet["SensorStatus"]):
     def intervals(
         self, sensor_ids: Sequence[int], gaps: int, shortest_s: float
     ) -> dict[int, tuple[int, float]]:
-        """Of each sensor how many gaps lie between its last `gaps` + 1 readings, and their median in seconds.
+        """Sensor id → how many gaps lie between its last `gaps` + 1 readings, and their median in seconds.
 
-        Shorter ones than `shortest_s` count for nothing; a sensor without any is not there. One statement.
+        Gaps shorter than `shortest_s` are ignored; a sensor without any gap is left out. One statement.
         """
         if not sensor_ids:
             return {}
@@ -83,10 +83,10 @@ class SensorStatusQuerySet(models.QuerySet["SensorStatus"]):
             return {number: (count, median) for number, count, median in cursor.fetchall()}
 
     def claim(self, boards: Mapping[int, str]) -> int:
-        """Sensor id → the board on whose topic a reading of it came; returns how many it changed.
+        """Assigns sensors to boards: `boards` is sensor id → the board on whose topic a reading of it came.
 
-        The first one has it; another one gets it once that is offline. Boards that are not known claim
-        nothing, and rows that somebody holds are left for the next reading.
+        The first board has the sensor; another one gets it once that is offline. Boards that are not known
+        get none, and rows that others have locked are left for the next reading. Returns how many changed.
         """
         with connection.cursor() as cursor:
             cursor.execute(_CLAIM, [as_literal(boards), list(boards.values())])
