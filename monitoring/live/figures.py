@@ -34,7 +34,7 @@ class Figures:
         self._told: dict[str, _Told] = {}
 
     def watch(self, wanted: Iterable[str]) -> None:
-        """Somebody watches these now. Names that are no registered topic are left out."""
+        """Notes that somebody watches these topics now. Names that are not registered are left out."""
         now = asyncio.get_running_loop().time()
         for name in wanted:
             if (topic := topics.registered().get(name)) is not None:
@@ -44,7 +44,7 @@ class Figures:
                 told.watched_at = now
 
     def read(self, now: float) -> None:
-        """Begins to read what is watched and due; waits for nothing."""
+        """Starts to read the topics that are watched and due, in the thread; blocks nobody."""
         known = topics.registered()
         for name, told in self._told.items():
             topic = known[name]
@@ -63,19 +63,19 @@ class Figures:
             told.text, told.is_new = text, True
 
     def take_new(self) -> dict[str, bytes]:
-        """By topic the event of what has changed, once."""
+        """The events of the topics that have changed, by name; each is given once."""
         found = {name: one.text for name, one in self._told.items() if one.is_new}
         for name in found:
             self._told[name].is_new = False
         return found
 
     def latest(self, wanted: Iterable[str]) -> bytes:
-        """What was worked out last of these topics, in one text."""
+        """The latest events of these topics, as one text."""
         return b"".join(self._told[name].text for name in wanted if name in self._told)
 
 
 def _read(topic: topics.Topic) -> tuple[bytes, float]:
-    """The event, and the seconds that it took; nothing where it failed."""
+    """The topic's event, empty where reading it failed, and the seconds that it took. Raises nothing."""
     from django.db import close_old_connections
 
     began = time.monotonic()

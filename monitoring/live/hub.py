@@ -91,7 +91,10 @@ class Hub:
         most_of_one: int = MOST_OF_ONE,
         may_watch: Callable[[], bool] | None = None,
     ) -> Stream:
-        """A place for one more. Raises TooManyOfOneError and FullError. From any thread."""
+        """A stream for one more viewer, `who`; called from any thread.
+
+        Raises TooManyOfOneError where this user has `most_of_one` streams, FullError where all are taken.
+        """
         with self._lock:
             if not wish.once:
                 if len(self._open) >= self._most:
@@ -114,7 +117,7 @@ class Hub:
                 self._loop.call_soon_threadsafe(self.leave, stream)
 
     def end(self, why: str) -> None:
-        """The process ends: so do all streams, and new ones as soon as they begin. On the loop."""
+        """Ends all streams as the process ends, and new ones as soon as they begin. Called on the loop."""
         self._ends = why
         for stream in tuple(self._streams):
             stream.end(why)
@@ -123,7 +126,7 @@ class Hub:
     # --- viewers ---------------------------------------------------------------------------------
 
     def join(self, stream: Stream) -> None:
-        """Its first words, and what it missed; from now on it gets what comes."""
+        """Adds a viewer: queues `hello` and what it missed; from now on it gets what comes. On the loop."""
         self._listen()
         self._quiet_since = asyncio.get_running_loop().time()
         now, wish = now_ms(), stream.wish
@@ -168,11 +171,11 @@ class Hub:
                 del self._audiences[key]
 
     def latest(self, wanted: Iterable[str]) -> bytes:
-        """What was worked out last of these topics."""
+        """The latest events of these topics, as bytes."""
         return self._figures.latest(wanted)
 
     def _missed(self, wish: Wish, after: int) -> bytes:
-        """Frame by frame, since a chart wants each value; the rest in one."""
+        """What came after `after`: values frame by frame, for a chart wants each one; the rest summed up."""
         if wish.after is None:
             return b""
         found: list[bytes] = []
@@ -272,7 +275,7 @@ class Hub:
         return text
 
     def _catch_up(self, streams: Iterable[Stream]) -> None:
-        """Those that lack something are told so, once it is sure that they lack nothing from now on."""
+        """Tells streams what they lack (`resync`), once it is sure that they lack nothing from now on."""
         now = now_ms()
         if self._listener.heard_at is not None and self._ring.covers(now):
             for stream in streams:
@@ -293,7 +296,7 @@ class Hub:
     # --- what workers publish --------------------------------------------------------------------
 
     def _listen(self) -> None:
-        """Begins, where it does not yet; on the loop that asks."""
+        """Starts the listener and the sender, unless they run already on this loop."""
         loop = asyncio.get_running_loop()
         if self._loop is not loop or not self._tasks:
             self._loop = loop
@@ -330,7 +333,7 @@ def _of(sensors: frozenset[int], changed: Mapping[int, str]) -> dict[int, str]:
 
 
 def _may_watch(stream: Stream) -> bool:
-    """Where nobody can say, it goes on: with the database away there is nothing new to see either."""
+    """Whether the viewer's right still holds. Yes while the database is away: nothing new comes then."""
     from django.db import DatabaseError, InterfaceError, close_old_connections
 
     assert stream.may_watch is not None

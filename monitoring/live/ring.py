@@ -57,7 +57,7 @@ class Ring:
         self.whole_from: int | None = None
 
     def forget(self) -> None:
-        """Something was missed, or may have been."""
+        """Empties the ring: something was missed, or may have been."""
         self._frames.clear()
         self._values = 0
         self.whole_from = None
@@ -77,5 +77,5 @@ class Ring:
         return self.whole_from is not None and self.whole_from <= after
 
     def since(self, after: int) -> Iterator[Frame]:
-        """Oldest first."""
+        """The frames after this instant (milliseconds since 1970), oldest first."""
         return (frame for frame in self._frames if frame.id > after)
