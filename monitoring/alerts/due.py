@@ -58,7 +58,7 @@ def evaluate_due(
 
     `through_all`: looks first for pairs that are new, and for those whose rule or sensor is another one.
 
-    Where less is known than what the clock says, what is due by time stays so until that is known.
+    Where the watermark lies behind the clock, what is due by time after it stays due until it has caught up.
     """
     done = Outcome()
     now = now or datetime.now(UTC)

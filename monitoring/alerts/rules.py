@@ -39,8 +39,7 @@ def delete(rule: AlertRule) -> None:
 
 
 def _held(rule: AlertRule) -> AlertRule | None:
-    """Locks the rule, before the rows of its states; returns it as it is in the database, None where it is
-    not.
+    """Locks the rule, before the rows of its states; returns it as the database has it, or None.
 
     FOR NO KEY UPDATE: whoever evaluates the rule has locked those rows, and may then insert an incident that
     refers to the rule. With a stronger lock the two would deadlock.

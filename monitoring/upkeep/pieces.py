@@ -33,8 +33,8 @@ class TimeShare:
 def in_pieces(lock: int, piece: Callable[[], int], share: TimeShare) -> int:
     """Calls `piece` until it finds nothing to do or the time is used; returns the sum of what it returned.
 
-    Each call has a transaction of its own, under the advisory lock `lock`. Where another worker holds
-    that, it is doing the work: whoever has a share of time leaves it to that one, who has not waits.
+    Each call has a transaction of its own, under the advisory lock `lock`. Where another worker holds that,
+    it is doing the work: with a share of time this call returns at once, without one it waits.
     """
     total = 0
     take = "pg_advisory_xact_lock(%s) IS NOT NULL" if share.is_endless else "pg_try_advisory_xact_lock(%s)"
@@ -53,7 +53,7 @@ def in_pieces(lock: int, piece: Callable[[], int], share: TimeShare) -> int:
 
 def delete_oldest(kind: RetentionRun.Kind, table: str, column: str, condition: str, before: datetime) -> int:
     """A piece: deletes the rows of the table that meet `condition` (with one %s, for `before`), oldest
-    first by `column`, notes that, and returns how many. Rows that somebody holds are left for later."""
+    first by `column`, notes that, and returns how many. Rows that others have locked are skipped."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"WITH piece AS (DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE {condition}"
@@ -69,9 +69,9 @@ def delete_oldest(kind: RetentionRun.Kind, table: str, column: str, condition: s
 
 @contextlib.contextmanager
 def alone(lock: int, wait_ms: int = 0) -> Iterator[bool]:
-    """Whether nobody else is at it, for work that spans transactions; held by the connection.
+    """Takes an advisory lock of the session, for work that spans transactions; gives whether it got it.
 
-    `wait_ms`: for so long it waits for whoever is.
+    `wait_ms`: how long it waits for whoever has the lock.
     """
     is_alone = _has_its_turn(lock, wait_ms) if wait_ms else _finds_it_free(lock)
     try:
