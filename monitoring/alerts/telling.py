@@ -30,8 +30,8 @@ def job(store: BatchStore, share: TimeShare) -> outbox.Sent:
 
 @transaction.atomic
 def remind(now: datetime) -> int:
-    """Of what fires still, was told so long ago as the rule says, and nobody has acknowledged; returns how
-    many. What somebody holds just now is changing, and left for the next time."""
+    """Makes reminders of incidents that still fire, that nobody has acknowledged, and that were told of as
+    long ago as the rule says; returns how many. Those that others have locked wait for the next time."""
     due_at = ExpressionWrapper(
         F("told_at") + F("rule__renotify_s") * Value(timedelta(seconds=1)), output_field=DateTimeField()
     )
@@ -46,7 +46,8 @@ def remind(now: datetime) -> int:
 
 @transaction.atomic
 def tell_held_back(now: datetime) -> int:
-    """Of what fires, and was muted when it began, or its rule told nobody then; returns how many."""
+    """Makes the first notification of incidents that fire and were muted when they began, or whose rule had
+    no channel then; returns how many."""
     late = _told_to_somebody().filter(told_at=None, seen_at__lte=now - HELD_BACK)
     told = _held(late, now)
     outbox.note(told, Notification.Event.FIRING)

@@ -124,7 +124,7 @@ class Watching:
         close_old_connections()
 
     def look(self) -> Outcome:
-        """At what was stored meanwhile. Raises nothing."""
+        """Evaluates the pairs that what was stored meanwhile concerns. Raises nothing."""
         with self._lock:
             waiting, self._waiting = self._waiting, []
         self._looked_at = time.monotonic()

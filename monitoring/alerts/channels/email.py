@@ -34,7 +34,7 @@ FIELDS = (
 
 def send(settings: dict[str, Any], message: Message, key: str) -> str:
     """Returns which of the recipients the server refused, where it took the message for others. Raises
-    NotSentError. A mailbox that gets two of one Message-ID may keep one."""
+    NotSentError. `key` becomes the Message-ID, by which a mailbox may deduplicate a retry."""
     if not site.EMAIL_HOST:
         raise NotSentError(gettext("no mail server is set: EMAIL_URL"))
     mail = EmailMessage(

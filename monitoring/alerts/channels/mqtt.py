@@ -1,4 +1,4 @@
-"""Publishes to a topic of the project's own broker, MQTT_URL, and waits until the broker has it."""
+"""Publishes at QoS 1 to a topic of the project's own broker, MQTT_URL, and waits for the PUBACK."""
 
 import json
 import secrets
@@ -47,7 +47,7 @@ FIELDS = (
 
 
 def send(settings: dict[str, Any], message: Message, key: str) -> None:
-    """Raises NotSentError. A client id of its own: the bridge's would throw the bridge out."""
+    """Raises NotSentError. It uses a client id of its own, for the bridge's would disconnect the bridge."""
     if not site.MQTT_URL:
         raise NotSentError(gettext("no broker is set: MQTT_URL"))
     address = MqttAddress.parse(site.MQTT_URL)
@@ -86,7 +86,7 @@ class _Publishing:
         self._client.on_publish = self._on_publish
 
     def publish(self, topic: str, body: bytes, retained: bool) -> bool:
-        """Whether the broker has it; else `why` says what went wrong."""
+        """Whether the broker has acknowledged it; else `why` says what went wrong."""
         try:
             if self._address.tls:
                 self._client.tls_set_context(site.MQTT_TLS.context())

@@ -64,7 +64,8 @@ def complete(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def send(settings: dict[str, Any], message: Message, key: str) -> None:
-    """Raises NotSentError. The id and the body are those of each attempt; the timestamp is this one's."""
+    """Raises NotSentError. The id, which is the idempotency key, and the body are the same at each retry; the
+    timestamp is this attempt's."""
     body = json.dumps(message.payload, ensure_ascii=False, separators=(",", ":")).encode()
     at = str(http.unix_now())
     headers = {
