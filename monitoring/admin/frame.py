@@ -50,7 +50,7 @@ def tabs(active: str) -> list[Tab]:
 
 
 def around(request: HttpRequest, active: str) -> dict[str, Any]:
-    """`may` and the tabs; of pages that have the admin's own context."""
+    """`may` and the tabs, for pages that have the admin's own context already."""
     may = {
         name: request.user.has_perm(permission)
         for name, permission in (("decide", DECIDE), ("add", ADD_SENSOR), ("change", CHANGE_SENSOR))

@@ -20,7 +20,7 @@ MOST_PAGES = 100
 
 
 class UncountedPaginator(Paginator):  # type: ignore[type-arg]
-    """Knows whether there is a next page, from one row more than a page holds; never how many there are."""
+    """Pages without COUNT(*): one row more than a page holds tells whether there is a next page."""
 
     template_name = "monitoring/admin/pagination.html"
     has_next = False
@@ -28,7 +28,7 @@ class UncountedPaginator(Paginator):  # type: ignore[type-arg]
 
     @property
     def count(self) -> int:
-        """Enough for the change list to ask for pages rather than for everything."""
+        """No count, but enough for the change list to ask for pages rather than for everything."""
         return MOST_PAGES * self.per_page
 
     def page(self, number: int | str) -> Page[Any]:
@@ -42,7 +42,7 @@ class UncountedPaginator(Paginator):  # type: ignore[type-arg]
 
 
 class FixedChangeList(ChangeList):  # type: ignore[misc]
-    """In the one order that an index serves: `?o=` from the address bar would sort the whole table."""
+    """A list in the one order that an index serves: `?o=` from the address bar would sort the whole table."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)

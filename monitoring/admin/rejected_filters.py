@@ -78,7 +78,7 @@ FILTERS = (CodeFilter, SensorFilter, TopicFilter, ("received_at", TimeRange), St
 
 
 def selected(changelist: ChangeList) -> Selection:
-    """Of what its filters let through, those that wait: others are no matter of a job's."""
+    """The selection for a job: of the messages that the list's filters let through, those that wait."""
     said: dict[str, Any] = {}
     for spec in changelist.filter_specs:
         match spec:

@@ -25,7 +25,7 @@ def may_see(request: HttpRequest, permission: str = MEASUREMENTS) -> bool:
 
 
 def readable(permission: str = MEASUREMENTS) -> Callable[[View[P]], View[P]]:
-    """A page that reads. Who is not signed in is sent to the login, and back; who may not is told so: 403."""
+    """Decorates a page that reads: redirects to the login without one; 403 without the permission."""
 
     def decorate(view: View[P]) -> View[P]:
         @wraps(view)
@@ -42,7 +42,7 @@ def readable(permission: str = MEASUREMENTS) -> Callable[[View[P]], View[P]]:
 
 
 def signed_in(permission: str) -> Callable[[View[P]], View[P]]:
-    """A page that changes something, or shows what is never public: for who may, by a right of their own."""
+    """Decorates a page that changes something, or is never public: only by a permission of one's own."""
 
     def decorate(view: View[P]) -> View[P]:
         @wraps(view)

@@ -52,7 +52,7 @@ class BadWishError(ValueError):
 
 @cache
 def hub() -> Hub:
-    """This process's."""
+    """The hub of this process."""
     return Hub(settings.REDIS_URL, settings.LIVE_MAX_STREAMS)
 
 
@@ -149,7 +149,7 @@ def _after(said: str) -> int | None:
 
 
 def _right(request: HttpRequest, wish: Wish) -> Callable[[], bool] | None:
-    """Asks anew whether whoever watches may: they may have signed out. None where everybody may."""
+    """A function that checks the viewer's right again, for they may sign out. None: everybody may watch."""
     needed = [PRIVATE[topic] for topic in wish.topics if topic in PRIVATE]
     if not settings.API_PUBLIC_READ:
         needed += [MEASUREMENTS, *(NEEDS[topic] for topic in wish.topics if topic in NEEDS)]
@@ -166,8 +166,10 @@ def _right(request: HttpRequest, wish: Wish) -> Callable[[], bool] | None:
 
 
 def _comes_from_elsewhere(request: HttpRequest) -> bool:
-    """A browser says where a request comes from. Another site's page could not read the answer, but hold it
-    open."""
+    """Whether the browser says that the request is cross-site, and of no origin that CORS allows.
+
+    Another site's page could not read the response, but hold the stream open.
+    """
     if request.headers.get("Sec-Fetch-Site", "none") in ("same-origin", "none"):
         return False
     return request.headers.get("Origin") not in settings.CORS_ALLOWED_ORIGINS

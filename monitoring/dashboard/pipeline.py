@@ -1,4 +1,4 @@
-"""`/pipeline/`: what came in and what became of it, what waits, and who is at work."""
+"""`/pipeline/`: what came in and what became of it, the backlog, and who is at work."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -32,7 +32,7 @@ from process.heartbeat import Sign
 DEFAULT_HOURS = 3
 # So many codes have a colour of their own; the others share one.
 COLOURS = 3
-# Many pages that are open at once ask once.
+# How long the page's figures are cached: many open pages cause one set of queries.
 KEPT_SECONDS = 2.0
 
 # What each kind of process is there for.
@@ -144,7 +144,7 @@ _kept: dict[int, tuple[float, Picture, State | None]] = {}
 
 
 def _read(hours: int) -> tuple[Picture, State | None]:
-    """Two queries; no state where Redis does not answer."""
+    """The figures, cached; two queries where they are not. No state where Redis does not answer."""
     with _lock:
         kept = _kept.get(hours)
         if kept is None or time.monotonic() - kept[0] > KEPT_SECONDS:
@@ -161,7 +161,7 @@ def _look(hours: int) -> tuple[Picture, State | None]:
 
 
 def _per_second(found: Picture) -> float | None:
-    """Messages received, of the last step that is over."""
+    """Messages received a second, in the last step that is over; None where that is not known."""
     if not found.is_whole or len(found.steps) < 2:
         return None
     return found.steps[-2].received / (60 * found.minutes)

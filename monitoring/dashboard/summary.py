@@ -1,4 +1,4 @@
-"""The figures above the list that are not of sensors: what was refused today, what waits, what is missing."""
+"""The figures above the list that are not of sensors: refused today, the backlog, what is missing."""
 
 import time
 from threading import Lock
@@ -12,7 +12,7 @@ from monitoring import books
 from monitoring.models import RejectedTally
 from monitoring.store import glance
 
-# Many pages that are open at once ask once.
+# How long figures are cached: many open pages cause one query.
 KEPT_SECONDS = 1.0
 
 
@@ -29,7 +29,7 @@ _kept: dict[object, tuple[float, Summary]] = {}
 
 
 def read() -> Summary:
-    """Of today as the viewer's zone has it."""
+    """The figures, cached; of today as the viewer's zone has it."""
     today = timezone.localtime().replace(minute=0, second=0, microsecond=0, hour=0)
     with _lock:
         at, found = _kept.get(today, (0.0, None))
