@@ -19,7 +19,7 @@ from monitoring.models import IngestBatch, Measurement, RejectedMessage
 from monitoring.upkeep.folding import KEEP
 
 SECOND = timedelta(seconds=1)
-# How long after its first message a batch may be handed over: while Redis is away a bridge holds on to it.
+# How long after its first message a batch may be handed over: while Redis is away the bridge retries it.
 HELD = timedelta(minutes=15)
 # A device's own time may be so far from when its message was received.
 CLOCK_BEHIND, CLOCK_AHEAD = timedelta(hours=1), timedelta(minutes=5)

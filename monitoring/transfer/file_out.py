@@ -1,8 +1,8 @@
 """Measurements of many sensors into one file, by sensor and then by time.
 
-Into FILE.part, which becomes FILE once it is whole and on the disk. Each second what stands in it is
-brought to the disk, and a bookmark beside it says how much that is and which row was the last; resuming
-cuts the file there and goes on behind that row.
+It is written to FILE.part, which is renamed to FILE once it is whole and on the disk. Each second FILE.part
+is synced to the disk, and a checkpoint (the bookmark beside it) notes its length and the last row. A run that
+resumes truncates the file there and goes on after that row.
 """
 
 import gzip
