@@ -116,10 +116,8 @@ def _place() -> str:
 
 
 def _started(pid: int) -> str | None:
-    """When the process started, in ticks since boot; '' for a zombie, None where there is no such process.
-
-    As text, for it is only compared.
-    """
+    """The process's start in ticks since boot, as text; '' for a zombie, None where /proc does not show
+    it."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     except OSError:

@@ -1,9 +1,8 @@
 """A worker's events for Flower, where Redis does not answer: kept, while the worker goes on.
 
-Celery retries its worker's event every two seconds, for ever, and in the main loop. A worker that
-finds a broken connection there first hears no signal any more: `docker compose stop`, or a new Redis
-container, waits for the whole of its grace period. Here the event is kept and goes out with the next
-connection.
+Celery retries its worker's event every two seconds, for ever, and in the main loop. A worker that finds a
+broken connection there first hears no signal any more: `docker compose stop`, or a new Redis container,
+waits for the whole of its grace period. Here the event is kept and goes out with the next connection.
 """
 
 from typing import Any

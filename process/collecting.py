@@ -10,7 +10,7 @@ _YOUNG = 50_000
 
 
 def seldom() -> None:
-    """Call it once all is imported: what is there by now is never collected."""
+    """Call it once all is imported: the collector never looks at what is there by now."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])

@@ -4,10 +4,9 @@ receipt kept. Delivery is at least once.
 1. `note`, in the transaction that changes an incident: one notification a channel of its rule.
 2. `gather`: the notifications that wait for a channel become one delivery, with its message, once the first
    of them has waited for as long as the channel gathers, and no other delivery to it is under way.
-3. `send_due`: a delivery is taken under a lease and sent outside of any transaction, and the outcome is
-   noted.
-   If the process dies in between, another one sends it once the lease has run out. Its idempotency key and
-   its message stay the same, so a receiver that deduplicates by keys acts on it once.
+3. `send_due`: a delivery is taken under a lease, sent outside of any transaction, and its outcome noted. If
+   the process dies in between, another one sends it once the lease has run out. Its idempotency key and its
+   message stay the same, so a receiver that deduplicates by keys acts on it once.
 4. A transient failure is retried with exponential backoff, for a day. Where it is for good, and the channel's
    own, the channel is switched off, with the reason.
 """

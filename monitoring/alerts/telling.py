@@ -1,5 +1,4 @@
-"""The notification job: makes reminders and what a silence held back, then gathers and sends all that
-waits."""
+"""The notification job: reminders, what a silence held back, then all that waits is gathered and sent."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -6,8 +6,8 @@
    reading against its sensor, store the measurements, keep what was rejected, complete the entry.
 4. Acknowledge it: the store deletes it.
 
-The batch store delivers at least once; the ledger makes a redelivered batch idempotent. After a transient
-error of the infrastructure (the database away, a lock, a full disk) the batch is retried with backoff. Where
+The batch store delivers at least once; the ledger makes storing a batch idempotent. After a transient error
+of the infrastructure (the database away, a lock, a full disk) the batch is retried with backoff. Where
 something is wrong with a message, it alone is rejected: message by message, each in a savepoint. Where
 workers died three times, the next one notes each position before it touches it, to find a poison message.
 

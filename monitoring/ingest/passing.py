@@ -17,8 +17,7 @@ class BusyError(Exception):
 
 
 class AllAlikeError(Exception):
-    """Every message of a batch fails in one way: that is taken for a fault around them, not in each of
-    them."""
+    """Every message of a batch fails in one way: that is taken for a fault around them, not in them."""
 
 
 _ERRORS = (

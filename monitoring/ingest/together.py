@@ -34,9 +34,7 @@ class _Read(NamedTuple):
 
 
 def together(batches: Iterable[Batch]) -> list[IngestBatch]:
-    """Returns the ledger's entries of the batches that are stored; each of the others is to be retried by
-    itself.
-
+    """Returns the ledger's entries of the batches that are stored; the others are to be retried one by one.
     Raises what stands in the way of all of them; then none is stored.
     """
     # In the order of their ids: whoever enters the same batches does so in the same order.

@@ -46,8 +46,7 @@ class AlertChannel(models.Model):
 
 
 class Delivery(models.Model):
-    """One message to one channel. Its id is the idempotency key; retries change neither it nor the
-    message."""
+    """One message to one channel. Its id is the idempotency key; retries keep it and the message."""
 
     class State(models.TextChoices):
         PENDING = "pending", _("waiting")
