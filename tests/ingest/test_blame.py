@@ -5,12 +5,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from django.db import Error, connection
+from django.db import Error, OperationalError, connection
 
 from batches.batch import Batch
 from batches.store import BatchStore
 from monitoring.ingest import End, attempt, ingest
+from monitoring.ingest import sensors as sensors_held
 from monitoring.ingest.passing import is_passing
+from monitoring.ingest.together import together
+from monitoring.ingest.ways import at_once
 from monitoring.models import IngestBatch, Measurement, RejectedMessage, Sensor
 from monitoring.models.measurement_queryset import MeasurementQuerySet
 
@@ -122,6 +125,27 @@ def test_messages_that_fail_in_two_ways_are_each_their_own_fault(
     monkeypatch.setattr(MeasurementQuerySet, "ingest", fails)
     assert ingest(store, hand_over(payload(1), payload(2)).id).end is End.STORED
     assert [one.code for one in RejectedMessage.objects.all()] == ["failed", "failed"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("way", [at_once, lambda batch: together([batch])], ids=["alone", "together"])
+def test_only_what_is_of_a_partition_is_tried_twice(
+    sensors: dict[int, Sensor],
+    hand_over: HandOver,
+    monkeypatch: pytest.MonkeyPatch,
+    way: Callable[[Batch], object],
+) -> None:
+    tries = []
+
+    def fails(*_: object) -> None:
+        tries.append(1)
+        raise OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(sensors_held, "held", fails)
+    batch = hand_over(payload())
+    with pytest.raises(OperationalError):
+        way(batch)
+    assert tries == [1]
 
 
 # None: there was no answer.

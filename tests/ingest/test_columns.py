@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.conf import LazySettings
 from django.db import transaction
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
@@ -15,8 +16,9 @@ from hypothesis import strategies as st
 
 from batches.batch import Batch, Message, time_ordered_id
 from monitoring.decoders.timestamp import moment
-from monitoring.ingest import columns
-from monitoring.ingest.columns import microseconds
+from monitoring.ingest import after_commit, columns
+from monitoring.ingest.columns import Plain, microseconds
+from monitoring.ingest.sensors import Accepted
 from monitoring.ingest.ways import at_once
 from monitoring.models import IngestBatch, Measurement, RejectedMessage, Sensor, measurement_queryset
 
@@ -50,6 +52,24 @@ def test_what_is_no_moment_is_none_here(ts: float | str) -> None:
             microseconds(ts)
     else:
         assert microseconds(ts) == expected
+
+
+# --- what others want to know --------------------------------------------------------------------
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 3), st.integers(0, 5), st.sampled_from([-1.5, 0.0, 1.0, 2.5])), max_size=12
+    )
+)
+@example([(1, 1, 2.0), (1, 3, 1.0), (1, 2, 4.0), (1, 0, 3.0), (1, 3, 2.0)])
+def test_the_newest_of_plain_readings_is_that_of_their_rows(rows: list[tuple[int, int, float]]) -> None:
+    plain = [
+        Plain(sensor_id, us, position, us, value, (sensor_id, None, "V"))
+        for position, (sensor_id, us, value) in enumerate(rows)
+    ]
+    accepted = {row.key: Accepted("V", None) for row in plain}
+    assert columns._newest(plain, accepted) == after_commit.newest_of((*row, "V") for row in rows)
 
 
 # --- batches -------------------------------------------------------------------------------------
@@ -200,6 +220,41 @@ def test_plain_readings_go_the_fast_way_alone(
     assert entry is not None
     assert (entry.stored, entry.duplicates, entry.rejected) == (50, 0, 0)
     assert Measurement.objects.count() == 50
+
+
+def test_they_are_told_of_on_the_fast_way_too(
+    sensors: dict[int, Sensor], forgetful: None, django_capture_on_commit_callbacks: Any
+) -> None:
+    told: list[after_commit.Committed] = []
+    after_commit.subscribe(told.append)
+    start_us = _now_us() - 60_000_000
+    messages = [
+        Message(start_us + n, "iot/hall/measurements", b'{"sensor_id": 1, "value": %d}' % n) for n in range(3)
+    ]
+    batch = Batch(time_ordered_id(), "mqtt:test", messages)
+    with django_capture_on_commit_callbacks(execute=True):
+        at_once(batch)
+    after_commit._waiting.join()
+    newest = after_commit.Newest(3, start_us + 2, 2.0, "°C", start_us, 0.0, 2.0)
+    assert told == [after_commit.Committed(batch.id, {1: newest}, {}, {1: "hall"})]
+
+
+def test_a_reading_on_a_topic_of_boards_is_none(
+    sensors: dict[int, Sensor], forgetful: None, settings: LazySettings
+) -> None:
+    settings.MQTT_STATUS_TOPICS = ("iot/status/+",)
+    batch = Batch(
+        time_ordered_id(),
+        "mqtt:test",
+        [
+            Message(_now_us(), topic, b'{"sensor_id": 1, "value": 2}')
+            for topic in ("iot/status/hall", "iot/measurements")
+        ],
+    )
+    entry = at_once(batch)
+    assert entry is not None
+    assert (entry.readings, entry.stored, entry.rejected) == (2, 1, 1)
+    assert RejectedMessage.objects.get().code == "bad_status"
 
 
 def test_a_sensor_that_repeats_itself_pays_for_it_once(
