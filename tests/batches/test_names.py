@@ -37,6 +37,16 @@ def test_a_claim_is_its_owners_to_renew_and_to_release(store: BatchStore) -> Non
     assert names.take_over("b", "another", "third") == "client"
 
 
+def test_its_next_word_gives_a_bridge_its_name_back_after_redis_was_emptied(store: BatchStore) -> None:
+    names = Names(store.redis)
+    bridge = Bridge("b", names.take_over("b", "client", "token"), "token")
+    store.redis.flushdb()
+    names.renew_claim(bridge)
+    assert names.owner("b") == "token"
+    names.release_claim(bridge)
+    assert names.take_over("b", "another", "second") == "client"
+
+
 @pytest.mark.parametrize("left", [3_600_000, None])
 def test_a_clock_that_was_set_back_does_not_make_a_claim_last(store: BatchStore, left: int | None) -> None:
     Names(store.redis).take_over("b", "client", "dead")

@@ -47,6 +47,13 @@ def test_it_remembers_as_many_messages_as_the_window(store: BatchStore) -> None:
     assert Names(store.redis).seen("client") == b"0123456789", "it begins anew"
 
 
+def test_of_lone_messages_it_remembers_just_the_window(store: BatchStore) -> None:
+    claim = Bridge("b", Names(store.redis).take_over("b", "client", "token"), "token", window=10)
+    for number in range(13):
+        store.hand_over(batch(b"x"), Receipt("bridge:b", ""), claim._replace(seen=b"%10d" % number))
+    assert Names(store.redis).seen("client") == b"".join(b"%10d" % number for number in range(3, 13))
+
+
 def test_only_the_owner_hands_over(store: BatchStore) -> None:
     claim = Bridge("b", Names(store.redis).take_over("b", "one", "first"), "first")
     assert Names(store.redis).take_over("b", "two", "second", gone="first") == "one"
@@ -116,6 +123,16 @@ def test_batches_whose_keys_somebody_deleted_are_forgotten(store: BatchStore) ->
     store.redis.delete(f"iot:batch:{left[0].id}")
     assert [claim.batch_id for claim in store.take()] == [left[1].id]
     assert store.redis.zcard("iot:batches:due") == 1, "nobody looks at it again"
+
+
+def test_what_is_pending_is_told_batch_by_batch_up_to_a_number(store: BatchStore) -> None:
+    batches = [batch(b"a", b"b"), batch(b"c")]
+    for one in batches:
+        store.hand_over(one, Receipt("r", ""))
+    assert store.standing(2) == (3, 3, 0, [one.id for one in batches])
+    assert store.standing(1) is None
+    store.redis.delete(f"iot:batch:{batches[0].id}")
+    assert store.standing(2) == (3, 1, 1, [batches[1].id])
 
 
 def test_a_master_that_became_a_replica_is_left(own_redis: Redis) -> None:

@@ -6,16 +6,18 @@ from contextlib import contextmanager
 
 import pytest
 from django.db import Error, OperationalError, connection
+from redis.exceptions import RedisError
 
 from batches.batch import Batch
-from batches.store import BatchStore
-from monitoring.ingest import End, attempt, ingest
+from batches.store import DEATHS_BEFORE_CARE, BatchStore
+from monitoring.ingest import Attempt, End, attempt, ingest
 from monitoring.ingest import sensors as sensors_held
-from monitoring.ingest.passing import is_passing
+from monitoring.ingest.passing import AllAlikeError, BusyError, is_in_every_way, is_passing
 from monitoring.ingest.together import together
-from monitoring.ingest.ways import at_once
+from monitoring.ingest.ways import at_once, one_by_one
 from monitoring.models import IngestBatch, Measurement, RejectedMessage, Sensor
 from monitoring.models.measurement_queryset import MeasurementQuerySet
+from tests.locks import held_until_wanted
 
 HandOver = Callable[..., Batch]
 
@@ -166,6 +168,24 @@ def test_what_may_be_of_the_message(sqlstate: str) -> None:
     assert not is_passing(error)
 
 
+@pytest.mark.parametrize(
+    ("sqlstate", "is_so"),
+    [(None, True), ("57P01", True), ("53100", True), ("40P01", False), ("55P03", False), ("22003", False)],
+)
+def test_what_is_in_the_way_of_every_batch(sqlstate: str | None, is_so: bool) -> None:
+    """Two that meet, or one whose own fault it may be, hold up no other."""
+    error = Error("something")
+    error.__cause__ = type("Cause", (Exception,), {"pgcode": sqlstate})()
+    assert is_in_every_way(error) is is_so
+
+
+@pytest.mark.parametrize("error", [AllAlikeError("x"), BusyError("x")])
+def test_what_is_of_a_batch_alone(error: Exception) -> None:
+    assert is_passing(error)
+    assert not is_in_every_way(error)
+    assert is_in_every_way(RedisError("away"))
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("messages", [1, 3])
 def test_a_full_disk_costs_no_message(store: BatchStore, hand_over: HandOver, messages: int) -> None:
@@ -186,7 +206,29 @@ def test_a_full_disk_costs_no_message(store: BatchStore, hand_over: HandOver, me
     assert IngestBatch.objects.get().rejected == 0
 
 
+@pytest.mark.django_db
+def test_a_batch_that_was_done_is_not_stored_message_by_message(
+    store: BatchStore, sensors: dict[int, Sensor], hand_over: HandOver
+) -> None:
+    batch = hand_over(payload(), b"garbage")
+    assert one_by_one(batch) is not None
+    assert one_by_one(batch) is None
+    assert (Measurement.objects.count(), RejectedMessage.objects.count()) == (1, 1)
+
+
 # --- careful workers -----------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_batch_that_another_is_careful_with_waits(store: BatchStore, hand_over: HandOver) -> None:
+    Sensor.objects.register([Sensor(id=1, name="one")])
+    batch = hand_over(payload())
+    for _ in range(DEATHS_BEFORE_CARE):
+        store.claim(batch.id)
+    with held_until_wanted(batch.id.int & 0x7FFF_FFFF_FFFF_FFFF):
+        assert ingest(store, batch.id) == Attempt(End.POSTPONED)
+    assert store.careful_deaths(batch.id) == {}, "it has touched nothing"
+    assert ingest(store, batch.id).end is End.STORED
 
 
 def test_a_position_is_suspect_after_one_death_and_known_after_two(
