@@ -247,8 +247,8 @@ def test_a_reading_on_a_topic_of_boards_is_none(
         time_ordered_id(),
         "mqtt:test",
         [
-            Message(_now_us(), topic, b'{"sensor_id": 1, "value": 2}')
-            for topic in ("iot/status/hall", "iot/measurements")
+            Message(_now_us() + place, topic, b'{"sensor_id": 1, "value": 2}')
+            for place, topic in enumerate(["iot/status/hall", "iot/measurements"])
         ],
     )
     entry = at_once(batch)
