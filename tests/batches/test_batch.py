@@ -62,3 +62,9 @@ def test_its_id_is_of_version_7_and_grows(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_microseconds_are_exact() -> None:
     assert to_datetime(1_769_612_875_123_457).isoformat() == "2026-01-28T15:07:55.123457+00:00"
+
+
+def test_it_is_shown_by_its_first_message() -> None:
+    first, last = Message(1, "iot/hall", b"x" * 200), Message(2, "iot/attic", b"\xff")
+    assert Batch(uuid4(), "http", [first, last]).summary() == f"2 × iot/hall: {'x' * 120}"
+    assert Batch(uuid4(), "http", [last]).summary() == "1 × iot/attic: \ufffd"

@@ -181,4 +181,5 @@ def test_a_maxmemory_near_the_bound_is_warned_of(own_store: BatchStore, mebibyte
     own_store.redis.config_set("maxmemory", f"{mebibytes}mb")
     own_store.max_bytes = 256 * 2**20
     lines = own_store.warnings()
-    assert [f"maxmemory is {mebibytes} MiB; set it to 352 MiB" in line for line in lines] == [True] * warned
+    said = f"(256 MiB) of batches wait: its maxmemory is {mebibytes} MiB; set it to 352 MiB"
+    assert [said in line for line in lines] == [True] * warned

@@ -19,7 +19,7 @@ from monitoring.decoders.timestamp import moment
 from monitoring.ingest import after_commit, columns
 from monitoring.ingest.columns import Plain, microseconds
 from monitoring.ingest.sensors import Accepted
-from monitoring.ingest.ways import at_once
+from monitoring.ingest.ways import at_once, decode_message
 from monitoring.models import IngestBatch, Measurement, RejectedMessage, Sensor, measurement_queryset
 
 pytestmark = pytest.mark.django_db
@@ -52,6 +52,21 @@ def test_what_is_no_moment_is_none_here(ts: float | str) -> None:
             microseconds(ts)
     else:
         assert microseconds(ts) == expected
+
+
+# --- where plain readings meet others ------------------------------------------------------------
+
+
+def test_readings_without_a_time_ask_for_moments_side_by_side() -> None:
+    one, two = b'{"sensor_id": 1, "value": 1}', b'{"sensor_id": 2, "value": 1}'
+    message = Message(1000, "t", b"[" + b",".join([one, two, one]) + b"]")
+
+    def meet(sensor_id: int, us: int) -> bool:
+        plain = Plain(sensor_id, us, 1, us, 1.0, (sensor_id, None, None))
+        return columns.meet([plain], [message], [(0, decode_message(message))])
+
+    assert [meet(1, us) for us in (999, 1000, 1001, 1002)] == [False, True, True, False]
+    assert [meet(2, us) for us in (999, 1000, 1001)] == [False, True, False]
 
 
 # --- what others want to know --------------------------------------------------------------------
@@ -196,6 +211,17 @@ def test_both_ways_come_to_the_same(
     first = None if before is None else batch(before, 0)
     second = batch(messages, 0)
     assert _after(at_once, first, second) == _after(surely, first, second)
+
+
+@pytest.mark.parametrize("said", [{"type": "a\tb", "unit": "V"}, {"type": "light", "unit": "\u200b"}])
+def test_what_cannot_be_printed_is_for_the_sure_way_to_judge(
+    sensors: dict[int, Sensor], forgetful: None, said: dict[str, str]
+) -> None:
+    """Also of a sensor that takes any type and unit."""
+    Sensor.objects.register([Sensor(id=5, name="any")])
+    payload = json.dumps({"sensor_id": 5, "value": 1} | said).encode()
+    batch = Batch(time_ordered_id(), "mqtt:test", [Message(_now_us(), "t", payload)])
+    assert _after(at_once, None, batch) == _after(surely, None, batch)
 
 
 def _plain(count: int, start_us: int, sensor: int = 1) -> Batch:
