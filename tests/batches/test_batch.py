@@ -32,6 +32,14 @@ def test_it_comes_back_as_it_was(batch_id, source, messages) -> None:
     assert Batch.unpack(batch_id, batch.pack()) == batch
 
 
+def test_what_stands_for_a_topic_in_its_rows_leads_to_it() -> None:
+    """Be it as it was made or as it was packed."""
+    topics = ["iot/hall", "iot/attic", "iot/hall"]
+    made = Batch(uuid4(), "http", [Message(1, topic, b"x") for topic in topics])
+    for batch in (made, Batch.unpack(made.id, made.pack())):
+        assert [batch.topics()[row[1]] for row in batch.rows()] == topics
+
+
 @pytest.mark.parametrize(
     "body",
     [

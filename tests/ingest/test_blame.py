@@ -231,6 +231,20 @@ def test_a_batch_that_another_is_careful_with_waits(store: BatchStore, hand_over
     assert ingest(store, batch.id).end is End.STORED
 
 
+@pytest.mark.django_db
+def test_each_position_is_noted_whenever_it_is_touched(
+    store: BatchStore, sensors: dict[int, Sensor], hand_over: HandOver
+) -> None:
+    """When it is decoded, and when it is stored; one that kills is not touched at all."""
+    touched: list[int] = []
+    entry = one_by_one(hand_over(payload(1), payload(2), payload(3)), before=touched.append, crashed=[1])
+    assert touched == [0, 2, 0, 2]
+    assert entry is not None
+    assert (entry.stored, entry.rejected) == (2, 1)
+    rejected = RejectedMessage.objects.get()
+    assert (rejected.position, rejected.code) == (1, "crashed_worker")
+
+
 def test_a_position_is_suspect_after_one_death_and_known_after_two(
     store: BatchStore, hand_over: HandOver
 ) -> None:
