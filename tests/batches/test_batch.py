@@ -32,6 +32,14 @@ def test_it_comes_back_as_it_was(batch_id, source, messages) -> None:
     assert Batch.unpack(batch_id, batch.pack()) == batch
 
 
+def test_what_stands_for_a_topic_in_its_rows_leads_to_it() -> None:
+    """Be it as it was made or as it was packed."""
+    topics = ["iot/hall", "iot/attic", "iot/hall"]
+    made = Batch(uuid4(), "http", [Message(1, topic, b"x") for topic in topics])
+    for batch in (made, Batch.unpack(made.id, made.pack())):
+        assert [batch.topics()[row[1]] for row in batch.rows()] == topics
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -62,3 +70,9 @@ def test_its_id_is_of_version_7_and_grows(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_microseconds_are_exact() -> None:
     assert to_datetime(1_769_612_875_123_457).isoformat() == "2026-01-28T15:07:55.123457+00:00"
+
+
+def test_it_is_shown_by_its_first_message() -> None:
+    first, last = Message(1, "iot/hall", b"x" * 200), Message(2, "iot/attic", b"\xff")
+    assert Batch(uuid4(), "http", [first, last]).summary() == f"2 × iot/hall: {'x' * 120}"
+    assert Batch(uuid4(), "http", [last]).summary() == "1 × iot/attic: \ufffd"

@@ -115,6 +115,17 @@ def test_receipts_leave_room_for_batches(store: BatchStore) -> None:
         store.hand_over(batch(*[b"x" * 16_000] * 40), Receipt("bridge:default", "next"))
 
 
+def test_receipts_may_fill_their_share_to_the_last_byte(store: BatchStore) -> None:
+    post(store, "1", "x")
+    one = receipt_bytes(store)
+    store.max_bytes = 4 * 5 * one
+    for number in range(2, 6):
+        post(store, str(number), "x")
+    with pytest.raises(StoreFullError, match="Idempotency-Key"):
+        post(store, "6", "x")
+    assert receipt_bytes(store) == 5 * one
+
+
 def test_the_count_is_exact_over_an_upgrade(store: BatchStore) -> None:
     """What an earlier version handed over counted its body alone, and as much is given back."""
     old, new = batch(b"x"), batch(b"x")
@@ -170,4 +181,5 @@ def test_a_maxmemory_near_the_bound_is_warned_of(own_store: BatchStore, mebibyte
     own_store.redis.config_set("maxmemory", f"{mebibytes}mb")
     own_store.max_bytes = 256 * 2**20
     lines = own_store.warnings()
-    assert [f"maxmemory is {mebibytes} MiB; set it to 352 MiB" in line for line in lines] == [True] * warned
+    said = f"(256 MiB) of batches wait: its maxmemory is {mebibytes} MiB; set it to 352 MiB"
+    assert [said in line for line in lines] == [True] * warned

@@ -19,6 +19,34 @@ def test_only_the_owner_forgets(store: BatchStore) -> None:
     assert Names(store.redis).seen("client") == b"0123456789"
 
 
+def test_a_claim_is_its_owners_to_renew_and_to_release(store: BatchStore) -> None:
+    names = Names(store.redis)
+    former = Bridge("b", names.take_over("b", "client", "first"), "first")
+    assert names.take_over("b", "another", "first") == "client", "the owner may ask again"
+    owner = Bridge("b", names.take_over("b", "another", "second", gone="first"), "second")
+    names.release_claim(former)
+    with pytest.raises(NotOwnerError):
+        names.renew_claim(former)
+    with pytest.raises(NameHeldError) as held:
+        names.take_over("b", "client", "third")
+    assert (held.value.holder, held.value.client_id) == ("second", "client")
+    store.redis.pexpire("iot:bridge:b:claim", 50)
+    names.renew_claim(owner)
+    assert store.redis.pttl("iot:bridge:b:claim") > 50
+    names.release_claim(owner)
+    assert names.take_over("b", "another", "third") == "client"
+
+
+def test_its_next_word_gives_a_bridge_its_name_back_after_redis_was_emptied(store: BatchStore) -> None:
+    names = Names(store.redis)
+    bridge = Bridge("b", names.take_over("b", "client", "token"), "token")
+    store.redis.flushdb()
+    names.renew_claim(bridge)
+    assert names.owner("b") == "token"
+    names.release_claim(bridge)
+    assert names.take_over("b", "another", "second") == "client"
+
+
 @pytest.mark.parametrize("left", [3_600_000, None])
 def test_a_clock_that_was_set_back_does_not_make_a_claim_last(store: BatchStore, left: int | None) -> None:
     Names(store.redis).take_over("b", "client", "dead")

@@ -12,6 +12,7 @@ from batches.store import (
     BatchStore,
     Receipt,
     StoreFullError,
+    cost,
 )
 from runner.services import Redis
 
@@ -42,6 +43,15 @@ def test_it_remembers_as_many_messages_as_the_window(store: BatchStore) -> None:
     assert remembered.endswith(b"%10d" % 59)
     Names(store.redis).forget_seen(claim)
     assert Names(store.redis).seen("client") == b""
+    store.hand_over(batch(b"x"), Receipt("bridge:b", ""), claim._replace(seen=b"0123456789"))
+    assert Names(store.redis).seen("client") == b"0123456789", "it begins anew"
+
+
+def test_of_lone_messages_it_remembers_just_the_window(store: BatchStore) -> None:
+    claim = Bridge("b", Names(store.redis).take_over("b", "client", "token"), "token", window=10)
+    for number in range(13):
+        store.hand_over(batch(b"x"), Receipt("bridge:b", ""), claim._replace(seen=b"%10d" % number))
+    assert Names(store.redis).seen("client") == b"".join(b"%10d" % number for number in range(3, 13))
 
 
 def test_only_the_owner_hands_over(store: BatchStore) -> None:
@@ -77,6 +87,52 @@ def test_it_refuses_what_is_over_the_bound(store: BatchStore) -> None:
     store.done(first.id)
     store.hand_over(batch(b"x" * 600), Receipt("r", ""))
     assert store.figures().pending_messages == 1
+
+
+def test_it_takes_what_fills_it_to_the_bound(store: BatchStore) -> None:
+    one = batch(b"x" * 600)
+    store.max_bytes = cost(one.pack())
+    store.hand_over(one, Receipt("r", ""))
+    assert store.figures().pending_bytes == store.max_bytes
+
+
+def test_what_was_received_is_counted_by_the_minute(
+    store: BatchStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hour = 500_000 * 3600
+    for second in (59, 60, 3599):
+        monkeypatch.setattr("batches.store.time.time", lambda second=second: hour + second + 0.5)
+        store.hand_over(batch(b"a", b"b"), Receipt("r", ""))
+    assert store.received(hour, hour + 3600) == {hour: 2, hour + 60: 2, hour + 59 * 60: 2}
+
+
+def test_batches_whose_keys_somebody_deleted_are_forgotten(store: BatchStore) -> None:
+    gone, *left = (batch(b"a", b"b") for _ in range(3))
+    for one in (gone, *left):
+        store.hand_over(one, Receipt("r", ""))
+    counted = store.figures().pending_bytes
+    store.redis.delete(f"iot:batch:{gone.id}")
+    assert store.forget_gone() == 1
+    figures = store.figures()
+    assert (figures.pending_batches, figures.pending_messages, figures.pending_bytes) == (
+        2,
+        4,
+        counted * 2 / 3,
+    )
+    assert store.due(10) == [one.id for one in left]
+    store.redis.delete(f"iot:batch:{left[0].id}")
+    assert [claim.batch_id for claim in store.take()] == [left[1].id]
+    assert store.redis.zcard("iot:batches:due") == 1, "nobody looks at it again"
+
+
+def test_what_is_pending_is_told_batch_by_batch_up_to_a_number(store: BatchStore) -> None:
+    batches = [batch(b"a", b"b"), batch(b"c")]
+    for one in batches:
+        store.hand_over(one, Receipt("r", ""))
+    assert store.standing(2) == (3, 3, 0, [one.id for one in batches])
+    assert store.standing(1) is None
+    store.redis.delete(f"iot:batch:{batches[0].id}")
+    assert store.standing(2) == (3, 1, 1, [batches[1].id])
 
 
 def test_a_master_that_became_a_replica_is_left(own_redis: Redis) -> None:
@@ -149,6 +205,25 @@ def test_where_a_worker_died_at_several_each_is_taken_by_itself(store: BatchStor
     assert len(store.take()) == 3, "an attempt that ended clears it"
 
 
+def test_one_that_is_claimed_is_nobody_elses_for_a_lease(store: BatchStore) -> None:
+    one = batch(b"x")
+    store.hand_over(one, Receipt("r", ""))
+    assert store.claim(one.id)
+    assert store.take() == store.due(10) == []
+
+
+def test_batches_taken_together_have_not_started(store: BatchStore) -> None:
+    """So there is no attempt to take back from them where they are postponed."""
+    batches = [batch(b"x") for _ in range(3)]
+    for one in batches:
+        store.hand_over(one, Receipt("r", ""))
+    assert len(store.take()) == 3
+    store.postpone_together([one.id for one in batches])
+    assert [store.claim(one.id).deaths for one in batches] == [0, 0, 0]  # type: ignore[union-attr]
+    store.postpone_together([batches[0].id])
+    assert store.claim(batches[0].id).deaths == 1, "nor is one that began forgotten"  # type: ignore[union-attr]
+
+
 def test_one_that_may_be_at_fault_is_taken_by_itself(store: BatchStore) -> None:
     batches = [batch(b"x") for _ in range(3)]
     for one in batches:
@@ -164,7 +239,7 @@ def test_what_is_postponed_is_not_due_before_its_time(store: BatchStore) -> None
     one = batch(b"x")
     store.hand_over(one, Receipt("r", ""))
     assert [claim.deaths for claim in store.take()] == [0]
-    assert [store.postpone(one.id) for _ in range(3)] == [1, 2, 4]
+    assert [store.postpone(one.id) for _ in range(8)] == [1, 2, 4, 8, 16, 32, 60, 60]
     assert store.take() == store.due(10) == []
     store.redis.zadd("iot:batches:due", {str(one.id): 0})
     assert store.due(10) == [one.id]

@@ -6,11 +6,12 @@ import pytest
 from bridge_process import Start, payloads
 from hypothesis import given
 from hypothesis import strategies as st
+from marshmallow import ValidationError
 from paho.mqtt.client import topic_matches_sub
 from scripted_broker import ScriptedBroker
 
 from batches.store import BatchStore
-from batches.topics import Topics, covers, overlap
+from batches.topics import Topics, check, covers, overlap
 
 LEVELS = ("a", "b", "$c", "")
 # `z` stands for every level that no filter names.
@@ -27,6 +28,34 @@ filters = st.builds(
 
 def matched(topic_filter: str) -> set[str]:
     return {topic for topic in TOPICS if topic and topic_matches_sub(topic_filter, topic)}
+
+
+@pytest.mark.parametrize(
+    "one", ["#", "+", "+/a/+", "/", "a/#", "a/$share", "$share/g/#", "$share/g/a/b", "x" * 65_535]
+)
+def test_what_is_a_filter(one: str) -> None:
+    check(["a", one])
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        "",
+        "a\0",
+        "x" * 65_536,
+        "é" * 32_768,
+        "$share",
+        "$share/g",
+        "$share//a",
+        "$share/g/",
+        "a#",
+        "#/a",
+        "a/b+",
+    ],
+)
+def test_what_is_none(one: str) -> None:
+    with pytest.raises(ValidationError):
+        check(["a", one])
 
 
 @given(filters, filters)

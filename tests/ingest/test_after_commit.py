@@ -11,7 +11,7 @@ import pytest
 
 from batches.batch import Batch
 from batches.store import BatchStore
-from monitoring.ingest import End, after_commit, ingest
+from monitoring.ingest import End, after_commit, columns, ingest
 from monitoring.ingest.after_commit import Committed, Newest
 from monitoring.models import Measurement, Sensor
 from tests.journey.system import wait_for
@@ -26,6 +26,7 @@ def payload(sensor_id: int, value: float, ts: float | None = None) -> bytes:
 
 @pytest.fixture(autouse=True)
 def two_sensors(transactional_db: None) -> None:
+    columns.forget_doubles()
     Sensor.objects.register([Sensor(id=1, name="one", unit="V"), Sensor(id=2, name="two")])
 
 

@@ -5,14 +5,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from django.db import Error, connection
+from django.db import Error, OperationalError, connection
+from redis.exceptions import RedisError
 
 from batches.batch import Batch
-from batches.store import BatchStore
-from monitoring.ingest import End, attempt, ingest
-from monitoring.ingest.passing import is_passing
+from batches.store import DEATHS_BEFORE_CARE, BatchStore
+from monitoring.ingest import Attempt, End, attempt, ingest
+from monitoring.ingest import sensors as sensors_held
+from monitoring.ingest.passing import AllAlikeError, BusyError, is_in_every_way, is_passing
+from monitoring.ingest.together import together
+from monitoring.ingest.ways import at_once, one_by_one
 from monitoring.models import IngestBatch, Measurement, RejectedMessage, Sensor
 from monitoring.models.measurement_queryset import MeasurementQuerySet
+from tests.locks import held_until_wanted
 
 HandOver = Callable[..., Batch]
 
@@ -124,6 +129,27 @@ def test_messages_that_fail_in_two_ways_are_each_their_own_fault(
     assert [one.code for one in RejectedMessage.objects.all()] == ["failed", "failed"]
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize("way", [at_once, lambda batch: together([batch])], ids=["alone", "together"])
+def test_only_what_is_of_a_partition_is_tried_twice(
+    sensors: dict[int, Sensor],
+    hand_over: HandOver,
+    monkeypatch: pytest.MonkeyPatch,
+    way: Callable[[Batch], object],
+) -> None:
+    tries = []
+
+    def fails(*_: object) -> None:
+        tries.append(1)
+        raise OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(sensors_held, "held", fails)
+    batch = hand_over(payload())
+    with pytest.raises(OperationalError):
+        way(batch)
+    assert tries == [1]
+
+
 # None: there was no answer.
 @pytest.mark.parametrize(
     "sqlstate", ["42703", "58030", "XX001", "F0001", "25006", "53100", "08006", "40001", None]
@@ -140,6 +166,24 @@ def test_what_may_be_of_the_message(sqlstate: str) -> None:
     error = Error("something")
     error.__cause__ = type("Cause", (Exception,), {"pgcode": sqlstate})()
     assert not is_passing(error)
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "is_so"),
+    [(None, True), ("57P01", True), ("53100", True), ("40P01", False), ("55P03", False), ("22003", False)],
+)
+def test_what_is_in_the_way_of_every_batch(sqlstate: str | None, is_so: bool) -> None:
+    """Two that meet, or one whose own fault it may be, hold up no other."""
+    error = Error("something")
+    error.__cause__ = type("Cause", (Exception,), {"pgcode": sqlstate})()
+    assert is_in_every_way(error) is is_so
+
+
+@pytest.mark.parametrize("error", [AllAlikeError("x"), BusyError("x")])
+def test_what_is_of_a_batch_alone(error: Exception) -> None:
+    assert is_passing(error)
+    assert not is_in_every_way(error)
+    assert is_in_every_way(RedisError("away"))
 
 
 @pytest.mark.django_db(transaction=True)
@@ -162,7 +206,43 @@ def test_a_full_disk_costs_no_message(store: BatchStore, hand_over: HandOver, me
     assert IngestBatch.objects.get().rejected == 0
 
 
+@pytest.mark.django_db
+def test_a_batch_that_was_done_is_not_stored_message_by_message(
+    store: BatchStore, sensors: dict[int, Sensor], hand_over: HandOver
+) -> None:
+    batch = hand_over(payload(), b"garbage")
+    assert one_by_one(batch) is not None
+    assert one_by_one(batch) is None
+    assert (Measurement.objects.count(), RejectedMessage.objects.count()) == (1, 1)
+
+
 # --- careful workers -----------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_batch_that_another_is_careful_with_waits(store: BatchStore, hand_over: HandOver) -> None:
+    Sensor.objects.register([Sensor(id=1, name="one")])
+    batch = hand_over(payload())
+    for _ in range(DEATHS_BEFORE_CARE):
+        store.claim(batch.id)
+    with held_until_wanted(batch.id.int & 0x7FFF_FFFF_FFFF_FFFF):
+        assert ingest(store, batch.id) == Attempt(End.POSTPONED)
+    assert store.careful_deaths(batch.id) == {}, "it has touched nothing"
+    assert ingest(store, batch.id).end is End.STORED
+
+
+@pytest.mark.django_db
+def test_each_position_is_noted_whenever_it_is_touched(
+    store: BatchStore, sensors: dict[int, Sensor], hand_over: HandOver
+) -> None:
+    """When it is decoded, and when it is stored; one that kills is not touched at all."""
+    touched: list[int] = []
+    entry = one_by_one(hand_over(payload(1), payload(2), payload(3)), before=touched.append, crashed=[1])
+    assert touched == [0, 2, 0, 2]
+    assert entry is not None
+    assert (entry.stored, entry.rejected) == (2, 1)
+    rejected = RejectedMessage.objects.get()
+    assert (rejected.position, rejected.code) == (1, "crashed_worker")
 
 
 def test_a_position_is_suspect_after_one_death_and_known_after_two(

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.conf import LazySettings
 from django.db import transaction
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
@@ -15,9 +16,10 @@ from hypothesis import strategies as st
 
 from batches.batch import Batch, Message, time_ordered_id
 from monitoring.decoders.timestamp import moment
-from monitoring.ingest import columns
-from monitoring.ingest.columns import microseconds
-from monitoring.ingest.ways import at_once
+from monitoring.ingest import after_commit, columns
+from monitoring.ingest.columns import Plain, microseconds
+from monitoring.ingest.sensors import Accepted
+from monitoring.ingest.ways import at_once, decode_message
 from monitoring.models import IngestBatch, Measurement, RejectedMessage, Sensor, measurement_queryset
 
 pytestmark = pytest.mark.django_db
@@ -50,6 +52,39 @@ def test_what_is_no_moment_is_none_here(ts: float | str) -> None:
             microseconds(ts)
     else:
         assert microseconds(ts) == expected
+
+
+# --- where plain readings meet others ------------------------------------------------------------
+
+
+def test_readings_without_a_time_ask_for_moments_side_by_side() -> None:
+    one, two = b'{"sensor_id": 1, "value": 1}', b'{"sensor_id": 2, "value": 1}'
+    message = Message(1000, "t", b"[" + b",".join([one, two, one]) + b"]")
+
+    def meet(sensor_id: int, us: int) -> bool:
+        plain = Plain(sensor_id, us, 1, us, 1.0, (sensor_id, None, None))
+        return columns.meet([plain], [message], [(0, decode_message(message))])
+
+    assert [meet(1, us) for us in (999, 1000, 1001, 1002)] == [False, True, True, False]
+    assert [meet(2, us) for us in (999, 1000, 1001)] == [False, True, False]
+
+
+# --- what others want to know --------------------------------------------------------------------
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 3), st.integers(0, 5), st.sampled_from([-1.5, 0.0, 1.0, 2.5])), max_size=12
+    )
+)
+@example([(1, 1, 2.0), (1, 3, 1.0), (1, 2, 4.0), (1, 0, 3.0), (1, 3, 2.0)])
+def test_the_newest_of_plain_readings_is_that_of_their_rows(rows: list[tuple[int, int, float]]) -> None:
+    plain = [
+        Plain(sensor_id, us, position, us, value, (sensor_id, None, "V"))
+        for position, (sensor_id, us, value) in enumerate(rows)
+    ]
+    accepted = {row.key: Accepted("V", None) for row in plain}
+    assert columns._newest(plain, accepted) == after_commit.newest_of((*row, "V") for row in rows)
 
 
 # --- batches -------------------------------------------------------------------------------------
@@ -178,6 +213,17 @@ def test_both_ways_come_to_the_same(
     assert _after(at_once, first, second) == _after(surely, first, second)
 
 
+@pytest.mark.parametrize("said", [{"type": "a\tb", "unit": "V"}, {"type": "light", "unit": "\u200b"}])
+def test_what_cannot_be_printed_is_for_the_sure_way_to_judge(
+    sensors: dict[int, Sensor], forgetful: None, said: dict[str, str]
+) -> None:
+    """Also of a sensor that takes any type and unit."""
+    Sensor.objects.register([Sensor(id=5, name="any")])
+    payload = json.dumps({"sensor_id": 5, "value": 1} | said).encode()
+    batch = Batch(time_ordered_id(), "mqtt:test", [Message(_now_us(), "t", payload)])
+    assert _after(at_once, None, batch) == _after(surely, None, batch)
+
+
 def _plain(count: int, start_us: int, sensor: int = 1) -> Batch:
     payload = b'{"sensor_id": %d, "value": %d, "ts": %d.%06d}'
     messages = [
@@ -200,6 +246,41 @@ def test_plain_readings_go_the_fast_way_alone(
     assert entry is not None
     assert (entry.stored, entry.duplicates, entry.rejected) == (50, 0, 0)
     assert Measurement.objects.count() == 50
+
+
+def test_they_are_told_of_on_the_fast_way_too(
+    sensors: dict[int, Sensor], forgetful: None, django_capture_on_commit_callbacks: Any
+) -> None:
+    told: list[after_commit.Committed] = []
+    after_commit.subscribe(told.append)
+    start_us = _now_us() - 60_000_000
+    messages = [
+        Message(start_us + n, "iot/hall/measurements", b'{"sensor_id": 1, "value": %d}' % n) for n in range(3)
+    ]
+    batch = Batch(time_ordered_id(), "mqtt:test", messages)
+    with django_capture_on_commit_callbacks(execute=True):
+        at_once(batch)
+    after_commit._waiting.join()
+    newest = after_commit.Newest(3, start_us + 2, 2.0, "°C", start_us, 0.0, 2.0)
+    assert told == [after_commit.Committed(batch.id, {1: newest}, {}, {1: "hall"})]
+
+
+def test_a_reading_on_a_topic_of_boards_is_none(
+    sensors: dict[int, Sensor], forgetful: None, settings: LazySettings
+) -> None:
+    settings.MQTT_STATUS_TOPICS = ("iot/status/+",)
+    batch = Batch(
+        time_ordered_id(),
+        "mqtt:test",
+        [
+            Message(_now_us() + place, topic, b'{"sensor_id": 1, "value": 2}')
+            for place, topic in enumerate(["iot/status/hall", "iot/measurements"])
+        ],
+    )
+    entry = at_once(batch)
+    assert entry is not None
+    assert (entry.readings, entry.stored, entry.rejected) == (2, 1, 1)
+    assert RejectedMessage.objects.get().code == "bad_status"
 
 
 def test_a_sensor_that_repeats_itself_pays_for_it_once(

@@ -274,6 +274,14 @@ def test_arrays_without_times_take_moments_side_by_side_at_a_price_of_their_leng
     assert list(moments) == [to_datetime(start + place) for place in range(count)]
 
 
+def test_a_few_long_elements_are_kept_in_one_row_too() -> None:
+    """Their number alone does not say that they cost too much."""
+    refusals = [Refusal(Code.BAD_TYPE, "x" * 1000, b"1", place) for place in range(10)]
+    batch = Batch(time_ordered_id(), "mqtt:test", [Message(1, TOPIC, b"[" + b"1," * 9 + b"1]")])
+    (row,) = refused.rows(batch, {0: refusals})
+    assert (row.index, row.elements) == (None, 10)
+
+
 @pytest.mark.parametrize("sensor_id", [None, 12])
 @pytest.mark.parametrize("payload", [b"", b"x" * 1000])
 def test_what_a_row_will_cost_is_what_it_costs(sensor_id: int | None, payload: bytes) -> None:

@@ -17,7 +17,7 @@ from monitoring.ingest import End, columns, ingest
 from monitoring.ingest.progress import Progress
 from monitoring.ingest.sensors import held
 from monitoring.ingest.settle import settle
-from monitoring.models import IngestBatch, Measurement, RejectedMessage, RejectedTally, Sensor
+from monitoring.models import BlockedSensor, IngestBatch, Measurement, RejectedMessage, RejectedTally, Sensor
 from monitoring.models.measurement_queryset import MeasurementQuerySet
 
 HandOver = Callable[..., Batch]
@@ -183,6 +183,17 @@ def test_a_refused_element_of_an_array_is_kept_alone(
     assert (no_object.code, bytes(no_object.payload)) == ("not_an_object", b"5")
 
 
+def test_of_a_blocked_sensor_nothing_is_kept_but_its_count(
+    store: BatchStore, sensors: dict[int, Sensor], hand_over: HandOver
+) -> None:
+    BlockedSensor.objects.create(pk=12, blocked_by="ana")
+    batch = hand_over(payload(12), b"garbage", payload(13), b"[" + payload(13) + b"," + payload(12) + b"]")
+    ingest(store, batch.id)
+    kept = RejectedMessage.objects.order_by("position").values_list("position", "code", "sensors")
+    assert list(kept) == [(1, "not_json", []), (2, "unknown_sensor", [13]), (3, "unknown_sensor", [13])]
+    assert IngestBatch.objects.get().rejected == sum(tally.seen for tally in RejectedTally.objects.all()) == 5
+
+
 def test_whatever_a_reading_is_refused_for_its_sensor_is_known(
     store: BatchStore, sensors: dict[int, Sensor], hand_over: HandOver
 ) -> None:
@@ -241,10 +252,13 @@ def test_what_is_older_than_retention_makes_no_partition(
 ) -> None:
     from monitoring.upkeep.partitions import existing
 
-    before = existing()
-    ingest(store, hand_over(payload(ts=0), payload(ts=datetime.now(UTC).timestamp() + 4e6)).id)
+    before, ahead = existing(), datetime.now(UTC).timestamp() + 4e6
+    ingest(store, hand_over(payload(ts=0), payload(ts=ahead)).id)
     codes = RejectedMessage.objects.order_by("position").values_list("code", flat=True)
     assert list(codes) == ["too_old", "clock_ahead"]
+    # Neither beside one that is of today.
+    ingest(store, hand_over(payload(ts=0), payload()).id)
+    ingest(store, hand_over(payload(), payload(ts=ahead)).id)
     assert existing() == before
 
 

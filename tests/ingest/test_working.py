@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from django.conf import LazySettings
 from django.db import connection
 
 from batches.batch import Batch
@@ -25,6 +26,13 @@ from tests.journey.system import wait_for
 pytestmark = pytest.mark.django_db(transaction=True)
 PROJECT = Path(__file__).parents[2]
 HandOver = Callable[..., Batch]
+# A trigger of somebody's that does not bear one value.
+REFUSING = (
+    "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+    " $$ BEGIN IF NEW.value = 13 THEN RAISE EXCEPTION 'no thirteen' USING ERRCODE = '22023'; END IF;"
+    " RETURN NEW; END $$;"
+    "CREATE TRIGGER refuse BEFORE INSERT ON monitoring_measurement FOR EACH ROW EXECUTE FUNCTION refuse()"
+)
 
 
 @cache
@@ -215,19 +223,13 @@ def test_a_partition_that_retention_dropped_meanwhile_is_made_anew(
 
 
 def test_one_that_fails_spoils_none_of_its_neighbours(store: BatchStore, hand_over: HandOver) -> None:
-    """Here by a trigger of somebody's that does not bear one value; and each is told once."""
+    """And each is told once."""
     before = [hand_over(payload(1, place, place)) for place in range(3)]
     bad = hand_over(payload(1, 13, 13), payload(1, 14, 14))
     after = [hand_over(payload(2, place, place)) for place in range(3)]
     told: list[after_commit.Committed] = []
     end = after_commit.subscribe(told.append)
-    refusing = (
-        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
-        " $$ BEGIN IF NEW.value = 13 THEN RAISE EXCEPTION 'no thirteen' USING ERRCODE = '22023'; END IF;"
-        " RETURN NEW; END $$;"
-        "CREATE TRIGGER refuse BEFORE INSERT ON monitoring_measurement FOR EACH ROW EXECUTE FUNCTION refuse()"
-    )
-    with changed(refusing, "DROP FUNCTION refuse() CASCADE"):
+    with changed(REFUSING, "DROP FUNCTION refuse() CASCADE"):
         made = at_work(store)
     assert {attempt.end for attempt in made} == {End.STORED}
     assert Measurement.objects.count() == 7
@@ -239,13 +241,30 @@ def test_one_that_fails_spoils_none_of_its_neighbours(store: BatchStore, hand_ov
     end()
 
 
+def test_a_sensor_that_registers_itself_stays_though_its_batch_fails(
+    store: BatchStore, hand_over: HandOver, settings: LazySettings
+) -> None:
+    """So the batches beside it need not be attempted again for it."""
+    settings.AUTO_REGISTER_SENSORS = True
+    hand_over(b"[" + payload(50, 13, 13) + b"]", b"[" + payload(50, 14, 14) + b"]")
+    for place in range(3):
+        hand_over(b"[" + payload(50, place, place) + b"]")
+    with changed(REFUSING, "DROP FUNCTION refuse() CASCADE"):
+        assert {attempt.end for attempt in at_work(store)} == {End.STORED}
+    assert len(transactions()) == 2
+    assert Measurement.objects.filter(sensor=50).count() == 4
+    assert_all_is_in_the_books(store)
+
+
 def test_where_the_database_is_away_all_wait_and_no_other_is_tried(
     store: BatchStore, hand_over: HandOver
 ) -> None:
     batches = [hand_over(payload(1, place)) for place in range(300)]
     connection.ensure_connection()
     with changed("ALTER TABLE monitoring_measurement RENAME TO elsewhere", "SELECT 1"):
-        assert [(one.end, one.in_every_way) for one in at_work(store)] == [(End.POSTPONED, True)]
+        made: list[Attempt] = []
+        assert not work(store, made.append), "no other worker is called"
+        assert [(one.end, one.in_every_way) for one in made] == [(End.POSTPONED, True)]
         assert len(store.due(1000)) == 50
     with changed("ALTER TABLE elsewhere RENAME TO monitoring_measurement", "SELECT 1"):
         due_again(store, *batches)
