@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping
 from html import escape
+from itertools import cycle
 
-_COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#888888")
+_COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#888888", "#332288")
 _LEFT, _WIDTH, _BAR, _GAP = 150, 560, 26, 18
 
 
 def bars(title: str, ways: Mapping[str, Mapping[str, float]]) -> str:
     """`ways`: of each its parts; a part has the same colour in all of them."""
     parts = list(dict.fromkeys(part for way in ways.values() for part in way))
-    colours = dict(zip(parts, _COLOURS, strict=False))
+    colours = dict(zip(parts, cycle(_COLOURS), strict=False))
     most = max(sum(way.values()) for way in ways.values())
     height = 40 + len(ways) * (_BAR + _GAP) + 24 * -(-len(parts) // 4)
     out = [
