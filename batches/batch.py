@@ -45,6 +45,9 @@ class Message(NamedTuple):
     digest: bytes | None = None
 
 
+Row = Sequence[Any]
+
+
 class Packed(Sequence[Message]):
     """Messages as they were packed: a Message is made when somebody looks at it, which few do.
 
@@ -53,7 +56,7 @@ class Packed(Sequence[Message]):
 
     __slots__ = ("rows", "topics")
 
-    def __init__(self, topics: list[str], rows: list[list[Any]]) -> None:
+    def __init__(self, topics: list[str], rows: list[Row]) -> None:
         self.topics = topics
         self.rows = rows
 
@@ -75,7 +78,7 @@ class Packed(Sequence[Message]):
     def __hash__(self) -> int:
         raise TypeError("messages are no key")
 
-    def _message(self, row: list[Any]) -> Message:
+    def _message(self, row: Row) -> Message:
         received_us, place, *rest = row
         return Message(received_us, self.topics[place], *rest)
 
@@ -99,15 +102,20 @@ class Batch(NamedTuple):
 
     def pack(self) -> bytes:
         """msgpack of [format, source, topics, [[received_us, topic's place, payload, ...], ...]]."""
+        if isinstance(self.messages, Packed):
+            return self._packed(self.messages.topics, self.messages.rows)
         topics: dict[str, int] = {}
-        rows: list[tuple[object, ...]] = []
+        rows: list[Row] = []
         for received_us, topic, payload, retained, length, digest in self.messages:
             place = topics.setdefault(topic, len(topics))
             if retained or length is not None:
                 rows.append((received_us, place, payload, retained, length, digest))
             else:
                 rows.append((received_us, place, payload))
-        packed: bytes = msgpack.packb([_FORMAT, self.source, list(topics), rows])
+        return self._packed(list(topics), rows)
+
+    def _packed(self, topics: list[str], rows: list[Row]) -> bytes:
+        packed: bytes = msgpack.packb([_FORMAT, self.source, topics, rows])
         return packed
 
     @classmethod

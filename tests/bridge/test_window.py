@@ -3,7 +3,10 @@
 import hashlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from batches.batch import Batch, time_ordered_id
 from bridge.frames import Publish
 from bridge.window import Window, identity
 
@@ -59,3 +62,44 @@ def test_a_new_session_recognises_what_comes_in_it_alone() -> None:
     window.handed_over(window.seal())
     assert window.take([ONCE._replace(dup=True)], 2)[1] == 0
     assert window.take([ONCE._replace(mid=9, dup=True)], 2)[1] == 1
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.builds(
+                Publish,
+                st.integers(0, 9),
+                st.just(False),
+                st.booleans(),
+                st.sampled_from(["a", "b/c", "ü"]),
+                st.binary(max_size=3),
+                st.none(),
+                st.none(),
+            ),
+            max_size=4,
+        ),
+        max_size=4,
+    ),
+    st.booleans(),
+)
+def test_by_columns_as_one_by_one(reads: list[list[Publish]], cut: bool) -> None:
+    """Whatever comes: messages, acknowledgements, what recognises them, and the batch as it is packed."""
+    window, came = Window(100), [one for read in reads for one in read]
+    if cut and came:
+        reads[-1] = [*reads[-1], (long := Publish(9, False, False, "a", b"start", 20_000, b"d" * 32))]
+        came.append(long)
+    for read in reads:
+        new, redelivered = window.take(read, 3)
+        assert ([message.payload for message in new], redelivered) == ([one.payload for one in read], 0)
+    gathering = window.seal()
+    assert [message[1:] for message in gathering.messages] == [
+        (one.topic, one.payload, one.retained, one.length, one.digest) for one in came
+    ]
+    assert gathering.acks == [(3, one.mid) for one in came if one.mid]
+    assert gathering.bytes == sum(len(one.topic) + len(one.payload) for one in came)
+    assert gathering.seen() == b"".join(
+        identity(one.mid, one.topic, one.digest or one.payload) for one in came if one.mid
+    )
+    packed = Batch(time_ordered_id(), "mqtt:test", gathering.messages)
+    assert packed.pack() == packed._replace(messages=list(gathering.messages)).pack()
