@@ -122,10 +122,12 @@ function readOut(t) {
   }
   out.classList.remove("subtle");
   const parts = [];
+  let until = t + 1; // where a point stands for some time, an incident may begin within it
   for (const { columns: its, shift, faded, isRaw: raw } of [...chart.curves].reverse()) {
     const place = faded ? nearest(its.t, t) : its.t.indexOf(t) >= 0 ? its.t.indexOf(t) : nearest(its.t, t);
     if (place === null) continue;
     const [start, end] = [its.start[place] - shift, its.end[place] - shift];
+    if (!faded && !raw) until = Math.max(until, end);
     const when = raw && its.min[place] !== null ? moment(start, true) : between(start, end);
     const said = document.createElement("span");
     said.className = faded ? "then" : "here";
@@ -141,7 +143,7 @@ function readOut(t) {
     parts.push(said);
   }
   for (const { from, to, title, peak } of incidents) {
-    if (t < from || t > (to ?? Infinity)) continue;
+    if (until <= from || t > (to ?? Infinity)) continue;
     const said = document.createElement("span");
     said.className = "incident-here";
     said.textContent = `${say("since", { title, at: moment(from) })}${peak ? ` · ${peak}` : ""}`;
