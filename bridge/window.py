@@ -45,7 +45,9 @@ class Gathering:
             return Packed([], [])
         mids, _, retained, topics, payloads, lengths, digests = zip(*found, strict=True)
         for topic in dict.fromkeys(topics):
-            self._topics.setdefault(topic, len(self._topics))
+            if topic not in self._topics:
+                self._topics[topic] = len(self._topics)
+                self.messages.topics.append(topic)
         rows: list[Row] = list(zip(moments, map(self._topics.__getitem__, topics), payloads, strict=True))
         if any(retained) or any(lengths):
             more = zip(retained, lengths, digests, strict=True)
@@ -59,7 +61,6 @@ class Gathering:
             self.acks += [(epoch, mid) for mid in mids if mid]
         self.mids += mids
         self.messages.rows += rows
-        self.messages.topics = list(self._topics)
         self.bytes += sum(map(len, topics)) + sum(map(len, payloads))
         return Packed(self.messages.topics, rows)
 
