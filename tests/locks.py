@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from django.db import connection, transaction
@@ -38,6 +38,29 @@ def held_until_wanted(lock: int) -> Iterator[None]:
     finally:
         over.set()
         other.join()
+
+
+@contextmanager
+def another(work: Callable[[], object]) -> Iterator[threading.Thread]:
+    """A thread to be started within the block, at whose end it has done the work, or raises what that raised.
+
+    A transaction of the block is to end before: `with another(work) as other, transaction.atomic():`.
+    """
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            failed.append(error)
+        finally:
+            connection.close()
+
+    other = threading.Thread(target=run)
+    yield other
+    other.join()
+    if failed:
+        raise failed[0]
 
 
 _WAITS_FOR_US = "SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"

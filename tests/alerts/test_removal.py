@@ -1,11 +1,10 @@
 """A sensor goes with all that alerts have of it."""
 
 import json
-import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 
 from monitoring.models import (
     AlertChannel,
@@ -22,7 +21,7 @@ from monitoring.upkeep.pieces import TimeShare
 from monitoring.upkeep.removal import _delete, remove_sensors
 from tests.alerts.conftest import MakeIncident, send
 from tests.alerts.receivers import Web
-from tests.locks import until_somebody_waits_for_us
+from tests.locks import another, until_somebody_waits_for_us
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -113,19 +112,14 @@ def test_whoever_evaluates_it_is_waited_for(rule: AlertRule, fires: MakeIncident
     ask_for_removal()
     done: list[bool] = []
 
-    def delete() -> None:
-        try:
-            done.append(_delete(Sensor.objects.get(pk=1)))
-        finally:
-            connections.close_all()
+    def remove() -> None:
+        done.append(_delete(Sensor.objects.get(pk=1)))
 
-    remover = threading.Thread(target=delete)
-    with transaction.atomic(), connection.cursor() as cursor:
+    with another(remove) as remover, transaction.atomic(), connection.cursor() as cursor:
         AlertState.objects.select_for_update().get()
         remover.start()
         until_somebody_waits_for_us()
         fires(1)
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-    remover.join()
     assert done == [True]
     assert not Incident.objects.exists()

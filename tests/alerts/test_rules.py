@@ -1,18 +1,17 @@
 """A rule that somebody changes or deletes, while others evaluate it or change it too."""
 
-import threading
 from collections.abc import Callable
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 from rest_framework.test import APIClient
 
 from monitoring.alerts.rules import delete, save
 from monitoring.models import AlertRule, AlertState, Incident
 from tests.alerts.conftest import MakeIncident
 from tests.api.conftest import API
-from tests.locks import until_somebody_waits_for_us
+from tests.locks import another, until_somebody_waits_for_us
 
 
 def save_it(rule: AlertRule) -> None:
@@ -34,46 +33,24 @@ def test_whoever_evaluates_it_is_waited_for(
 ) -> None:
     """He holds a row, and what he finds is an incident of the rule: each would wait for the other."""
     AlertState.objects.create(rule=rule, sensor_id=1, subject="sensor:1")
-    failed: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            change(rule)
-        except BaseException as error:
-            failed.append(error)
-        finally:
-            connections.close_all()
-
-    other = threading.Thread(target=run)
-    with transaction.atomic(), connection.cursor() as cursor:
+    with another(lambda: change(rule)) as other, transaction.atomic(), connection.cursor() as cursor:
         AlertState.objects.select_for_update().get()
         other.start()
         until_somebody_waits_for_us()
         fires(1)
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-    other.join()
-    assert failed == []
     assert [one.end for one in Incident.objects.all()] == ["changed"]
 
 
 @pytest.mark.django_db(transaction=True)
 def test_whoever_changes_it_is_waited_for_by_whoever_deletes_it(rule: AlertRule) -> None:
     AlertState.objects.create(rule=rule, sensor_id=1, subject="sensor:1")
-
-    def run() -> None:
-        try:
-            delete(rule)
-        finally:
-            connections.close_all()
-
-    other = threading.Thread(target=run)
-    with transaction.atomic():
+    with another(lambda: delete(rule)) as other, transaction.atomic():
         kept = AlertRule.objects.select_for_update(no_key=True).get()
         other.start()
         until_somebody_waits_for_us()
         kept.high = 30.0
         save(kept, [], None)
-    other.join()
     assert not AlertRule.objects.exists()
 
 
