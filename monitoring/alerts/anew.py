@@ -56,10 +56,11 @@ def work_out(
     start = begin(rule, changed_from, active_from)
     # One that ends at this very moment does so because of the reading there.
     in_question = [one for one in kept if changed_from <= _end(one.span)]
-    until = _known_until(until, in_question)
     covering = None
     if changed_from > active_from:  # where the rule begins it is normal, though a silence be older
         covering = next((one.span for one in kept if one.span.since < start <= _end(one.span)), None)
+    decided = [one.span for one in in_question]
+    until = _known_until(until, decided if covering is None else [*decided, covering])
     done = evaluate(rule, _state_in(rule, covering, start), read(start), until, start, outages)
     if covering is not None and _lost_its_peak(rule, covering, done):
         # What was further is no longer part of it, or is gone: look at all of it again, this once.
@@ -73,14 +74,14 @@ def _end(span: Span) -> float:
     return math.inf if span.resolved_at is None else span.resolved_at
 
 
-def _known_until(until: int | None, kept: Sequence[K]) -> int:
+def _known_until(until: int | None, decided: Sequence[Span]) -> int:
     """The watermark, which never falls behind what was already decided by time alone, and told.
 
     It may fall by itself, as where a second bridge has come back.
     """
     known = [until or 0]
-    for one in kept:
-        known += [one.span.fired_at, one.span.resolved_at or 0]
+    for span in decided:
+        known += [span.fired_at, span.resolved_at or 0]
     return max(known)
 
 

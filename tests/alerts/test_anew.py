@@ -180,3 +180,13 @@ def test_the_reading_is_deleted_without_which_it_would_have_fired() -> None:
 def test_the_reading_is_deleted_that_kept_it_firing() -> None:
     memory = kept_after(Rule(Kind.ABOVE, high=25.0, keep_us=10), {10: 26, 20: 20, 28: 26, 40: 26}, {28: None})
     assert [(one.since, one.resolved_at) for one in memory.spans] == [(10, 30), (40, None)]
+
+
+def test_what_had_ended_by_time_has_ended_though_the_watermark_falls_back() -> None:
+    memory = Memory(Rule(Kind.SILENCE, keep_us=1, limit_us=2))
+    memory.look(memory.store([Reading(20, 0.0)]), 30)
+    memory.look(memory.store([Reading(33, 0.0)]), 34)
+    ended = memory.spans
+    assert [(span.since, span.resolved_at) for span in ended] == [(22, 34)]
+    memory.look(None, 1)
+    assert memory.spans == ended
