@@ -62,14 +62,12 @@ class Sensors:
         if unknown and settings.AUTO_REGISTER_SENSORS:
             # Where this transaction is not committed, they are not there.
             forget()
-            Sensor.objects.register(
-                [
-                    Sensor(id=number, name=f"Sensor {number}", kind=kind or "", unit=unit or "")
-                    for number, (kind, unit) in sorted(named.items())
-                    if number in unknown
-                ],
-                settings.AUTO_REGISTER_MAX_SENSORS,
-            )
+            made = {
+                number: (kind or "", unit or "")
+                for number, (kind, unit) in named.items()
+                if number in unknown
+            }
+            Sensor.objects.register_named(made, settings.AUTO_REGISTER_MAX_SENSORS)
             self.expected |= Sensor.objects.expectations(unknown)
 
 

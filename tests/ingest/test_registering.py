@@ -34,6 +34,35 @@ def test_the_first_id_of_all_is_not_given_twice(db: None) -> None:
     assert Sensor.objects.create(name="second").pk == 2
 
 
+def test_what_readings_name_is_made_as_any_sensor_is(db: None) -> None:
+    """In a statement of its own, which knows of no field that the model has had since."""
+    first = next_id()
+    units = {first: ("", ""), first + 1: ('it\'s \\ "so"', "µ\u2103"), 2**53 + 1: ("pump", "V")}
+    Sensor.objects.register([Sensor(id=first + 1, name="taken")])
+    Sensor.objects.register_named(units, 1_000_000)
+    assert Sensor.objects.get(pk=first + 1).name == "taken"
+    Sensor.objects.filter(pk=first + 1).delete()
+    Sensor.objects.register_named(units, 1_000_000)
+
+    fields = [field.name for field in Sensor._meta.concrete_fields if field.name != "added_at"]
+    rows = list(Sensor.objects.filter(pk__in=units).values(*fields).order_by("pk"))
+    Sensor.objects.filter(pk__in=units).delete()
+    Sensor.objects.register(
+        [Sensor(id=n, name=f"Sensor {n}", kind=kind, unit=unit) for n, (kind, unit) in units.items()]
+    )
+    assert rows == list(Sensor.objects.filter(pk__in=units).values(*fields).order_by("pk"))
+    assert next_id() == first + 2
+
+
+def test_of_what_readings_name_the_last_are_left_out_past_the_most(db: None) -> None:
+    first, there = next_id(), Sensor.objects.count()
+    named = {first + ahead: ("", "") for ahead in (9, 3, 6)}
+    Sensor.objects.register_named(named, there + 2)
+    assert set(Sensor.objects.filter(pk__in=named).values_list("pk", flat=True)) == {first + 3, first + 6}
+    Sensor.objects.register_named(named, there + 2)
+    assert Sensor.objects.count() == there + 2
+
+
 @pytest.mark.django_db(transaction=True)
 def test_an_id_that_was_given_out_meanwhile_is_not_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody takes ids between the look at the sequence and its move."""
