@@ -6,13 +6,18 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
-from django.test import override_settings
+from django.contrib.auth.models import Permission
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection
+from django.test import TransactionTestCase, override_settings
 from hypothesis import settings as hypothesis_settings
 
 from batches.store import BatchStore
 from monitoring.ingest import after_commit
 from monitoring.models import Sensor
+from monitoring.roles import make_groups
 from monitoring.upkeep.partitions import ensure_partitions
+from monitoring.upkeep.schedule import make_schedule
 from runner.services import Redis
 
 # How long an example takes says how busy the machine is.
@@ -25,6 +30,29 @@ def quick_passwords() -> Iterator[None]:
     """A password is made slow to guess: a third of a second of CPU for each user that a test makes."""
     with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def emptied_quickly() -> Iterator[None]:
+    """After a test that commits, the tables that hold rows are emptied. Django would empty them all, and make
+    the permissions of all models anew: a third of a second for each such test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", _empty)
+        yield
+
+
+def _empty(_: TransactionTestCase) -> None:
+    kept = {model._meta.db_table for model in (ContentType, Permission)}  # made by migrate alone
+    tables = sorted(set(connection.introspection.django_table_names(include_views=False)) - kept)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            " UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (SELECT FROM {name})" for name in tables)
+        )
+        if filled := [name for (name,) in cursor.fetchall()]:
+            cursor.execute(f"TRUNCATE {', '.join(filled)} CASCADE")
+    # As after migrate.
+    make_schedule()
+    make_groups()
 
 
 @pytest.fixture

@@ -56,7 +56,9 @@ def test_what_a_person_changed_stays() -> None:
     intervals = IntervalSchedule.objects.count()
     PeriodicTask.objects.filter(name=JOBS[0].name).update(enabled=False, interval=slow)
     PeriodicTask.objects.filter(name=JOBS[1].name).delete()
+    before = PeriodicTasks.last_change()
     make_schedule()
+    assert PeriodicTasks.last_change() > before, "a beat that runs reads what was added"
     task = PeriodicTask.objects.get(name=JOBS[0].name)
     assert (task.enabled, task.interval) == (False, slow)
     assert PeriodicTask.objects.filter(name=JOBS[1].name, enabled=True).exists()

@@ -130,24 +130,31 @@ def make_schedule(using: str = DEFAULT_DB_ALIAS, **kwargs: object) -> None:
     """
     if using != DEFAULT_DB_ALIAS:
         return
-    from django_celery_beat.models import IntervalSchedule, PeriodicTask
+    from django_celery_beat.models import IntervalSchedule, PeriodicTask, PeriodicTasks
 
     there = dict(PeriodicTask.objects.values_list("name", "queue"))
     for job in JOBS:
-        if job.name in there:
-            # Who takes a job is for the code to say; what was made by an earlier version has its queue.
-            if there[job.name] != job.queue:
-                PeriodicTask.objects.filter(name=job.name, task=job.task).update(queue=job.queue)
-            continue
-        # Nothing makes an interval unique, so get_or_create could find two.
-        interval = IntervalSchedule.objects.filter(every=job.every, period=job.period).order_by("pk").first()
-        PeriodicTask.objects.get_or_create(
+        # Who takes a job is for the code to say; what was made by an earlier version has its queue.
+        if job.name in there and there[job.name] != job.queue:
+            PeriodicTask.objects.filter(name=job.name, task=job.task).update(queue=job.queue)
+    missing = [job for job in JOBS if job.name not in there]
+    if not missing:
+        return
+    # Nothing makes an interval unique: of those alike, the first.
+    intervals = {(one.every, one.period): one for one in IntervalSchedule.objects.order_by("-pk")}
+    for every, period in {(job.every, job.period) for job in missing} - intervals.keys():
+        intervals[every, period] = IntervalSchedule.objects.create(every=every, period=period)
+    tasks = [
+        PeriodicTask(
             name=job.name,
-            defaults={
-                "task": job.task,
-                "interval": interval or IntervalSchedule.objects.create(every=job.every, period=job.period),
-                "queue": job.queue,
-                "expire_seconds": job.expires,
-                "description": job.description,
-            },
+            task=job.task,
+            interval=intervals[job.every, job.period],
+            queue=job.queue,
+            expire_seconds=job.expires,
+            description=job.description,
         )
+        for job in missing
+    ]
+    # Somebody else may migrate at the same moment.
+    PeriodicTask.objects.bulk_create(tasks, ignore_conflicts=True)
+    PeriodicTasks.update_changed()  # which beat looks at
