@@ -19,9 +19,10 @@ from monitoring.roles import make_groups
 from monitoring.upkeep.partitions import ensure_partitions
 from monitoring.upkeep.schedule import make_schedule
 from runner.services import Redis
+from tests.examples import examples
 
 # How long an example takes says how busy the machine is.
-hypothesis_settings.register_profile("untimed", deadline=None)
+hypothesis_settings.register_profile("untimed", deadline=None, max_examples=examples(100))
 hypothesis_settings.load_profile("untimed")
 
 

@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 from monitoring.alerts.rule import Kind, Rule
 from monitoring.alerts.samples import Outage, Reading
 from tests.alerts.arrivals import LATER, Memory, at_once, moments, outages, rules, series, values
+from tests.examples import examples
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.data(), rules(), series(), outages(), st.integers(0, 70))
 def test_in_any_order_and_grouping(
     data: st.DataObject, rule: Rule, readings: list[Reading], away: list[Outage], active_from: int
@@ -40,7 +41,7 @@ def test_in_any_order_and_grouping(
     assert memory.check_from is None or memory.due_at > LATER
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.data(), rules(), series(), st.integers(0, 70))
 def test_what_is_deleted_or_said_anew(
     data: st.DataObject, rule: Rule, readings: list[Reading], active_from: int

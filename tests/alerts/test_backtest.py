@@ -16,6 +16,7 @@ from monitoring.alerts.samples import Outage, Reading
 from monitoring.models import AlertRule, Board, Incident, Measurement, Sensor, SensorStatus
 from monitoring.span import Span
 from tests.alerts.arrivals import at_once
+from tests.examples import examples
 from tests.rollups.rows import store
 
 pytestmark = pytest.mark.django_db
@@ -214,7 +215,7 @@ _readings = st.dictionaries(
 _outages = st.lists(st.tuples(st.integers(-30, 60), st.integers(1, 20)), max_size=3)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(_rules, _short, _short, _readings, _outages)
 def test_it_says_what_the_pure_function_says(
     start: datetime,

@@ -34,6 +34,7 @@ from monitoring.models.alert_state import AT_ONCE, Pair
 from process.failpoints import FailpointError, _nothing, arm
 from tests.alerts import arrivals
 from tests.alerts.conftest import Rules, Store, noted, spans
+from tests.examples import examples
 
 pytestmark = pytest.mark.django_db
 BOTH = ["Ana", "Ben"]
@@ -334,7 +335,7 @@ def dying(at: str | None) -> Iterator[None]:
         evaluating.failpoint = changing.failpoint = _nothing  # type: ignore[assignment]
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data(), arrivals.rules(), arrivals.series(most=15), st.integers(0, 70))
 def test_in_any_order_with_deaths_it_ends_in_the_same(
     channels: list[AlertChannel],

@@ -27,6 +27,7 @@ from tests.alerts.conftest import MakeIncident, Rules, spans
 from tests.alerts.test_due import run
 from tests.alerts.test_evaluating import as_row
 from tests.bridge.scripted_broker import until
+from tests.examples import examples
 from tests.rollups.rows import store, untaken
 
 pytestmark = pytest.mark.django_db
@@ -284,7 +285,7 @@ def test_not_every_minute_is_held_against_every_rule(rules: Rules, began: dateti
     assert len(due()) == 2 * len(places) + 1 + 50 + 1
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data(), arrivals.rules(), arrivals.series(most=12), st.integers(0, 70))
 def test_by_the_ledger_alone_it_ends_in_the_same(
     sensors: dict[int, Sensor],

@@ -18,6 +18,7 @@ from monitoring.api.lists import newest, newest_of
 from monitoring.api.pages import Cursor
 from monitoring.models import Sensor
 from tests.api.conftest import API
+from tests.examples import examples
 
 pytestmark = pytest.mark.django_db
 Measure = Callable[..., None]
@@ -219,7 +220,7 @@ _NAMES = st.sampled_from(["limit", "cursor", "sensor", "from", "to"]) | st.text(
 
 
 @hypothesis_settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(80), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     params=st.lists(st.tuples(_NAMES, _WORDS), max_size=3),

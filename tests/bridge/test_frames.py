@@ -9,6 +9,7 @@ from scripted_broker import publish_frame, variable_length
 
 from batches.batch import MAX_PAYLOAD_BYTES
 from bridge.frames import Frames, MalformedFrameError, Publish
+from tests.examples import examples
 
 # Content type, user properties, subscription identifier: what brokers pass on.
 PROPERTIES = [b"", b"\x03\0\x04text", b"\x26\0\x01a\0\x01b" * 40, b"\x0b\x07"]
@@ -35,7 +36,7 @@ def packets(draw: st.DrawFn, version_5: bool) -> tuple[bytes, Publish | None]:
     return frame, Publish(mid, dup, retain, topic, payload)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(data=st.data(), version_5=st.booleans())
 def test_it_finds_the_same_however_the_stream_is_cut(data: st.DataObject, version_5: bool) -> None:
     sent = data.draw(st.lists(packets(version_5), max_size=6))

@@ -13,6 +13,7 @@ from monitoring.decoders.json.careful import decode_carefully
 from monitoring.decoders.json.examples import load
 from monitoring.decoders.json.syntax import nesting
 from monitoring.decoders.limits import MAX_NESTING
+from tests.examples import examples
 
 EXAMPLES = [e.payload for e in load() if len(e.payload) < 1_000]
 TOKENS = [
@@ -106,7 +107,7 @@ def bits(items: list[Reading | Refusal]) -> list[bytes]:
     return [struct.pack("d", item.value) for item in items if isinstance(item, Reading)]
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600), deadline=None)
 @given(payloads)
 @example(b"")
 @example(b'{"sensor_id":1,"value":-0}')
@@ -118,7 +119,7 @@ def test_the_fast_way_and_the_careful_way_agree(payload: bytes) -> None:
     assert bits(fast) == bits(careful)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 @given(
     st.from_regex(rb"-?(0|[1-9][0-9]{0,40})(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?", fullmatch=True),
     st.booleans(),
@@ -132,7 +133,7 @@ def test_they_agree_on_numbers_to_the_last_bit(number: bytes, as_ts: bool) -> No
     assert bits(fast) == bits(careful)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600), deadline=None)
 @given(payloads)
 def test_whatever_comes_in_ends_as_something_that_can_be_kept(payload: bytes) -> None:
     items = decode(payload)
@@ -155,7 +156,7 @@ def test_whatever_comes_in_ends_as_something_that_can_be_kept(payload: bytes) ->
             assert item.ts is None or item.ts.utcoffset() == timedelta(0)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 @given(st.lists(readings | anything, min_size=1, max_size=4))
 def test_a_rejected_element_says_the_same_when_it_is_replayed_alone(elements: list[object]) -> None:
     for item in decode(json.dumps(elements).encode()):
@@ -177,7 +178,7 @@ elements = st.lists(
 ).flatmap(lambda few: st.lists(st.sampled_from(few), min_size=1, max_size=12))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(elements, st.sampled_from([b",", b" ,", b",\n", b" , "]))
 @example([b"1", b"1", b"12"], b",")
 def test_elements_that_are_alike_are_judged_like_any_other(each: list[bytes], comma: bytes) -> None:
@@ -208,7 +209,7 @@ def counted(text: str) -> int:
     return deepest
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(st.sampled_from(["[", "]", "{", "}", '"', "\\", '\\"', "é", "1,", "[" * 150]), max_size=30))
 @example(["{}" * 150])
 @example(["[]" * 150])
@@ -218,7 +219,7 @@ def test_brackets_are_counted_where_they_stand_in_no_string(pieces: list[str]) -
     assert (nesting(text) > MAX_NESTING) == (counted(text) > MAX_NESTING)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.integers(0, 2**40), st.binary(max_size=100))
 def test_a_stated_length_beyond_the_bound_is_all_that_counts(length: int, payload: bytes) -> None:
     too_large = [item for item in decode(payload, length) if getattr(item, "code", None) is Code.TOO_LARGE]

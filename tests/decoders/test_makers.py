@@ -11,6 +11,7 @@ from monitoring.decoders.json import makers
 from monitoring.decoders.json.careful import decode_carefully
 from monitoring.decoders.json.examples import load
 from tests.decoders.test_decoding_properties import anything, payloads
+from tests.examples import examples
 
 EXAMPLES = load()
 KEYS = sorted({"Time", "sensor_id", "value"}.union(*(keys for _, *keys in makers._OBJECTS)))
@@ -100,7 +101,7 @@ def test_nobody_asks_whose_a_good_reading_is(monkeypatch: pytest.MonkeyPatch) ->
     assert [(decode(payload), decode_carefully(payload)) for payload in good] == before
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600), deadline=None)
 @given(payloads | theirs | beginnings)
 def test_a_hint_changes_nothing_but_the_end_of_a_detail(payload: bytes) -> None:
     hinted = decode(payload)
@@ -124,7 +125,7 @@ def test_a_hint_changes_nothing_but_the_end_of_a_detail(payload: bytes) -> None:
             assert one == other
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 @given(objects | anything, st.binary(max_size=100) | beginnings)
 def test_it_never_raises(found: object, payload: bytes) -> None:
     assert isinstance(makers.hint(found), str)

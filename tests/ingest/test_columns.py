@@ -21,6 +21,7 @@ from monitoring.ingest.columns import Plain, microseconds
 from monitoring.ingest.sensors import Accepted
 from monitoring.ingest.ways import at_once, decode_message
 from monitoring.models import IngestBatch, Measurement, RejectedMessage, Sensor, measurement_queryset
+from tests.examples import examples
 
 pytestmark = pytest.mark.django_db
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -36,7 +37,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 @example(1769612875.9999995)
 @example(1769612875.9999999)
 @example(253_402_300_799)
-@hypothesis_settings(max_examples=2000)
+@hypothesis_settings(max_examples=examples(2000))
 def test_a_number_is_rounded_as_a_moment_is(ts: float) -> None:
     assert microseconds(ts) == (moment(ts) - EPOCH) // timedelta(microseconds=1)
 
@@ -190,7 +191,7 @@ class _BackError(Exception):
 
 @given(_messages, st.none() | _messages)
 @hypothesis_settings(
-    max_examples=150,
+    max_examples=examples(150),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -16,6 +16,7 @@ from monitoring.ingest.ways import at_once
 from monitoring.models import Measurement, Sensor
 from monitoring.models.measurement_queryset import Incoming, Outcome
 from monitoring.upkeep.partitions import ensure_partitions
+from tests.examples import examples
 
 pytestmark = pytest.mark.django_db
 
@@ -86,7 +87,9 @@ class Undo(Exception):
     pass
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(batches=st.lists(st.lists(incoming, max_size=25), min_size=1, max_size=3))
 def test_it_does_what_plain_orm_does(db: None, batches: list[list[Incoming]]) -> None:
     results = []

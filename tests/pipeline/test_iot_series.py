@@ -15,6 +15,7 @@ from monitoring.rollups.levels import LEVELS
 from monitoring.rollups.refresh import refresh
 from monitoring.span import Span
 from monitoring.upkeep.partitions import ensure_partitions
+from tests.examples import examples
 from tests.rollups.rows import DAY, HOUR, MINUTE, store
 
 pytestmark = pytest.mark.django_db
@@ -79,7 +80,7 @@ def _asked(draw: Any) -> tuple[list[tuple[int, float, bool]], Span, int]:
 
 
 @hypothesis_settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(asked=_asked())
 @example(asked=([(0, 0.0, False), (1, 0.0, True), (1439, 59.0, False)], Span(START, START + DAY), 2))

@@ -20,6 +20,7 @@ from process.environment import SettingsError
 from runner import preflight
 from runner import settings as run_settings
 from runner.problem import Problem
+from tests.examples import examples
 
 PROJECT = Path(__file__).parents[2]
 READERS = {
@@ -72,7 +73,7 @@ def problems_of(name: str, url: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", READERS)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(shape=st.sampled_from(SHAPES), secret=SECRETS, encoded=st.booleans())
 @example(shape=SHAPES[0], secret="QW/XZJK", encoded=False)
 @example(shape=SHAPES[0], secret="QW@XZJK", encoded=False)

@@ -20,6 +20,7 @@ from monitoring.rejected.replay import CutError, NotWaitingError, Outcome, Trial
 from monitoring.rejected.selection import Selection
 from monitoring.upkeep.pieces import TimeShare
 from process.failpoints import FailpointError
+from tests.examples import examples
 from tests.rejected.conftest import Reject, everything, require_exact_books
 
 # Few sensors, times and values, so that they meet; sensors 12 and 13 are registered on the way.
@@ -92,7 +93,10 @@ class Model:
 
 
 @pytest.mark.django_db
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=examples(40),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(payloads=st.lists(_payload, min_size=1, max_size=6), steps=st.lists(_step, max_size=12))
 def test_any_mix(
     payloads: list[Any],

@@ -14,6 +14,7 @@ from monitoring.rollups.refresh import Refreshed, refresh
 from monitoring.upkeep import expiring, pieces
 from monitoring.upkeep.expiring import delete_expired
 from monitoring.upkeep.pieces import TimeShare
+from tests.examples import examples
 from tests.rollups.rows import DAY, MINUTE, Row, buckets, expected, store
 
 pytestmark = pytest.mark.django_db
@@ -38,7 +39,7 @@ _steps = st.lists(
 
 
 @hypothesis_settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(steps=_steps)
 def test_every_row_is_counted_that_came_in_time(

@@ -15,6 +15,7 @@ from monitoring.rollups import refresh as rollups
 from monitoring.rollups.refresh import Refreshed, recompute, refresh, refresh_span
 from monitoring.tasks import refresh_rollups
 from monitoring.upkeep.partitions import existing
+from tests.examples import examples
 from tests.locks import held_until_wanted
 from tests.rollups.rows import DAY, HOUR, MINUTE, buckets, expected, store, untaken
 
@@ -258,7 +259,9 @@ _steps = st.lists(
 )
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(50), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(steps=_steps)
 def test_in_whatever_order_the_buckets_are_what_the_rows_say(
     years: dict[int, Sensor], steps: list[tuple[str, Any]]

@@ -20,6 +20,7 @@ from monitoring.rollups.levels import LEVELS
 from monitoring.rollups.refresh import refresh
 from monitoring.span import Span
 from monitoring.upkeep.partitions import ensure_partitions
+from tests.examples import examples
 from tests.plans import plan
 from tests.rollups.rows import DAY, HOUR, MINUTE, Row, store
 
@@ -310,7 +311,7 @@ def _asked(draw: Any) -> tuple[str, datetime, list[tuple[int, float, bool]], Spa
 
 
 @hypothesis_settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(80), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(asked=_asked())
 def test_the_points_are_what_the_rows_say_on_the_days_of_the_zone(

@@ -25,6 +25,7 @@ from monitoring.status.rule import RECHECK, Outage
 from monitoring.upkeep.partitions import ensure_partitions
 from monitoring.upkeep.pieces import TimeShare
 from tests.elsewhere import elsewhere
+from tests.examples import examples
 from tests.status.conftest import Readings
 
 PROJECT = Path(__file__).parents[2]
@@ -277,7 +278,7 @@ def test_changes_are_told_once_they_are_committed(
 class Intervals(TestCase):
     """SQL's median of the gaps is Python's."""
 
-    @hypothesis_settings(max_examples=25)
+    @hypothesis_settings(max_examples=examples(25))
     @given(st.lists(st.integers(0, 500_000_000), unique=True, max_size=70))
     def test_the_median_of_the_last_gaps(self, offsets: list[int]) -> None:
         start = datetime.now(UTC) - timedelta(minutes=20)

@@ -28,6 +28,7 @@ from monitoring.models import Measurement, Sensor
 from monitoring.transfer.formats import Format
 from monitoring.transfer.lines_in import Line, Reader, Row
 from monitoring.transfer.rows_out import Selection, chunks
+from tests.examples import examples
 from tests.journey.system import free_port, wait_for
 
 ROUTE = "/api/monitoring/sensors/3/measurements/export/"
@@ -126,7 +127,7 @@ units = st.one_of(
 
 @pytest.mark.django_db
 @hypothesis_settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(value=numbers, unit=units, form=st.sampled_from(Format))
 def test_value_and_unit_come_back_as_they_were(
