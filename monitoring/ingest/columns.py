@@ -19,8 +19,9 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from math import modf
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.db import transaction
 
@@ -57,6 +58,9 @@ class Plain(NamedTuple):
     received_us: int
     value: float
     key: Key
+
+
+_END = Plain(-1, 0, 0, 0, 0.0, (-1, None, None))
 
 
 def read(batch: Batch) -> tuple[list[Plain], list[int]]:
@@ -112,8 +116,10 @@ def _us(moment: datetime) -> int:
 
 
 class Packed(NamedTuple):
-    """The rows to copy, the (sensor, minute) pairs that they touch, the positions that are left."""
+    """All in the order of their keys, the rows to copy, the (sensor, minute) pairs that they touch, and the
+    positions that are left."""
 
+    ordered: Sequence[Plain]
     rows: list[bytes]
     sensors: list[int]
     minutes: list[int]
@@ -128,7 +134,7 @@ def store(progress: Progress, plain: Sequence[Plain], sensors: Sensors) -> list[
     packed = pack(progress, plain, sensors)
     if packed is None or not packed.rows or not copied(packed.rows):
         return [row[2] for row in plain]
-    note(progress, plain, packed, sensors)
+    note(progress, packed, sensors)
     return packed.left
 
 
@@ -141,52 +147,42 @@ def pack(progress: Progress, plain: Sequence[Plain], sensors: Sensors) -> Packed
     return _rows(sorted(plain), progress, _doubles.without(sensors.accepted, plain))
 
 
-def note(progress: Progress, plain: Sequence[Plain], packed: Packed, sensors: Sensors) -> None:
+def note(progress: Progress, packed: Packed, sensors: Sensors) -> None:
     """The last step of `store`, once the rows are copied."""
     progress.readings += len(packed.rows)
     progress.stored += len(packed.rows)
     progress.touched_sensors, progress.touched_minutes = packed.sensors, packed.minutes
     if after_commit.is_wanted():
         refused = set(packed.left)
-        taken = [row for row in plain if row[2] not in refused] if refused else plain
+        taken = [row for row in packed.ordered if row[2] not in refused] if refused else packed.ordered
         progress.newest.update(_newest(taken, sensors.accepted))
         if keys := boards.board_keys(progress.batch):
             rows = progress.batch.rows()
             progress.boards |= {row[0]: keys[key] for row in taken if (key := rows[row[2]][1]) in keys}
 
 
-def _newest(taken: Sequence[Plain], accepted: Mapping[Key, Accepted]) -> dict[int, Newest]:
-    """What those readings are to whoever wants to know: no object a reading, but one a sensor."""
-    newest: dict[int, Plain] = {}
-    # Of sensors that sent more than one: how many, the oldest, the lowest, the highest.
-    several: dict[int, list[Any]] = {}
-    get = newest.get
-    for row in taken:
-        sensor_id = row[0]
-        before = get(sensor_id)
-        if before is None:
-            newest[sensor_id] = row
-            continue
-        value = row[4]
-        of = several.get(sensor_id)
-        if of is None:
-            several[sensor_id] = of = [1, before[1], before[4], before[4]]
-        of[0] += 1
-        if row[1] >= before[1]:
-            newest[sensor_id] = row
-        elif row[1] < of[1]:
-            of[1] = row[1]
-        if value < of[2]:
-            of[2] = value
-        elif value > of[3]:
-            of[3] = value
+def _newest(taken: Iterable[Plain], accepted: Mapping[Key, Accepted]) -> dict[int, Newest]:
+    """What those readings, in the order of their keys, are to whoever wants to know: an object a sensor."""
+    found: dict[int, Newest] = {}
     # What a NamedTuple's own constructor takes is half of all this where each sensor sends one reading.
     make = tuple.__new__
-    found = {}
-    for sensor_id, (_, created_us, _, _, value, key) in newest.items():
-        rows, oldest_us, lowest, highest = several.get(sensor_id) or (1, created_us, value, value)
-        said = accepted[key].said
-        found[sensor_id] = make(Newest, (rows, created_us, value, said, oldest_us, lowest, highest))
+    newest: Plain | None = None
+    sensor_id, rows, oldest_us = _END.sensor_id, 0, 0
+    lowest = highest = 0.0
+    for row in chain(taken, (_END,)):
+        value = row[4]
+        if row[0] == sensor_id:
+            rows += 1
+            if value < lowest:
+                lowest = value
+            elif value > highest:
+                highest = value
+            newest = row
+            continue
+        if newest is not None:
+            said = accepted[newest[5]].said
+            found[sensor_id] = make(Newest, (rows, newest[1], newest[4], said, oldest_us, lowest, highest))
+        sensor_id, oldest_us, rows, lowest, highest, newest = row[0], row[1], 1, value, value, row
     return found
 
 
@@ -213,7 +209,7 @@ _INTO = "monitoring_measurement (sensor_id, created_at, received_at, value, unit
 
 
 def _rows(ordered: Sequence[Plain], progress: Progress, accepted: Mapping[Key, Accepted]) -> Packed | None:
-    found = Packed([], [], [], [])
+    found = Packed(ordered, [], [], [], [])
     take, epoch = found.rows.append, binary_copy.EPOCH_US
     last_sensor = last_us = last_minute = -1
     oldest_us = _us(progress.oldest)

@@ -101,7 +101,7 @@ def _store(prepared: Sequence[_Read], held: Sensors) -> list[_Read]:
     stored = []
     for one in prepared:
         if packed := plain.get(one.progress.batch.id):
-            columns.note(one.progress, one.plain, packed, held)
+            columns.note(one.progress, packed, held)
             stored.append(one)
         elif _store_in_a_savepoint(one, held):
             stored.append(one)

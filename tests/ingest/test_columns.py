@@ -85,7 +85,7 @@ def test_the_newest_of_plain_readings_is_that_of_their_rows(rows: list[tuple[int
         for position, (sensor_id, us, value) in enumerate(rows)
     ]
     accepted = {row.key: Accepted("V", None) for row in plain}
-    assert columns._newest(plain, accepted) == after_commit.newest_of((*row, "V") for row in rows)
+    assert columns._newest(sorted(plain), accepted) == after_commit.newest_of((*row, "V") for row in rows)
 
 
 # --- batches -------------------------------------------------------------------------------------
