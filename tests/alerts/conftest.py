@@ -10,6 +10,7 @@ from django.db import transaction
 from monitoring.alerts import due, outbox
 from monitoring.alerts.changing import us
 from monitoring.alerts.channels import webhook
+from monitoring.alerts.message import Message
 from monitoring.models import (
     AlertChannel,
     AlertRule,
@@ -22,6 +23,11 @@ from monitoring.models import (
 from tests.alerts.receivers import Mail, Web
 
 SECRET = webhook.new_secret()
+MESSAGE = Message(
+    "Zu warm: Küche", "Küche\nValue: 26.5 °C\n", {"id": "k", "data": {"count": 1}}, "critical", True
+)
+KEY = "0b5f3c52-1f0e-4d83-8a06-6f4dd1a0c3f1"
+
 FIRING, RESOLVED, AGAIN = Notification.Event.FIRING, Notification.Event.RESOLVED, Notification.Event.AGAIN
 MakeIncident = Callable[..., Incident]
 
