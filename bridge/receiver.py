@@ -192,15 +192,18 @@ class Receiver:
         client = self.connection.client
         sock: Any = client.socket()
         reads: list[Any] = [self._waking]
-        more = False
+        more, wait = False, self._until_next()
         # The broker's answer to CONNECT must be read, whatever is held.
-        if self.window.has_room or not self.connection.accepted:
-            reads.append(sock)
-            more = client.has_more
-        else:
+        if not self.window.has_room and self.connection.accepted:
             client.leave_unread()
+        elif client.has_more:
+            more, wait = True, 0.0
+        elif gather := self._pace.between_reads:
+            more, wait = True, min(wait, gather)
+        else:
+            reads.append(sock)
         writes = [sock] if client.want_write() else []
-        readable_, writable, _ = select.select(reads, writes, [], 0.0 if more else self._until_next())
+        readable_, writable, _ = select.select(reads, writes, [], wait)
         self._last_turn = time.monotonic()
         if self._waking in readable_:
             self._waking.heard()
@@ -218,6 +221,7 @@ class Receiver:
     def _receive(self) -> None:
         found = self.connection.read()
         if not found:
+            self._pace.nothing_came()
             return
         new, redelivered = self.window.take(found, self.connection.epoch)
         if redelivered:

@@ -118,6 +118,38 @@ def test_a_flood_leaves_by_its_size_and_its_end_at_once(rate: int, size: int) ->
     assert run.waited[-1] <= FLOOD_SECONDS + 1e-5
 
 
+@pytest.mark.parametrize(
+    ("rate", "size", "is_flood"),
+    [
+        (0.9 * FLOOD, 60, False),
+        (1.1 * FLOOD, 60, True),
+        (200_000, 60, True),
+        (1.1 * FLOOD, FLUSH_BYTES // 1000, True),
+        # By its bytes a batch is full of a few of them: messages that are long come one in a read anyway.
+        (1.1 * FLOOD, FLUSH_BYTES // 500, False),
+    ],
+)
+def test_in_a_flood_messages_gather_before_they_are_read(rate: float, size: int, is_flood: bool) -> None:
+    run = Run(size)
+    assert run.pace.between_reads == 0
+    for _ in range(int(rate / 2)):
+        run.now += 1 / rate
+        run.message()
+    assert (run.pace.between_reads > 0) is is_flood
+    run.pace.nothing_came()
+    assert run.pace.between_reads == 0
+
+
+@pytest.mark.parametrize("broker_window", [10, 100, 900])
+def test_what_a_broker_sends_at_once_and_then_waits_is_read_at_once(broker_window: int) -> None:
+    """Full by what may be in flight, a batch says nothing of a flood."""
+    pace, now = Pace(lambda: now), 1_000.0
+    for _ in range(50):
+        now += broker_window / (2 * FLOOD)
+        pace.flushed(broker_window, broker_window, full=True)
+        assert pace.between_reads == 0
+
+
 @pytest.mark.parametrize("broker_window", [10, 20, 32])
 def test_a_broker_that_waits_for_us_does_not_wait_long(broker_window: int) -> None:
     """Some send fewer messages than they may before they want an acknowledgement."""
