@@ -1,6 +1,5 @@
 """A bridge in a process of its own."""
 
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -13,50 +12,11 @@ from scripted_broker import DEADLINE_SECONDS, until
 
 from batches.batch import Batch, Message
 from batches.store import BatchStore
-from bridge.__main__ import main
+from tests.forked import Forked
 
 PROJECT = Path(__file__).parents[2]
 # What the tests set themselves; the rest of the environment is the tester's.
 _OURS = ("MQTT_", "BRIDGE_", "BATCHES_", "LOG_LEVEL", "LANGUAGE_CODE", "FAILPOINTS", "REDIS_URL")
-
-# A process that has imported all that a bridge needs, once, and of which each bridge is a copy.
-_forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload([__name__])
-
-
-class Forked:
-    """What `python -m bridge` does, in such a copy. As `subprocess.Popen`, so far as it is used."""
-
-    def __init__(self, log: Path, environment: dict[str, str]) -> None:
-        self._process = _forks.Process(target=_run, args=(log, environment))
-        self._process.start()
-        assert self._process.pid is not None
-        self.pid = self._process.pid
-
-    def poll(self) -> int | None:
-        return self._process.exitcode
-
-    def wait(self, seconds: float | None = None) -> int:
-        self._process.join(seconds)
-        if self._process.exitcode is None:
-            raise subprocess.TimeoutExpired("bridge", seconds or 0)
-        return self._process.exitcode
-
-    def send_signal(self, number: int) -> None:
-        os.kill(self.pid, number)
-
-    def kill(self) -> None:
-        self._process.kill()
-
-
-def _run(log: Path, environment: dict[str, str]) -> None:
-    written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    for stream in (sys.stdout, sys.stderr):
-        os.dup2(written, stream.fileno())
-    os.environ.clear()
-    os.environ.update(environment)
-    os.chdir(PROJECT)
-    sys.exit(main())
 
 
 class BridgeProcess:
