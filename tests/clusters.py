@@ -53,4 +53,6 @@ def _copy(name: str, make: Callable[[Path], object], folder: Path) -> None:
         if not (templates / f"{name}.made").exists():
             make(made)
             (templates / f"{name}.made").touch()
-    shutil.copytree(made, folder, symlinks=True)
+    # Not its port: all copies would remember one, and the next of them take it from one that is being
+    # started again.
+    shutil.copytree(made, folder, symlinks=True, ignore=shutil.ignore_patterns("port"))

@@ -15,6 +15,7 @@ import pytest
 import redis
 
 from runner.services import Broker, Postgres, Redis, ServiceError, postgres
+from tests.clusters import copy_new
 from tests.runner.running import ROOT, until
 
 
@@ -141,6 +142,12 @@ def test_a_taken_port_is_told(tmp_path, service):
         other.listen()
         with pytest.raises(ServiceError, match=f"port .* is taken by .*, pid {os.getpid()}"):
             service(tmp_path, other.getsockname()[1]).start()
+
+
+def test_copies_of_a_cluster_remember_no_port(tmp_path):
+    copy_new(tmp_path / "pg")
+    assert (tmp_path / "pg" / "cluster" / "PG_VERSION").exists()
+    assert not (tmp_path / "pg" / "port").exists()
 
 
 def test_a_port_that_was_taken_meanwhile_is_changed(tmp_path):
