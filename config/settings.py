@@ -33,7 +33,11 @@ CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ALLOWED_ORIGINS", [])
 DATA_DIR = data_dir(given)
 env.str("DATABASE_URL", validate=address.postgres)
 # A thread of web keeps its connection (config/handler.py), and looks whether it lives before using it again.
-DATABASES = {"default": env.dj_db_url("DATABASE_URL", conn_max_age=600, conn_health_checks=True)}
+DATABASES = {
+    "default": env.dj_db_url(
+        "DATABASE_URL", engine="config.postgresql", conn_max_age=600, conn_health_checks=True
+    )
+}
 REDIS_URL = env.str("REDIS_URL", validate=address.redis)
 LANGUAGE_CODE = env.language()
 LOG_LEVEL = env.log_level()

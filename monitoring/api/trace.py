@@ -12,8 +12,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from monitoring.api.query import MomentField, PageQuery
-from monitoring.api.serializers import DetailSerializer, MeasurementSerializer
+from monitoring.api.serializers import DetailSerializer, MeasurementSerializer, rfc3339
 from monitoring.decoders.limits import MAX_SENSOR_ID
+from monitoring.models import Measurement
 from monitoring.trace import Traced, in_words, trace
 
 
@@ -68,6 +69,9 @@ class TracedBatchSerializer(serializers.Serializer[Traced]):
 
 class TracedMeasurementSerializer(MeasurementSerializer):
     received_at = serializers.DateTimeField(default_timezone=UTC)
+
+    def to_representation(self, row: Measurement) -> dict[str, Any]:
+        return {**super().to_representation(row), "received_at": rfc3339(row.received_at)}
 
 
 class TracedRejectionSerializer(serializers.Serializer[Any]):

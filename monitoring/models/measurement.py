@@ -3,7 +3,7 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from monitoring.models.measurement_queryset import MeasurementQuerySet
+from monitoring.models.measurement_queryset import Last, MeasurementQuerySet
 
 
 class Measurement(models.Model):
@@ -41,4 +41,4 @@ class Measurement(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.value:g} {self.unit}".rstrip()
+        return str(Last(self.value, self.unit, self.created_at))

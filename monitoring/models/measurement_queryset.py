@@ -35,6 +35,9 @@ class Last(NamedTuple):
     unit: str
     created_at: datetime
 
+    def __str__(self) -> str:
+        return f"{self.value:g} {self.unit}".rstrip()
+
 
 class Outcome(NamedTuple):
     """What became of the readings given, by their index: each is in exactly one of the first three.

@@ -21,7 +21,6 @@ from monitoring.models.arrays import as_literal
 if TYPE_CHECKING:
     from django.db.backends.utils import CursorWrapper
 
-    from monitoring.models.measurement import Measurement
     from monitoring.models.measurement_queryset import Last
 
 
@@ -268,8 +267,16 @@ class Sensor(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    def latest(self) -> "Measurement | None":
-        """The newest measurement by `created_at`, or None: one look-up in the index."""
-        from monitoring.models.measurement import Measurement
+    def latest(self) -> "Last | None":
+        """Its newest measurement by `created_at`, or None: one look-up in the index."""
+        from monitoring.models.measurement_queryset import Last
 
-        return Measurement.objects.filter(sensor=self).order_by("-created_at").first()
+        # What `Measurement.objects.last_of` says, which is for many: here its join is a third of the time.
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT value, unit, created_at FROM monitoring_measurement"
+                " WHERE sensor_id = %s ORDER BY created_at DESC LIMIT 1",
+                [self.pk],
+            )
+            row = cursor.fetchone()
+        return Last(*row) if row else None
