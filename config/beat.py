@@ -2,6 +2,7 @@
 
 import logging
 import time
+from datetime import timedelta
 from typing import Any, cast
 
 from celery.beat import SchedulingError
@@ -15,6 +16,7 @@ from process.heartbeat import INTERVAL_SECONDS
 logger = logging.getLogger(__name__)
 
 WAIT_SECONDS = 1.0
+A_MINUTE = timedelta(minutes=1)
 
 
 class Scheduler(DatabaseScheduler):  # type: ignore[misc]
@@ -22,11 +24,17 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
 
     Here a tick that finds no database sends nothing and is retried a second later. A job that came due
     several times in between is sent once.
+
+    And it costs little at rest: to write down each run of a job of seconds, and to ask several times a tick
+    whether the schedule is another one, cost as much as those jobs.
     """
+
+    sync_every = A_MINUTE.total_seconds()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.pulse = pulse("beat")
         self._database_away = self._broker_away = False
+        self._asked_at: float | None = None
         # One connection for all ticks; a health check finds one that the server closed.
         connection.settings_dict["CONN_MAX_AGE"] = None
         connection.settings_dict["CONN_HEALTH_CHECKS"] = True
@@ -54,7 +62,19 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
             return WAIT_SECONDS
 
     def schedule_changed(self) -> bool:
+        # Asked several times a tick.
+        if self._asked_at is not None and time.monotonic() - self._asked_at < WAIT_SECONDS:
+            return False
+        self._asked_at = time.monotonic()
         return self._database_answers() and super().schedule_changed()
+
+    def should_sync(self) -> bool:
+        """Notes at once what was sent, but for jobs of seconds: these are noted within a minute."""
+        return super().should_sync() or any(map(self._is_seldom, self._dirty))
+
+    def _is_seldom(self, name: str) -> bool:
+        run_every: timedelta | None = getattr(self._schedule[name].schedule, "run_every", None)
+        return run_every is None or run_every >= A_MINUTE
 
     def sync(self) -> None:
         if self._database_answers():

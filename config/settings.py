@@ -316,7 +316,6 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = True
 CELERY_TASK_SEND_SENT_EVENT = False
 CELERY_BEAT_SCHEDULER = "config.beat:Scheduler"
-CELERY_BEAT_SYNC_EVERY = 1
 CELERY_TIMEZONE = "UTC"
 # A worker's connection outlives its tasks: the temporary table that COPY fills is made once for each.
 CELERY_DB_REUSE_MAX = 10_000

@@ -68,9 +68,9 @@ def resend_overdue() -> int:
 
     Tasks get lost, with a worker or with Celery's broker; and of a large backlog most batches have none.
     """
-    if _waiting():
-        return 0
     due = batch_store().due(RESEND_AT_ONCE)
+    if not due or _waiting():
+        return 0
     for batch_id in due:
         send_again(current_app, batch_id)
     if due:

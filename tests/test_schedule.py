@@ -9,7 +9,8 @@ import pytest
 import yaml
 from celery import Celery
 from django.core.checks import run_checks
-from django.db import OperationalError
+from django.db import OperationalError, connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask, PeriodicTasks
 
@@ -115,16 +116,39 @@ def test_a_tick_says_that_beat_lives(scheduler: Scheduler, store: BatchStore) ->
     assert is_beating(store.redis, "beat")
 
 
-def test_what_was_sent_is_noted_at_once(scheduler: Scheduler) -> None:
+def test_what_was_sent_is_noted_at_once_but_for_jobs_of_seconds(scheduler: Scheduler) -> None:
     """A beat that is killed sends again what it has not noted: by itself it notes every three minutes."""
+    scheduler.tick()
+    seldom = {job.task for job in JOBS if job.period != "seconds"}
     before = timezone.now() - timedelta(days=2)
     PeriodicTask.objects.update(last_run_at=before)
     PeriodicTasks.update_changed()
-    for _ in range(10):
+    scheduler._asked_at = None
+    sent.clear()
+    for _ in range(len(JOBS)):
         scheduler.tick()
         noted = PeriodicTask.objects.filter(last_run_at__gt=before).values_list("task", flat=True)
-        assert set(noted) == set(sent)
-    assert len(set(sent)) > 2
+        assert set(noted) & seldom == set(sent) & seldom
+    assert set(sent) == {job.task for job in JOBS}
+
+
+def test_jobs_of_seconds_are_noted_within_a_minute(scheduler: Scheduler) -> None:
+    scheduler.tick()
+    scheduler._do_sync()
+    of_seconds = [job.name for job in JOBS if job.period == "seconds"]
+    scheduler._dirty.update(of_seconds)
+    assert not scheduler.should_sync()
+    scheduler._last_sync -= 61
+    assert scheduler.should_sync()
+
+
+def test_a_tick_asks_once_whether_the_schedule_is_another_one(scheduler: Scheduler) -> None:
+    scheduler.tick()
+    scheduler._asked_at = None
+    with CaptureQueriesContext(connection) as asked:
+        for _ in range(3):
+            scheduler.tick()
+    assert len([query for query in asked if "periodictasks" in query["sql"]]) == 1
 
 
 def test_it_handles_a_database_that_is_away(

@@ -31,8 +31,8 @@ def beat(store: BatchStore, now: datetime) -> bool:
     if not url or reach(store, now).is_behind(now):
         return False
     with contextlib.suppress(RedisError, OSError):
-        # Five seconds less, for the job comes every five.
-        if not store.redis.set(_ASKED, 1, nx=True, ex=EVERY_S - 5):
+        # Ten seconds less, for the job comes every ten.
+        if not store.redis.set(_ASKED, 1, nx=True, ex=EVERY_S - 10):
             return False
         try:
             http.get(url, may_be_private=True)

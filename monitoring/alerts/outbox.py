@@ -52,8 +52,8 @@ FIRST_WAIT_S = 5.0
 LONGEST_WAIT_S = 3600.0
 TRY_FOR = timedelta(days=1)
 KEEP = timedelta(days=30)
-# A channel that gathers for longer may wait for beat, which comes every 5 s.
-BEAT_WILL_DO_S = 5
+# A channel that gathers for longer may wait for beat, which comes every 10 s.
+BEAT_WILL_DO_S = 10
 _called_at = -1.0
 
 
@@ -241,6 +241,12 @@ class Sent:
     sent: int = 0
     failed: int = 0
     later: int = 0
+
+
+def has_work() -> bool:
+    """Whether anything waits to be gathered or sent: two looks into indexes."""
+    pending = Delivery.objects.filter(state=Delivery.State.PENDING)
+    return Notification.objects.filter(delivery=None).exists() or pending.exists()
 
 
 def work(share: TimeShare, now: datetime | None = None) -> Sent:

@@ -19,10 +19,14 @@ HELD_BACK = timedelta(minutes=5)
 
 def job(store: BatchStore, share: TimeShare) -> outbox.Sent:
     """The job that beat sends every few seconds; returns what it did."""
-    now = datetime.now(UTC)
-    remind(now)
-    tell_held_back(now)
-    sent = outbox.work(share)
+    now, sent = datetime.now(UTC), outbox.Sent()
+    # Mostly there is nothing to do, and what follows is dear to find that out.
+    if AlertChannel.objects.filter(enabled=True).exists():
+        if Incident.objects.open().exists():
+            remind(now)
+            tell_held_back(now)
+        if outbox.has_work():
+            sent = outbox.work(share)
     heartbeat.beat(store, now)
     return sent
 

@@ -85,9 +85,12 @@ def gather(fired: Sequence[Incident], now: datetime) -> None:
 def settle(now: datetime) -> list[Incident]:
     """Ends those whose parts have all ended, and lets the others begin with the first of theirs. Call it in a
     transaction, one process at a time. Returns what ended."""
+    wholes = Incident.objects.open().filter(_WHOLE, sensor=None)
+    if not wholes.exists():
+        return []
     holds = ~Q(parts__state=Incident.State.WITHDRAWN)
     # With what is worked out of each, of which the model's type knows nothing.
-    found: Any = Incident.objects.open().filter(_WHOLE, sensor=None).annotate(
+    found: Any = wholes.annotate(
         firing=Count("parts", filter=Q(parts__state=_FIRING)),
         holding=Count("parts", filter=holds),
         many=Count("parts"),

@@ -22,12 +22,12 @@ from monitoring.alerts.evaluating import Known, Outcome, evaluate
 from monitoring.alerts.rule import OF_VALUES, Kind, Phase
 from monitoring.ingest import after_commit
 from monitoring.ingest.after_commit import Newest
+from monitoring.ingest.follower import EVERY_SECONDS, Follower
 from monitoring.models import AlertState
 from monitoring.models.alert_state import Busy, Pair
 
 logger = logging.getLogger(__name__)
 
-EVERY_SECONDS = 1.0
 # What rules of rates and stuck values may take: each reading concerns them, and the job comes to them too.
 SHARE = 0.01
 # How long a sensor's kind, location and board are cached.
@@ -64,7 +64,7 @@ class Band(NamedTuple):
 
 
 class Watching:
-    """Of one process. Its thread is made by the first batch: it would not outlive a fork."""
+    """Of one process."""
 
     def __init__(self, every_seconds: float = EVERY_SECONDS) -> None:
         self._every = every_seconds
@@ -78,23 +78,12 @@ class Watching:
         # What waits for its share of the time, and when that comes.
         self._patient: dict[Pair, int] = {}
         self._patient_until = 0.0
-        self._something = threading.Event()
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._ended = threading.Event()
+        self._follower = Follower("watching alerts", self.look, every_seconds)
 
     def start(self) -> Callable[[], None]:
         """Subscribes to what batches store. Returns a function that ends that, and the thread."""
-        unsubscribe = after_commit.subscribe(self.note, self.is_wanted)
-
-        def end() -> None:
-            unsubscribe()
-            self._ended.set()
-            self._something.set()
-            if self._thread is not None:
-                self._thread.join()
-
-        return end
+        return self._follower.subscribe(self.note, self.is_wanted)
 
     def is_wanted(self) -> bool:
         """Without rules one batch a second will do: to find out whether there are some by now."""
@@ -106,22 +95,7 @@ class Watching:
         with self._lock:
             if len(self._waiting) < WAITING:
                 self._waiting.append(committed.stored)
-        self._something.set()
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="watching alerts", daemon=True)
-            self._thread.start()
-
-    def _run(self) -> None:
-        while True:
-            self._something.wait()
-            if self._ended.is_set():
-                break
-            self._something.clear()
-            began = time.monotonic()
-            self.look()
-            # However much there is to do, the other half of the time is for storing.
-            self._ended.wait(max(self._every, time.monotonic() - began))
-        close_old_connections()
+        self._follower.wake()
 
     def look(self) -> Outcome:
         """Evaluates the pairs that what was stored meanwhile concerns. Raises nothing."""

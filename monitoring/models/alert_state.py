@@ -79,13 +79,9 @@ class AlertStateQuerySet(models.QuerySet["AlertState"]):
         Half of them are due by time, longest due first, and half at once, as far as there are so many of
         both: of rates and stuck values there may always be more that are due at once than anybody evaluates.
         """
-        rows = self.filter(sensor__isnull=False).order_by("due_at").values_list("due_at", "rule", "sensor")
-        due = rows.filter(due_at__lte=AT_ONCE)[:most]
-        # One statement, of two looks into the index.
-        due = due.union(rows.filter(due_at__gt=AT_ONCE, due_at__lte=until)[:most], all=True)
-        found = [
-            (due_at, Pair(rule, sensor)) for due_at, rule, sensor in due if due_at and sensor is not None
-        ]
+        with connection.cursor() as cursor:
+            cursor.execute(_DUE, [AT_ONCE, most, AT_ONCE, until, most])
+            found = [(due_at, Pair(rule, sensor)) for due_at, rule, sensor in cursor.fetchall()]
         at_once = [pair for due_at, pair in found if due_at <= AT_ONCE]
         by_time = [pair for due_at, pair in sorted(found) if due_at > AT_ONCE]
         at_once = at_once[: max(most - most // 2, most - len(by_time))]
@@ -166,6 +162,16 @@ WHERE NOT EXISTS (
 )
 ORDER BY rule.id, 3
 ON CONFLICT DO NOTHING
+"""
+
+_DUE = """
+(
+    SELECT due_at, rule_id, sensor_id FROM monitoring_alertstate
+    WHERE due_at <= %s AND sensor_id IS NOT NULL ORDER BY due_at LIMIT %s
+) UNION ALL (
+    SELECT due_at, rule_id, sensor_id FROM monitoring_alertstate
+    WHERE due_at > %s AND due_at <= %s AND sensor_id IS NOT NULL ORDER BY due_at LIMIT %s
+)
 """
 
 _HOLD = """

@@ -126,7 +126,7 @@ def behind(now: datetime | None = None) -> Behind | None:
     return None
 
 
-# The job comes every 5 s, and other jobs may hold it up for as long as they may take.
+# The job comes every 10 s, and other jobs may hold it up for as long as they may take.
 _RUNS = timedelta(minutes=1)
 
 

@@ -13,43 +13,31 @@ from collections.abc import Callable, Mapping
 from django.db import close_old_connections, transaction
 
 from monitoring.ingest import after_commit
+from monitoring.ingest.follower import EVERY_SECONDS, Follower
 from monitoring.models import SensorStatus
 from monitoring.status.looking import look_at
 
 logger = logging.getLogger(__name__)
 
-EVERY_SECONDS = 1.0
 # How long it is cached which board a sensor is of.
 CLAIMS_SECONDS = 60.0
 
 
 class Returning:
-    """Of one process. Its thread is made by the first batch: it would not outlive a fork."""
+    """Of one process."""
 
     def __init__(self, every_seconds: float = EVERY_SECONDS) -> None:
-        self._every = every_seconds
         self._ids: set[int] = set()
         self._boards: dict[int, str] = {}
         # Whose claims were looked at lately, and until when that will do.
         self._claimed: dict[int, str] = {}
         self._claimed_until = 0.0
-        self._something = threading.Event()
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._ended = threading.Event()
+        self._follower = Follower("returning sensors", self.look, every_seconds)
 
     def start(self) -> Callable[[], None]:
         """Subscribes to what batches store. Returns a function that ends that, and its thread."""
-        unsubscribe = after_commit.subscribe(self.note)
-
-        def end() -> None:
-            unsubscribe()
-            self._ended.set()
-            self._something.set()
-            if self._thread is not None:
-                self._thread.join()
-
-        return end
+        return self._follower.subscribe(self.note)
 
     def note(self, committed: after_commit.Committed) -> None:
         if not committed.stored:
@@ -57,20 +45,7 @@ class Returning:
         with self._lock:
             self._ids.update(committed.stored)
             self._boards.update(committed.boards)
-        self._something.set()
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="returning sensors", daemon=True)
-            self._thread.start()
-
-    def _run(self) -> None:
-        while True:
-            self._something.wait()
-            if self._ended.is_set():
-                break
-            self._something.clear()
-            self.look()
-            self._ended.wait(self._every)
-        close_old_connections()
+        self._follower.wake()
 
     def look(self) -> int:
         """Looks at the sensors that sent meanwhile; returns how many changed status. Raises nothing."""

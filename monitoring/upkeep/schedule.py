@@ -105,19 +105,19 @@ JOBS = (
     Job(
         _("look at sensors"),
         LOOK_AT_SENSORS,
-        *(5, "seconds", 4),
+        *(10, "seconds", 9),
         "Finds out which sensors have become late or silent.",
     ),
     Job(
         _("evaluate alerts"),
         EVALUATE_ALERTS,
-        *(5, "seconds", 4),
+        *(10, "seconds", 9),
         "Evaluates the rules of alerts that fall due by time, and what workers have not evaluated.",
     ),
     Job(
         _("send alerts"),
         SEND_ALERTS,
-        *(5, "seconds", 4),
+        *(10, "seconds", 9),
         "Gathers what is to be told of alerts into messages, and sends them to their channels.",
     ),
 )

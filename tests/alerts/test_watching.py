@@ -43,7 +43,7 @@ def news(stored: Store, began: datetime) -> Callable[..., int]:
     """Stores (second, value) of a sensor, tells a `Watching` of it, and has it look; how many pairs that made
     it evaluate."""
     watching = Watching(0.0)
-    watching._thread = threading.current_thread()  # none of its own: the test looks
+    watching._follower._thread = threading.current_thread()  # none of its own: the test looks
 
     def news(rows: list[tuple[float, float]], sensor_id: int = 1) -> int:
         stored(rows, sensor_id)

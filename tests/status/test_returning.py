@@ -69,7 +69,7 @@ def test_nothing_is_asked_of_the_database_where_nothing_is_stored(
 ) -> None:
     ingest(store, hand_over(b"garbage").id)
     after_commit._waiting.join()
-    assert returning._thread is None
+    assert returning._follower._thread is None
 
 
 def test_what_came_meanwhile_is_asked_for_together(
@@ -78,7 +78,7 @@ def test_what_came_meanwhile_is_asked_for_together(
     returning = Returning()
     readings(1, [now])
     readings(3, [now])
-    returning._thread = threading.current_thread()  # none of its own: the test looks
+    returning._follower._thread = threading.current_thread()  # none of its own: the test looks
     for number in (1, 1, 3):
         stored = {number: after_commit.one(0, 1.0, "")}
         returning.note(after_commit.Committed(time_ordered_id(), stored, {}))
