@@ -23,7 +23,7 @@ from process.failpoints import failpoint
 PIECE = 500
 # How often this process goes through all pairs, for sensors that are new, or are others than they were. Where
 # a rule was changed it does so at once.
-THROUGH_ALL_SECONDS = 30.0
+THROUGH_ALL_SECONDS = 60.0
 _went_through: tuple[float, tuple[int, int, int]] | None = None
 
 

@@ -30,8 +30,9 @@ logger = logging.getLogger(__name__)
 
 # What rules of rates and stuck values may take: each reading concerns them, and the job comes to them too.
 SHARE = 0.01
-# How long a sensor's kind, location and board are cached.
-BELIEVED_SECONDS = 60.0
+# How long a sensor's kind, location and board are cached: sensors that send once a minute are asked for once
+# in several. What is missed meanwhile, the job evaluates.
+BELIEVED_SECONDS = 300.0
 # The bound of the queue, in batches.
 WAITING = 1_000
 PIECE = 200
