@@ -2,6 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.firmware.sketch import ask, board, build  # noqa: F401
 from tests.journey.system import System
 
 
