@@ -73,7 +73,10 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
         return super().should_sync() or any(map(self._is_seldom, self._dirty))
 
     def _is_seldom(self, name: str) -> bool:
-        run_every: timedelta | None = getattr(self._schedule[name].schedule, "run_every", None)
+        entry = self._schedule.get(name)
+        if entry is None:
+            return False  # it was deleted after it was sent
+        run_every: timedelta | None = getattr(entry.schedule, "run_every", None)
         return run_every is None or run_every >= A_MINUTE
 
     def sync(self) -> None:

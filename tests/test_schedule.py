@@ -142,6 +142,26 @@ def test_jobs_of_seconds_are_noted_within_a_minute(scheduler: Scheduler) -> None
     assert scheduler.should_sync()
 
 
+def test_it_handles_a_job_that_is_deleted_before_it_is_noted(scheduler: Scheduler) -> None:
+    scheduler.tick()
+    scheduler._do_sync()
+    PeriodicTask.objects.update(last_run_at=timezone.now() - timedelta(days=2))
+    PeriodicTasks.update_changed()
+    scheduler._asked_at = None
+    for _ in range(len(JOBS)):
+        scheduler.tick()
+    of_seconds = [job.name for job in JOBS if job.period == "seconds"]
+    scheduler._dirty.update(of_seconds)
+    PeriodicTask.objects.filter(name__in=of_seconds).delete()
+    PeriodicTasks.update_changed()
+    PeriodicTask.objects.update(last_run_at=timezone.now() - timedelta(days=2))
+    sent.clear()
+    scheduler._asked_at = None
+    for _ in range(len(JOBS)):
+        scheduler.tick()
+    assert set(sent) == {job.task for job in JOBS if job.period != "seconds"}
+
+
 def test_a_tick_asks_once_whether_the_schedule_is_another_one(scheduler: Scheduler) -> None:
     scheduler.tick()
     scheduler._asked_at = None
