@@ -77,7 +77,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
         if entry is None:
             return False  # it was deleted after it was sent
         run_every: timedelta | None = getattr(entry.schedule, "run_every", None)
-        return run_every is None or run_every >= A_MINUTE
+        return run_every is None or run_every >= A_MINUTE or entry.model.one_off
 
     def sync(self) -> None:
         if self._database_answers():

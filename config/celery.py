@@ -75,7 +75,7 @@ def tell_viewers_the_last(**kwargs: Any) -> None:
 
 @task_prerun.connect
 def look_at_the_connection(task: Any, **kwargs: Any) -> None:
-    """A health check (SELECT 1) of the connection: it outlives its tasks, and perhaps the server's end.
+    """A health check of the connection: it outlives its tasks, and perhaps the server's end.
     Without it a worker whose PostgreSQL restarted would fail every task from then on.
     """
     from django.db import close_old_connections, connection

@@ -68,9 +68,13 @@ def resend_overdue() -> int:
 
     Tasks get lost, with a worker or with Celery's broker; and of a large backlog most batches have none.
     """
-    due = batch_store().due(RESEND_AT_ONCE)
-    if not due or _waiting():
+    store = batch_store()
+    # At rest this is all. Asked again below: what is due now may be done once the queue is seen to be empty.
+    if not store.due(1):
         return 0
+    if _waiting():
+        return 0
+    due = store.due(RESEND_AT_ONCE)
     for batch_id in due:
         send_again(current_app, batch_id)
     if due:

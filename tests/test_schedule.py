@@ -162,8 +162,11 @@ def test_it_handles_a_job_that_is_deleted_before_it_is_noted(scheduler: Schedule
     assert set(sent) == {job.task for job in JOBS if job.period != "seconds"}
 
 
-def test_a_tick_asks_once_whether_the_schedule_is_another_one(scheduler: Scheduler) -> None:
+def test_a_tick_asks_once_whether_the_schedule_is_another_one(
+    scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
     scheduler.tick()
+    monkeypatch.setattr("config.beat.WAIT_SECONDS", 3600.0)
     scheduler._asked_at = None
     with CaptureQueriesContext(connection) as asked:
         for _ in range(3):

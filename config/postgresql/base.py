@@ -21,7 +21,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def is_usable(self) -> bool:
         now = time.monotonic()
-        # A query follows each check.
+        # A query follows each check, but where a transaction turns out to be empty.
         idle, self._used_at = now - self._used_at, now
         if self.errors_occurred or idle > IDLE_SECONDS or self._has_said_something():
             return super().is_usable()

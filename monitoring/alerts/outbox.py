@@ -52,7 +52,7 @@ FIRST_WAIT_S = 5.0
 LONGEST_WAIT_S = 3600.0
 TRY_FOR = timedelta(days=1)
 KEEP = timedelta(days=30)
-# A channel that gathers for longer may wait for beat, which comes every 10 s.
+# A channel that gathers for as long or longer waits for beat, which comes every 10 s.
 BEAT_WILL_DO_S = 10
 _called_at = -1.0
 
@@ -130,7 +130,7 @@ def _call_soon(channel_ids: set[int]) -> None:
 
     Best effort, for the notifications are in the database."""
     shortest = AlertChannel.objects.filter(pk__in=channel_ids).aggregate(least=Min("group_s"))["least"]
-    if shortest is None or shortest > BEAT_WILL_DO_S:
+    if shortest is None or shortest >= BEAT_WILL_DO_S:
         return
 
     def call() -> None:
@@ -244,9 +244,10 @@ class Sent:
 
 
 def has_work() -> bool:
-    """Whether anything waits to be gathered or sent: two looks into indexes."""
-    pending = Delivery.objects.filter(state=Delivery.State.PENDING)
-    return Notification.objects.filter(delivery=None).exists() or pending.exists()
+    """Whether anything waits to be gathered or sent, for channels that are on: two looks into indexes."""
+    waiting = Notification.objects.filter(delivery=None, channel__enabled=True)
+    pending = Delivery.objects.filter(state=Delivery.State.PENDING, is_test=False, channel__enabled=True)
+    return waiting.exists() or pending.exists()
 
 
 def work(share: TimeShare, now: datetime | None = None) -> Sent:

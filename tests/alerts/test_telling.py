@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from batches.store import BatchStore
 from monitoring.alerts import heartbeat, outbox, telling
 from monitoring.alerts.incidents import acknowledge
 from monitoring.alerts.mutes import not_muted, without_muted
-from monitoring.models import AlertChannel, AlertRule, Incident, Mute, Notification, Sensor
+from monitoring.models import AlertChannel, AlertRule, Delivery, Incident, Mute, Notification, Sensor
 from monitoring.tasks import send_alerts
 from tests.alerts.conftest import AGAIN, FIRING, RESOLVED, MakeIncident, resolve
 from tests.alerts.receivers import Web
@@ -216,3 +218,53 @@ def test_the_task_does_all_of_it(
     assert send_alerts() == {"sent": 1, "failed": 0, "later": 0}
     assert noted() == [(1, FIRING), (2, AGAIN)]
     assert outbox.gather() == 0
+
+
+def test_where_there_is_nothing_to_tell_little_is_asked(
+    hook: AlertChannel, rule: AlertRule, store: BatchStore
+) -> None:
+    hook.enabled = False
+    hook.save()
+    with CaptureQueriesContext(connection) as without_channel:
+        send_alerts()
+    assert len(without_channel) == 1
+    AlertChannel.objects.update(enabled=True)
+    with CaptureQueriesContext(connection) as with_channel:
+        send_alerts()
+    assert len(with_channel) == 4
+
+
+def test_what_waits_for_its_next_try_is_tried_by_the_job(
+    rule: AlertRule, hook: AlertChannel, fires: MakeIncident, web: Web, store: BatchStore
+) -> None:
+    """Nothing but a delivery is left: the incident is over, and all of it is gathered."""
+    rule.channels.set([hook])
+    web.answers.append((503, {}))
+    fires()
+    assert send_alerts() == {"sent": 0, "failed": 0, "later": 1}
+    Incident.objects.update(state=Incident.State.RESOLVED)
+    Delivery.objects.update(next_at=datetime.now(UTC))
+    assert send_alerts() == {"sent": 1, "failed": 0, "later": 0}
+
+
+@pytest.mark.parametrize(("group_s", "calls"), [(0, [None]), (5, [5]), (10, []), (60, [])])
+def test_the_job_is_called_where_beat_would_come_too_late(
+    rule: AlertRule,
+    hook: AlertChannel,
+    fires: MakeIncident,
+    monkeypatch: pytest.MonkeyPatch,
+    django_capture_on_commit_callbacks: Any,
+    group_s: int,
+    calls: list[int | None],
+) -> None:
+    called: list[int | None] = []
+    monkeypatch.setattr(
+        outbox.current_app, "send_task", lambda name, *, countdown, **more: called.append(countdown)
+    )
+    monkeypatch.setattr(outbox, "_called_at", -1.0)
+    hook.group_s = group_s
+    hook.save()
+    rule.channels.set([hook])
+    with django_capture_on_commit_callbacks(execute=True):
+        fires()
+    assert called == calls

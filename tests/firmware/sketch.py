@@ -23,13 +23,9 @@ NOON = 1769612875250  # 2026-01-28T15:07:55.250Z
 DAY = 86_400_000
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\n" + "MIID" * 20 + "\n-----END CERTIFICATE-----"
 
-# For all tests of the sketch: one process compiles it, once for each choice of settings.
-of_the_sketch = [
-    pytest.mark.xdist_group("arduino"),
-    pytest.mark.skipif(
-        COMPILER is None, reason="no C++ compiler: with g++ (apt install g++) the Arduino sketch is tested"
-    ),
-]
+of_the_sketch = pytest.mark.skipif(
+    COMPILER is None, reason="no C++ compiler: with g++ (apt install g++) the Arduino sketch is tested"
+)
 
 
 class Event(NamedTuple):
