@@ -105,6 +105,9 @@ class Stream:
         self.catch_up(id)
 
     def end(self, why: str) -> None:
+        """Once: of two reasons the first is told."""
+        if self._is_over:
+            return
         self._is_over = True
         self._put(events.event("bye", {"why": why}))
 
