@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect, sync_playwright
 
 from tests.alerts.receivers import Mail
 from tests.journey.system import Device, System
@@ -23,15 +24,11 @@ Open = Callable[..., Any]
 def browser() -> Iterator[Any]:
     """BROWSER_TESTS=always fails without one, rather than leave these tests out."""
     executable = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    missing = "playwright (make dev)"
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        executable = None
-    else:
-        missing = f"a browser on the PATH, one of {', '.join(CHROMIUM)} (apt install chromium)"
     if executable is None:
-        (pytest.fail if os.environ.get("BROWSER_TESTS") == "always" else pytest.skip)(f"wants {missing}")
+        without = pytest.fail if os.environ.get("BROWSER_TESTS") == "always" else pytest.skip
+        without(f"wants a browser on the PATH, one of {', '.join(CHROMIUM)} (apt install chromium)")
+    # What a page does by itself, it does when the machine lets it.
+    expect.set_options(timeout=20_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
         yield browser

@@ -1,9 +1,11 @@
 """The admin by keys alone, on a phone, and as a reader of screens has it."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.conftest import Open
 from tests.browser.test_inbox import beyond, reading, reject
@@ -15,6 +17,7 @@ AXE = (Path(__file__).parents[2] / "node_modules/axe-core/axe.min.js").read_text
 INDEX, SENSORS, LEDGER = "/admin/", "/admin/monitoring/sensor/", "/admin/monitoring/ingestbatch/"
 MEASUREMENTS, INBOX = "/admin/monitoring/measurement/", "/admin/monitoring/rejectedmessage/"
 SENSOR = f"{SENSORS}1/change/"
+DARK = re.compile(r"\bdark\b")
 LISTS = (SENSORS, MEASUREMENTS, INBOX, f"{INBOX}?state__exact=waiting", LEDGER)
 
 
@@ -36,11 +39,6 @@ def tab_to(page: Any, name: str, most: int = 60) -> None:
         if name in seen[-1]:
             return
     raise AssertionError(f"{name} is not among {seen}")
-
-
-def theme(page: Any) -> bool:
-    dark: bool = page.evaluate("document.documentElement.classList.contains('dark')")
-    return dark
 
 
 def test_keys_go_past_the_navigation(tab: Open) -> None:
@@ -67,7 +65,7 @@ def test_keys_filter_a_list(tab: Open) -> None:
             assert page.evaluate("document.activeElement.closest('[role=dialog]') !== null"), focused(page)
         page.keyboard.press("Escape")
         page.wait_for_function("document.activeElement.innerText.trim().startsWith('Filters')")
-        assert not page.locator("#changelist-filter").is_visible()
+        expect(page.locator("#changelist-filter")).to_be_hidden()
     page.goto(SENSORS)
     tab_to(page, "Filters")
     page.keyboard.press("Space")
@@ -80,7 +78,7 @@ def test_keys_filter_a_list(tab: Open) -> None:
 def test_keys_choose_theme_and_language_and_log_out(tab: Open) -> None:
     page = tab(color_scheme="light")
     page.goto(SENSORS)
-    assert not theme(page)
+    expect(page.locator("html")).not_to_have_class(DARK)
     tab_to(page, "Theme, language, log-out")
     page.keyboard.press("Enter")
     page.wait_for_function("document.activeElement.innerText.includes('Light')")
@@ -89,32 +87,32 @@ def test_keys_choose_theme_and_language_and_log_out(tab: Open) -> None:
     page.wait_for_function("document.documentElement.classList.contains('dark')")
     page.keyboard.press("Escape")
     page.wait_for_function("document.activeElement.id === 'user-button'")
-    assert not page.locator("#user-links").is_visible()
+    expect(page.locator("#user-links")).to_be_hidden()
     # The dashboard has the same theme from then on, and the other way round.
     page.goto("/")
-    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     page.context.add_cookies([{"name": "theme", "value": "light", "url": page.url}])
     page.goto(SENSORS)
-    assert not theme(page)
+    expect(page.locator("html")).not_to_have_class(DARK)
     tab_to(page, "Theme, language, log-out")
     page.keyboard.press("Enter")
     page.wait_for_function("document.activeElement.innerText.includes('Light')")
     tab_to(page, "Français", 5)
     page.keyboard.press("Enter")
     page.wait_for_function("document.documentElement.lang === 'fr'")
-    assert page.url.endswith(SENSORS)
+    expect(page).to_have_url(re.compile(f"{SENSORS}$"))
 
 
 def test_keys_open_and_close_the_navigation_of_a_phone(tab: Open) -> None:
     page = tab(390)
     page.goto(INDEX)
-    assert not page.locator("#nav-sidebar").is_visible()
+    expect(page.locator("#nav-sidebar")).to_be_hidden()
     tab_to(page, "Navigation")
     page.keyboard.press("Enter")
     page.wait_for_function("document.activeElement.closest('#nav-sidebar')")
     page.keyboard.press("Escape")
     page.wait_for_function("document.activeElement.ariaLabel === 'Navigation'")
-    assert not page.locator("#nav-sidebar").is_visible()
+    expect(page.locator("#nav-sidebar")).to_be_hidden()
 
 
 @pytest.fixture
@@ -133,7 +131,7 @@ def test_a_sensors_page_has_the_dashboards_chart(rows: None, system: System, tab
     page = tab()
     page.goto(SENSOR)
     page.wait_for_selector("#day-chart[data-drawn] canvas")
-    assert page.locator("#day-chart svg").count() == 0
+    expect(page.locator("#day-chart svg")).to_have_count(0)
     over = page.locator("#day-chart .u-over").bounding_box()
     middle = over["y"] + over["height"] / 2
     page.mouse.move(over["x"] + over["width"] / 2, middle)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.alerts.receivers import Mail
 from tests.browser.conftest import Open
@@ -87,7 +88,7 @@ def test_from_a_curve_to_a_rule_to_a_mail(wave: System, tab: Open, mail: Mail, d
     over.click(position={"x": box["width"] / 2, "y": box["height"] / 4})
     page.locator("#picked").get_by_text("Alert me at").wait_for()
     page.locator("#unpick").click()
-    assert page.evaluate("document.activeElement.id") == "chart"
+    expect(page.locator("#chart")).to_be_focused()
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Enter")
     page.locator("#picked").get_by_role("link", name="above here").click()
@@ -115,18 +116,18 @@ def test_from_a_curve_to_a_rule_to_a_mail(wave: System, tab: Open, mail: Mail, d
     with page.expect_response(lambda answer: answer.request.method == "POST"):
         page.mouse.up()
     assert 20 < float(high.input_value()) < 29
-    assert line.get_attribute("aria-valuenow") == high.input_value()
+    expect(line).to_have_attribute("aria-valuenow", high.input_value())
     tried.get_by_text("would have fired").wait_for()
     spans = wait_for(lambda: json.loads(page.locator("#tried-spans").text_content()), "spans")
     assert all(one["from"] < one["to"] for one in spans if one["to"])
 
     # Another kind has other fields, and the first one's again.
     page.get_by_label("What", exact=True).select_option("silence")
-    assert page.locator("[name=limit_s_amount]").is_visible()
-    assert not high.is_visible()
-    assert not line.is_visible()
+    expect(page.locator("[name=limit_s_amount]")).to_be_visible()
+    expect(high).to_be_hidden()
+    expect(line).to_be_hidden()
     page.get_by_label("What", exact=True).select_option("above")
-    assert high.is_visible()
+    expect(high).to_be_visible()
     page.get_by_label("Duty mail").check()
     page.get_by_label("Name", exact=True).fill("Cellar too warm")
     page.get_by_role("button", name="Save").click()

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.conftest import WIDTHS, Open
 from tests.journey.system import Device, System, wait_for
@@ -55,12 +56,12 @@ def test_a_sensor_is_registered_with_the_messages_that_waited(
     page.goto(LOBBY)
     row = page.locator("#sensor-12")
     row.get_by_text("Approve…").click()
-    assert row.get_by_label("Kind").input_value() == "temperature"
+    expect(row.get_by_label("Kind")).to_have_value("temperature")
     row.get_by_label("Name").fill("Greenhouse")
     row.get_by_role("button", name="Register it").click()
     page.wait_for_url(f"**{JOBS}*/change/")
     wait_until_done(page)
-    assert page.get_by_text("3 stored").is_visible()
+    expect(page.get_by_text("3 stored")).to_be_visible()
     assert system.api("sensors/12/")["name"] == "Greenhouse"
     found = system.api("sensors/12/measurements/")
     assert [one["value"] for one in found] == [22, 21, 20]
@@ -90,12 +91,12 @@ def test_keys_go_through_the_inbox(system: System, device: Device, tab: Open) ->
     page.wait_for_url("**/change/**")
     page.keyboard.press("d")
     page.keyboard.type("jeredk")  # in a field keys are letters
-    assert page.get_by_label("Reason").input_value() == "jeredk"
+    expect(page.get_by_label("Reason")).to_have_value("jeredk")
     page.get_by_label("Reason").fill("")
     page.get_by_label("Reason").evaluate("field => field.blur()")
     page.keyboard.press("e")
     payload = page.locator("[name=payload]")
-    assert payload.evaluate("field => field === document.activeElement")
+    expect(payload).to_be_focused()
     payload.fill(reading(1, 7, ts=1_796_000_000))
     page.get_by_role("button", name="Dry run").click()
     page.get_by_text("Dry run: nothing has been changed.").wait_for()
@@ -121,7 +122,7 @@ def test_many_are_dismissed(system: System, device: Device, tab: Open) -> None:
     page.get_by_role("button", name="Dismiss them").click()
     page.wait_for_url(f"**{JOBS}*/change/")
     wait_until_done(page)
-    assert page.get_by_text("4 dismissed").is_visible()
+    expect(page.get_by_text("4 dismissed")).to_be_visible()
 
 
 LONG = "a-topic-level-that-nothing-breaks/" * 8
@@ -150,7 +151,7 @@ def test_every_page_fits(system: System, device: Device, tab: Open, width: int, 
         page.goto(url)
         assert beyond(page) == [], f"{url} at {width}"
     page.goto(WAITING)
-    assert page.locator("[data-row]").count() == 50
+    expect(page.locator("[data-row]")).to_have_count(50)
     assert page.evaluate("document.documentElement.scrollHeight") < 8600
     for row in page.locator("[data-row]").all()[:3]:
         assert row.bounding_box()["height"] < 120

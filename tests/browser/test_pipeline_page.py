@@ -1,8 +1,10 @@
 """The pipeline's page as somebody keeps it open: it keeps itself up, and says when it cannot."""
 
+import re
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.journey.system import Device, System, wait_for
 
@@ -17,7 +19,7 @@ def test_it_keeps_itself_up_and_says_when_it_cannot(system: System, device: Devi
     try:
         page.goto("/pipeline/?hours=24&table=1")
         lamp, asked = page.locator("#live"), page.locator(".tile").first.locator("b")
-        assert lamp.inner_text() == "Live"
+        expect(lamp).to_have_text("Live")
         assert page.evaluate("document.documentElement.scrollWidth") == 390
         before = int(asked.inner_text().replace(",", ""))
         page.locator("#steps").evaluate("steps => steps.scrollTo(20, 300)")
@@ -26,7 +28,7 @@ def test_it_keeps_itself_up_and_says_when_it_cannot(system: System, device: Devi
         wait_for(lambda: int(asked.inner_text().replace(",", "")) >= before + 2, "the new figure")
         # What somebody had before them stays.
         assert page.locator("#steps").evaluate("steps => [steps.scrollLeft, steps.scrollTop]") == [20, 300]
-        assert page.evaluate("document.activeElement.id") == "as-table"
+        expect(page.locator("#as-table")).to_be_focused()
         system.kill("web")
         lamp.get_by_text("Connection lost").wait_for(timeout=15_000)
         system.start("web")
@@ -41,7 +43,7 @@ def test_bars_say_what_they_are(system: System, device: Device, browser: Any) ->
     page = context.new_page()
     try:
         page.goto("/pipeline/?hours=1")
-        assert page.locator("svg.bars").count() == 2
+        expect(page.locator("svg.bars")).to_have_count(2)
         for bars in page.locator("svg.bars").all():
             box, plot = bars.bounding_box(), bars.locator("..").bounding_box()
             assert box["height"] <= plot["height"]
@@ -50,6 +52,6 @@ def test_bars_say_what_they_are(system: System, device: Device, browser: Any) ->
             assert box["y"] <= bar["y"] + 1 <= box["y"] + box["height"]
         page.locator("#as-table").click()
         page.locator("#steps").wait_for()
-        assert page.url.endswith("?hours=1&table=1")
+        expect(page).to_have_url(re.compile(r"\?hours=1&table=1$"))
     finally:
         context.close()
