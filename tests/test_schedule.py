@@ -142,6 +142,19 @@ def test_jobs_of_seconds_are_noted_within_a_minute(scheduler: Scheduler) -> None
     assert scheduler.should_sync()
 
 
+def test_a_job_that_runs_once_is_noted_at_once(scheduler: Scheduler) -> None:
+    """Its note is what ends it: a beat that is killed before would have it run again."""
+    scheduler.tick()
+    scheduler._do_sync()
+    name = next(job.name for job in JOBS if job.period == "seconds")
+    PeriodicTask.objects.filter(name=name).update(one_off=True)
+    PeriodicTasks.update_changed()
+    scheduler._asked_at = None
+    assert scheduler.schedule[name].model.one_off
+    scheduler._dirty = {name}
+    assert scheduler.should_sync()
+
+
 def test_it_handles_a_job_that_is_deleted_before_it_is_noted(scheduler: Scheduler) -> None:
     scheduler.tick()
     scheduler._do_sync()

@@ -349,7 +349,7 @@ def test_sigterm_hands_over_and_acknowledges_what_was_received(
         connection.publish(b"%d" % mid, mid)
     bridge.wait_for_line("Message received", times=5)
     assert bridge.terminate() == 0
-    connection.ended.wait(5)
+    connection.ended.wait(30)
     assert connection.said_goodbye
     assert payloads(store) == [b"1", b"2", b"3", b"4", b"5"]
     assert connection.acked == [1, 2, 3, 4, 5]

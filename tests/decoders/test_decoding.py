@@ -1,5 +1,6 @@
 """Payloads in, readings or refusals out: by example, and at the edges that an example file holds badly."""
 
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -151,13 +152,13 @@ def test_both_ways_draw_the_same_line_at_nesting(levels: int) -> None:
     ],
 )
 def test_no_payload_takes_long(payload: bytes) -> None:
-    started = datetime.now(UTC)
+    started = time.process_time()
 
     [refusal] = decode(payload)
 
     assert isinstance(refusal, Refusal)
     assert refusal.code is Code.NOT_JSON
-    assert (datetime.now(UTC) - started).total_seconds() < 0.5
+    assert time.process_time() - started < 0.5
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,22 @@ def test_it_waits_between_two_looks(looking: Looking) -> None:
     end()
 
 
+def test_after_a_long_look_it_rests_for_as_long(looking: Looking) -> None:
+    """Half of the time is for storing, whatever it looks at."""
+    follower = Follower("test", looking, 0.0)
+    end = follower.subscribe(lambda committed: None)
+    began = time.monotonic()
+    follower.wake()
+    wait_for(lambda: looking.begun == 1, "the first look")
+    wait_for(lambda: time.monotonic() - began > 0.4, "a long look")
+    looking.may_end.release(2)
+    ended = time.monotonic()
+    follower.wake()
+    wait_for(lambda: looking.begun == 2, "the second look")
+    assert time.monotonic() - ended >= 0.3
+    end()
+
+
 def test_after_its_end_it_is_told_nothing(looking: Looking) -> None:
     before = list(after_commit._subscribers)
     end = Follower("test", looking).subscribe(lambda committed: None, lambda: False)

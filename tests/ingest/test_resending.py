@@ -2,9 +2,12 @@
 
 import time
 
+import pytest
+
 from batches.batch import Batch, Message, time_ordered_id
 from batches.store import BatchStore, Receipt
 from config.celery import app
+from monitoring import tasks
 from monitoring.tasks import resend_overdue
 
 
@@ -31,3 +34,17 @@ def test_while_tasks_wait_none_is_added(store: BatchStore) -> None:
     assert store.redis.llen("ingest") == 1
     store.redis.delete("ingest")  # as the workers come through it
     assert resend_overdue() == 1
+
+
+def test_what_was_done_while_it_looked_at_the_queue_is_not_sent_again(
+    store: BatchStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = overdue(store)
+
+    def waiting() -> int:
+        store.done(batch.id)
+        return 0
+
+    monkeypatch.setattr(tasks, "_waiting", waiting)
+    assert resend_overdue() == 0
+    assert store.redis.llen("ingest") == 0

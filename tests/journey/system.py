@@ -26,7 +26,7 @@ PROJECT = Path(__file__).parents[2]
 T = TypeVar("T")
 
 
-def wait_for(condition: Callable[[], T], what: str, seconds: float = 30.0) -> T:
+def wait_for(condition: Callable[[], T], what: str, seconds: float = 60.0) -> T:
     """What `condition` returns once it is true; fails with what it waited for."""
     deadline = time.monotonic() + seconds
     while True:

@@ -17,7 +17,7 @@ from runner import ports
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def until(condition: Callable[[], object], seconds: float = 15, what: str = "") -> None:
+def until(condition: Callable[[], object], seconds: float = 45, what: str = "") -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what or condition}"
@@ -102,13 +102,13 @@ class Run:
         assert "Ctrl-C" in self.output, self.output
         return self
 
-    def end(self, number: signal.Signals = signal.SIGINT, seconds: float = 20) -> int:
+    def end(self, number: signal.Signals = signal.SIGINT, seconds: float = 60) -> int:
         self.process.send_signal(number)
         return self.wait(seconds)
 
-    def wait(self, seconds: float = 20) -> int:
+    def wait(self, seconds: float = 60) -> int:
         code = self.process.wait(seconds)
-        self._reader.join(5)
+        self._reader.join(30)
         return code
 
     def left(self) -> dict[int, str]:

@@ -17,6 +17,7 @@ from dotenv import dotenv_values
 
 from runner import machine, ports
 from runner.services import Broker, Postgres, Redis
+from runner.supervisor import GRACE
 from tests.runner.running import Run, until
 
 
@@ -294,7 +295,7 @@ def test_a_second_ctrl_c_hurries(start, project):
     run.process.send_signal(signal.SIGINT)
     until(lambda: "stopping …" in run.output)
     assert run.process.poll() is None
-    assert run.end(seconds=8) == 0
+    assert run.end(seconds=0.8 * GRACE["worker"]) == 0
     assert run.left() == {}
 
 
@@ -391,7 +392,7 @@ def test_the_box_stays_readable_and_comes_again_on_enter(start):
     assert re.search(r"· \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+05:45 bridge was killed", seen)
     run.process.send_signal(signal.SIGINT)
     read_until("stopped; data stays in .data")
-    assert run.process.wait(20) == 0
+    assert run.process.wait(60) == 0
     assert run.left() == {}
 
 

@@ -104,9 +104,9 @@ def carried(server: Broker, payload: bytes) -> bytes | None:
     client.loop_start()
     try:
         client.subscribe("a/b", qos=1)
-        assert subscribed.wait(5)
-        client.publish("a/b", payload, qos=1).wait_for_publish(5)
-        assert arrived.wait(5)
+        assert subscribed.wait(30)
+        client.publish("a/b", payload, qos=1).wait_for_publish(30)
+        assert arrived.wait(30)
     finally:
         client.disconnect()
         client.loop_stop()

@@ -50,9 +50,9 @@ class Subscriber:
         address = MqttAddress.parse(broker.url)
         self.client.connect(address.host, address.port)
         self.client.loop_start()
-        assert subscribed.wait(5)
+        assert subscribed.wait(30)
 
-    def wait(self, count: int, seconds: float = 5) -> list[bytes]:
+    def wait(self, count: int, seconds: float = 30) -> list[bytes]:
         until = time.monotonic() + seconds
         while len(self.payloads) < count and time.monotonic() < until:
             time.sleep(0.01)
@@ -265,9 +265,9 @@ def test_a_broker_that_accepts_and_says_nothing_is_left(monkeypatch: pytest.Monk
 @pytest.mark.parametrize("number_of", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_with_its_summary(number_of: signal.Signals, subscriber: Subscriber) -> None:
     process = start("--rate", "100")
-    subscriber.wait(50, seconds=20)
+    subscriber.wait(50)
     process.send_signal(number_of)
-    text, _ = process.communicate(timeout=10)
+    text, _ = process.communicate(timeout=60)
     assert process.returncode == 0, text
     assert "Traceback" not in text
     sent = number(r"sent (\S+) messages", text)
@@ -287,7 +287,7 @@ def test_a_broker_that_comes_late_and_goes_away_is_waited_for(tmp_path: Path) ->
         with broker:
             next(line for line in lines if "connected again to" in line)
             process.send_signal(signal.SIGTERM)
-            text = process.communicate(timeout=20)[0]
+            text = process.communicate(timeout=60)[0]
     finally:
         process.kill()
     assert process.returncode == 0, text
