@@ -57,13 +57,16 @@ BEAT_WILL_DO_S = 10
 _called_at = -1.0
 
 
-def note(incidents: Sequence[Incident], event: Notification.Event) -> None:
-    """Makes a notification to each channel of each incident's rule, in the transaction that is open.
+def note(incidents: Sequence[Incident], event: Notification.Event, only: AlertChannel | None = None) -> int:
+    """Makes a notification to each channel of each incident's rule, in the transaction that is open; returns
+    of how many incidents.
 
     None that a part of another incident fires, none of what is muted, and none to a channel that is off. That
     it resolved is told only to those who were told that it fired. Idempotent: called twice for one sequence,
     it makes one. Where the sequence stands for another event already, as for a reminder made meanwhile, the
     incident gets the next one.
+
+    `only`: to this channel alone, in a sequence that is new, since what it was noted for may have failed.
     """
     now = datetime.now(UTC)
     is_end = event == Notification.Event.RESOLVED
@@ -71,12 +74,12 @@ def note(incidents: Sequence[Incident], event: Notification.Event) -> None:
     tellable = [one for one in incidents if one.rule_id is not None and (is_end or one.part_of_id is None)]
     told = not_muted(tellable, now) if tellable else []
     if not told:
-        return
-    channels = _channels_of({one.rule_id for one in told if one.rule_id is not None})
+        return 0
+    channels = _channels_of({one.rule_id for one in told if one.rule_id is not None}, only)
     told = [one for one in told if channels[one.rule_id or 0]]
     if not told:
-        return
-    _number(told, event)
+        return 0
+    _number(told, event, anew=only is not None or event == Notification.Event.AGAIN)
     knows = _who_knows(told) if is_end else None
     rows = [
         Notification(incident=one, sequence=one.sequence, event=event, channel_id=channel)
@@ -92,23 +95,26 @@ def note(incidents: Sequence[Incident], event: Notification.Event) -> None:
             if one.pk in noted:
                 one.told_at = now
         _call_soon({row.channel_id for row in rows})
+    return len({row.incident_id for row in rows})
 
 
-def _channels_of(rules: set[int]) -> dict[int, list[int]]:
+def _channels_of(rules: set[int], only: AlertChannel | None) -> dict[int, list[int]]:
     """Ids of the channels that are on, by rule."""
     found: dict[int, list[int]] = defaultdict(list)
     pairs = AlertRule.channels.through.objects.filter(alertrule__in=rules, alertchannel__enabled=True)
+    if only is not None:
+        pairs = pairs.filter(alertchannel=only)
     for rule, channel in pairs.order_by("alertchannel").values_list("alertrule", "alertchannel"):
         found[rule].append(channel)
     return found
 
 
-def _number(incidents: Sequence[Incident], event: Notification.Event) -> None:
+def _number(incidents: Sequence[Incident], event: Notification.Event, anew: bool) -> None:
     """Holds the incidents until the transaction ends, so that no two changes take one sequence."""
     ids = [one.pk for one in incidents]
     list(Incident.objects.filter(pk__in=ids).order_by("pk").select_for_update().values_list("pk"))
     others = Notification.objects.filter(incident__in=ids)
-    if event != Notification.Event.AGAIN:
+    if not anew:
         # Noted twice, one change has one sequence; each reminder is one of its own.
         others = others.exclude(event=event)
     taken = dict(others.values_list("incident").annotate(Max("sequence")))

@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from monitoring.alerts import channels, outbox
+from monitoring.alerts import channels, missed, outbox
 from monitoring.api.alert_bodies import StrictSerializer, as_answers, one_of
 from monitoring.api.bodies import Body
 from monitoring.api.pages import LINK, page_by_id
@@ -169,6 +169,8 @@ class OneChannel(APIView):
 
     @extend_schema(
         summary="Change a channel, or switch it on again",
+        description="Switched on again, it is told of what fires still and never reached it, and of the end "
+        "of what it was told of.",
         request=ChannelBody(partial=True),
         responses={200: ChannelSerializer, 400: DetailSerializer, 404: DetailSerializer},
         operation_id="alerts_channels_change",
@@ -179,8 +181,11 @@ class OneChannel(APIView):
             channel = one_of(AlertChannel.objects.select_for_update(), channel_id, _NONE)
             said = ChannelBody(channel, data=request.data, partial=True)
             said.is_valid(raise_exception=True)
+            was_on = channel.enabled
             _set(channel, said.validated_data)
             channel.save()
+            if channel.enabled and not was_on:
+                missed.tell(channel)
         return self.get(request, channel_id)
 
     @extend_schema(

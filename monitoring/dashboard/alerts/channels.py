@@ -12,10 +12,11 @@ from django.http import Http404, HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from monitoring.alerts import channels as ways
+from monitoring.alerts import missed
 from monitoring.alerts.outbox import send_test
 from monitoring.dashboard.access import signed_in
 from monitoring.dashboard.frame import show
@@ -163,14 +164,20 @@ def test(request: HttpRequest, channel_id: int) -> HttpResponseBase:
 @signed_in(CHANGE)
 def switch(request: HttpRequest, channel_id: int) -> HttpResponseBase:
     found = _found(channel_id)
-    found.enabled = request.POST.get("enabled") == "1"
+    was_on, found.enabled = found.enabled, request.POST.get("enabled") == "1"
     if found.enabled:
-        found.disabled_why, found.disabled_at = "", None
+        found.switch_on()
     found.save(update_fields=["enabled", "disabled_why", "disabled_at"])
-    messages.success(
-        request,
-        (_("“%s” is on.") if found.enabled else _("“%s” is off: nothing is sent to it.")) % found.name,
-    )
+    told = missed.tell(found) if found.enabled and not was_on else 0
+    said = _("“%s” is on.") if found.enabled else _("“%s” is off: nothing is sent to it.")
+    messages.success(request, said % found.name)
+    if told:
+        of = ngettext(
+            "It is told now of %d incident that it missed.",
+            "It is told now of %d incidents that it missed.",
+            told,
+        )
+        messages.info(request, of % told)
     return HttpResponseRedirect(reverse("dashboard:channels"))
 
 
