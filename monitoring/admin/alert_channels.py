@@ -28,7 +28,7 @@ from unfold.widgets import (
 from monitoring.admin import ages
 from monitoring.admin.column import column, unbroken
 from monitoring.admin.read_only import ReadOnlyAdmin, TimeRange, time_range
-from monitoring.alerts import channels, missed, outbox
+from monitoring.alerts import channels, outbox
 from monitoring.models import AlertChannel, Delivery
 
 KINDS = tuple(AlertChannel.Kind)
@@ -196,12 +196,12 @@ class AlertChannelAdmin(ModelAdmin):  # type: ignore[misc]
         return ("disabled_why", "tells") if obj else ()
 
     def save_model(self, request: HttpRequest, obj: AlertChannel, form: Any, change: bool) -> None:
-        is_switched_on = change and obj.enabled and "enabled" in form.changed_data
-        if is_switched_on:
-            obj.switch_on()
+        if change and "enabled" in form.changed_data:
+            if obj.enabled:
+                obj.switch_on()
+            else:
+                obj.switch_off()
         obj.save()
-        if is_switched_on:
-            missed.tell(obj)
 
     @admin.action(description=_("Send a test"), permissions=["change"])
     def send_test(self, request: HttpRequest, queryset: QuerySet[AlertChannel]) -> None:

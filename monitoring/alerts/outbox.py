@@ -66,7 +66,8 @@ def note(incidents: Sequence[Incident], event: Notification.Event, only: AlertCh
     it makes one. Where the sequence stands for another event already, as for a reminder made meanwhile, the
     incident gets the next one.
 
-    `only`: to this channel alone, in a sequence that is new, since what it was noted for may have failed.
+    `only`: to this channel alone, in a sequence that is new, since what was noted for it may have failed. For
+    the others it stays told, or not, as it was.
     """
     now = datetime.now(UTC)
     is_end = event == Notification.Event.RESOLVED
@@ -90,10 +91,11 @@ def note(incidents: Sequence[Incident], event: Notification.Event, only: AlertCh
     if rows:
         Notification.objects.bulk_create(rows, ignore_conflicts=True)
         noted = {row.incident_id for row in rows}
-        Incident.objects.filter(pk__in=noted).update(told_at=now)
-        for one in told:
-            if one.pk in noted:
-                one.told_at = now
+        if only is None:
+            Incident.objects.filter(pk__in=noted).update(told_at=now)
+            for one in told:
+                if one.pk in noted:
+                    one.told_at = now
         _call_soon({row.channel_id for row in rows})
     return len({row.incident_id for row in rows})
 
@@ -118,16 +120,16 @@ def _number(incidents: Sequence[Incident], event: Notification.Event, anew: bool
         # Noted twice, one change has one sequence; each reminder is one of its own.
         others = others.exclude(event=event)
     taken = dict(others.values_list("incident").annotate(Max("sequence")))
-    for one in incidents:
-        least = max(one.sequence, taken.get(one.pk, 0) + 1)
-        if least != one.sequence:
-            one.sequence = least
-            Incident.objects.filter(pk=one.pk).update(sequence=least)
+    behind = [one for one in incidents if one.sequence <= taken.get(one.pk, 0)]
+    for one in behind:
+        one.sequence = taken[one.pk] + 1
+    Incident.objects.bulk_update(behind, ["sequence"], batch_size=500)
 
 
 def _who_knows(incidents: Sequence[Incident]) -> set[tuple[int, int]]:
     """(incident, channel) of those that were told, or are to be told, that it fires."""
     known = Notification.objects.filter(incident__in=[one.pk for one in incidents])
+    known = known.exclude(delivery__state=Delivery.State.FAILED)
     return set(known.exclude(event=Notification.Event.RESOLVED).values_list("incident", "channel"))
 
 
@@ -358,7 +360,7 @@ def receive(delivery: Delivery, outcome: Outcome, done: Sent, now: datetime | No
             mine.update(state=Delivery.State.FAILED, next_at=None, error=failed.why[:500])
             done.failed += 1
             if failed.is_channels_fault and not delivery.is_test:
-                _switch_off(delivery.channel, failed.why, now)
+                _switch_off(delivery.channel, failed.why)
             return
         pause = timedelta(seconds=seconds_to_wait(delivery.tries, failed.retry_after))
         mine.update(next_at=now + pause, error=failed.why[:500])
@@ -373,8 +375,10 @@ def seconds_to_wait(tries: int, retry_after: float | None = None) -> float:
     return max(wait, min(retry_after or 0.0, TRY_FOR.total_seconds()))
 
 
-def _switch_off(channel: AlertChannel, why: str, now: datetime) -> None:
-    AlertChannel.objects.filter(pk=channel.pk).update(enabled=False, disabled_why=why[:500], disabled_at=now)
+def _switch_off(channel: AlertChannel, why: str) -> None:
+    channel = AlertChannel.objects.select_for_update(no_key=True).get(pk=channel.pk)
+    channel.switch_off(why)
+    channel.save(update_fields=["enabled", "disabled_why", "disabled_at"])
     logger.warning("alerts: the channel %s is off: %s", channel.name, why)
 
 

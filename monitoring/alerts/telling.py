@@ -1,4 +1,5 @@
-"""The notification job: reminders, what a silence held back, then all that waits is gathered and sent."""
+"""The notification job: what a channel missed, reminders, what a silence held back; then all that waits is
+gathered and sent."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -7,7 +8,7 @@ from django.db.models import DateTimeField, Exists, ExpressionWrapper, F, OuterR
 from django.db.models.query import QuerySet
 
 from batches.store import BatchStore
-from monitoring.alerts import heartbeat, outbox
+from monitoring.alerts import heartbeat, missed, outbox
 from monitoring.alerts.mutes import without_muted
 from monitoring.models import AlertChannel, Incident, Notification
 from monitoring.upkeep.pieces import TimeShare
@@ -21,7 +22,9 @@ def job(store: BatchStore, share: TimeShare) -> outbox.Sent:
     """The job that beat sends every few seconds; returns what it did."""
     now, sent = datetime.now(UTC), outbox.Sent()
     # Mostly there is nothing to do, and what follows is dear to find that out.
-    if AlertChannel.objects.filter(enabled=True).exists():
+    if on := AlertChannel.objects.filter(enabled=True).values_list("missed_until", flat=True):
+        if any(on):
+            missed.tell(now)
         if Incident.objects.open().exists():
             remind(now)
             tell_held_back(now)

@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from monitoring.alerts import channels, missed, outbox
+from monitoring.alerts import channels, outbox
 from monitoring.api.alert_bodies import StrictSerializer, as_answers, one_of
 from monitoring.api.bodies import Body
 from monitoring.api.pages import LINK, page_by_id
@@ -97,10 +97,11 @@ def _set(channel: AlertChannel, said: Mapping[str, Any]) -> None:
             setattr(channel, name, said[name])
     if "settings" in said or before is None:
         channel.settings = _settings(channel.kind, said.get("settings", {}), before)
-    if said.get("enabled"):
-        channel.switch_on()
-    elif "enabled" in said:
-        channel.enabled = False
+    if said.get("enabled", channel.enabled) != channel.enabled:
+        if said["enabled"]:
+            channel.switch_on()
+        else:
+            channel.switch_off()
 
 
 def _settings(kind: str, given: Mapping[str, Any], before: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -178,14 +179,11 @@ class OneChannel(APIView):
     def patch(self, request: Request, channel_id: int) -> Response:
         take_none(request)
         with as_answers(), transaction.atomic():
-            channel = one_of(AlertChannel.objects.select_for_update(), channel_id, _NONE)
+            channel = one_of(AlertChannel.objects.select_for_update(no_key=True), channel_id, _NONE)
             said = ChannelBody(channel, data=request.data, partial=True)
             said.is_valid(raise_exception=True)
-            was_on = channel.enabled
             _set(channel, said.validated_data)
             channel.save()
-            if channel.enabled and not was_on:
-                missed.tell(channel)
         return self.get(request, channel_id)
 
     @extend_schema(

@@ -1,6 +1,7 @@
 """Whom alerts are told to, what is to be told, and what was sent."""
 
 import uuid
+from datetime import UTC, datetime
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -8,7 +9,10 @@ from django.utils.translation import gettext_lazy as _
 
 class AlertChannel(models.Model):
     """`settings`: as monitoring.alerts.channels has it for each kind. `disabled_why`: of a failure for good;
-    nothing is sent then until somebody switches it on again."""
+    nothing is sent then until somebody switches it on again.
+
+    `missed_since`, `missed_until`: when it was off, until it has been told of what it missed.
+    """
 
     class Kind(models.TextChoices):
         EMAIL = "email", _("e-mail")
@@ -30,6 +34,8 @@ class AlertChannel(models.Model):
     language = models.CharField(_("language"), max_length=8, blank=True)
     disabled_why = models.CharField(_("why it is off"), max_length=500, blank=True)
     disabled_at = models.DateTimeField(_("off since"), null=True, editable=False)
+    missed_since = models.DateTimeField(null=True, editable=False)
+    missed_until = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(_("made"), auto_now_add=True)
 
     class Meta:
@@ -42,7 +48,13 @@ class AlertChannel(models.Model):
 
     def switch_on(self) -> None:
         """After it was off, for whatever reason. Saves nothing."""
+        self.missed_since = self.missed_since or self.disabled_at or self.created_at
+        self.missed_until = datetime.now(UTC)
         self.enabled, self.disabled_why, self.disabled_at = True, "", None
+
+    def switch_off(self, why: str = "") -> None:
+        """After it was on. `why`: where it failed for good. Saves nothing."""
+        self.enabled, self.disabled_why, self.disabled_at = False, why[:500], datetime.now(UTC)
 
 
 class Delivery(models.Model):

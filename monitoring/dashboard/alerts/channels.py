@@ -7,16 +7,16 @@ from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from monitoring.alerts import channels as ways
-from monitoring.alerts import missed
 from monitoring.alerts.outbox import send_test
 from monitoring.dashboard.access import signed_in
 from monitoring.dashboard.frame import show
@@ -163,21 +163,21 @@ def test(request: HttpRequest, channel_id: int) -> HttpResponseBase:
 @require_POST
 @signed_in(CHANGE)
 def switch(request: HttpRequest, channel_id: int) -> HttpResponseBase:
-    found = _found(channel_id)
-    was_on, found.enabled = found.enabled, request.POST.get("enabled") == "1"
-    if found.enabled:
-        found.switch_on()
-    found.save(update_fields=["enabled", "disabled_why", "disabled_at"])
-    told = missed.tell(found) if found.enabled and not was_on else 0
-    said = _("“%s” is on.") if found.enabled else _("“%s” is off: nothing is sent to it.")
+    wanted = request.POST.get("enabled") == "1"
+    with transaction.atomic():
+        found = _found(channel_id, lock=True)
+        if wanted != found.enabled:
+            if wanted:
+                found.switch_on()
+            else:
+                found.switch_off()
+            found.save()
+    said = (
+        _("“%s” is on. It will be told of what fires still and has not reached it.")
+        if wanted
+        else _("“%s” is off: nothing is sent to it.")
+    )
     messages.success(request, said % found.name)
-    if told:
-        of = ngettext(
-            "It is told now of %d incident that it missed.",
-            "It is told now of %d incidents that it missed.",
-            told,
-        )
-        messages.info(request, of % told)
     return HttpResponseRedirect(reverse("dashboard:channels"))
 
 
@@ -222,8 +222,10 @@ def _listed(found: AlertChannel, may_change: bool) -> Listed:
     return Listed(found, said, error, sent, getattr(found, "rule_count", 0))
 
 
-def _found(channel_id: int) -> AlertChannel:
+def _found(channel_id: int, lock: bool = False) -> AlertChannel:
     channels_: QuerySet[AlertChannel] = AlertChannel.objects.filter(pk=channel_id)
+    if lock:
+        channels_ = channels_.select_for_update(no_key=True)
     found = channels_.first() if channel_id <= MAX_SENSOR_ID else None
     if found is None:
         raise Http404(_("There is no channel with this number."))
