@@ -10,6 +10,7 @@ from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.test import TransactionTestCase, override_settings
+from django.utils import translation
 from hypothesis import settings as hypothesis_settings
 
 from batches.store import BatchStore
@@ -74,6 +75,12 @@ def own_redis(tmp_path: Path) -> Iterator[Redis]:
 
 
 @pytest.fixture
+def own_store(own_redis: Redis) -> BatchStore:
+    """One that the test may hold up, without holding up the tests beside it."""
+    return BatchStore.at(own_redis.url, 2**30)
+
+
+@pytest.fixture
 def now() -> datetime:
     """When the test began."""
     return datetime.now(UTC)
@@ -105,3 +112,10 @@ def nobody_listens_on() -> Iterator[None]:
     before = list(after_commit._subscribers)
     yield
     after_commit._subscribers[:] = before
+
+
+@pytest.fixture(autouse=True)
+def no_language_stays() -> Iterator[None]:
+    """What a page was asked for in is the thread's until the next one."""
+    yield
+    translation.deactivate()

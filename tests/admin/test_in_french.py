@@ -65,13 +65,6 @@ class Texts(HTMLParser):
             self.found.append(" ".join(data.split()))
 
 
-@pytest.fixture(autouse=True)
-def no_language_is_left() -> Iterator[None]:
-    """A request leaves its language to the thread, and other tests would find it there."""
-    yield
-    translation.deactivate()
-
-
 @pytest.fixture
 def french(admin_client: Client) -> Client:
     admin_client.defaults |= FRENCH

@@ -93,7 +93,7 @@ def test_whoever_never_ends_is_hung_up_on(
 ) -> None:
     """In the handshake of TLS, before an answer, and within one that keeps the connection for itself."""
     settings.ALERTS_ALLOW_PRIVATE = True
-    monkeypatch.setattr(http, "WHOLE_SECONDS", 0.5)
+    monkeypatch.setattr(http, "WHOLE_SECONDS", 3.0)
     monkeypatch.setattr(http, "SILENT_SECONDS", 60.0)
     ended = queue.Queue[bool]()
 

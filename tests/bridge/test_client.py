@@ -142,8 +142,8 @@ def test_a_connection_that_is_left_unread_stays(
     monkeypatch.setattr(bridge.client, "KEEPALIVE_SECONDS", 1)
     driver = drive(broker.url, "5")
     driver.until(lambda: driver.said)
-    ends = time.monotonic() + 3.1
-    while time.monotonic() < ends:
+    ends = time.monotonic() + 30
+    while broker.accepted[0].pings < 2 and time.monotonic() < ends:
         driver.client.leave_unread()
         driver.client.loop_misc()
         time.sleep(0.02)

@@ -99,13 +99,13 @@ def test_what_is_held_is_bounded(start: Start, broker: ScriptedBroker, own_redis
     before = resident(bridge.process.pid)
     thread = threading.Thread(target=pour, daemon=True)
     thread.start()
-    until(lambda: not_growing(bridge.process.pid), "its memory to stay")
+    until(lambda: sent[0] > HELD_MOST_BYTES and not_growing(bridge.process.pid), "its memory to stay")
     assert resident(bridge.process.pid) - before < 150 * 2**20
     # What it holds, and what lies in the buffers of two sockets.
-    assert HELD_MOST_BYTES < sent[0] < HELD_MOST_BYTES + 24 * 2**20
+    assert sent[0] < HELD_MOST_BYTES + 24 * 2**20
     enough.set()
     own_redis.start()
-    thread.join(20)
+    thread.join(30)
     connection.publish(b"y", mid=2)
     connection.wait_for_acks(1, 2)
     assert len(broker.attempts) == 1
@@ -160,16 +160,18 @@ def test_the_heartbeat_goes_on_while_the_store_is_full(
     until(lambda: is_beating(store.redis, "bridge"), "the first beat")
     for _ in range(2):
         store.redis.delete("iot:heartbeat:bridge")
-        until(lambda: is_beating(store.redis, "bridge"), "another beat", 5)
+        until(lambda: is_beating(store.redis, "bridge"), "another beat")
     thread.stop(0.1)
+    thread.join(30)
     assert not thread.is_alive()
 
 
 def test_topics_count_into_the_size_of_a_batch(
-    start: Start, broker: ScriptedBroker, store: BatchStore
+    start: Start, broker: ScriptedBroker, own_redis: Redis, own_store: BatchStore
 ) -> None:
     """Else a batch of long topics would never fit under BATCHES_MAX_BYTES, and everything would stop."""
-    start(MQTT_URL=broker.url, MQTT_TOPICS="#", BATCHES_MAX_BYTES=str(4 * 2**20))
+    store = own_store
+    start(MQTT_URL=broker.url, REDIS_URL=own_redis.url, MQTT_TOPICS="#", BATCHES_MAX_BYTES=str(4 * 2**20))
     connection = broker.connection()
     frames = [connection.frame(b"", mid, topic=f"{mid:03}" + "t" * 60_000) for mid in range(1, 51)]
     # The first keeps the hand-over busy while the others come.
@@ -221,7 +223,8 @@ def test_of_a_process_elsewhere_the_claim_must_run_out(
     """Another machine's, or another container's: nobody here can see whether it lives."""
     elsewhere = str(Owner("id", "elsewhere", "boot/pid:[1]", os.getpid(), "1"))
     Names(store.redis).take_over("default", "client", elsewhere)
-    assert 5_000 < store.redis.pttl("iot:bridge:default:claim") <= 10_000
+    assert 0 < store.redis.pttl("iot:bridge:default:claim") <= 10_000
+    store.redis.pexpire("iot:bridge:default:claim", 60_000)
     bridge = start(MQTT_URL=broker.url)
     bridge.wait_for_line(f"(process {os.getpid()} on elsewhere)")
     assert not broker.attempts
@@ -259,6 +262,7 @@ def test_one_that_was_frozen_wakes_too_late(start: Start, broker: ScriptedBroker
     first = start(MQTT_URL=broker.url)
     old = broker.connection(0)
     first.process.send_signal(signal.SIGSTOP)
+    store.redis.pexpire("iot:bridge:default:claim", 60_000)
     old.publish(b"one", mid=1)
     second = start(MQTT_URL=broker.url)
     second.wait_for_line(f"(process {first.process.pid} on ")
@@ -280,6 +284,7 @@ def test_the_session_is_kept_though_redis_is_emptied_while_another_waits(
     first = start(MQTT_URL=broker.url)
     session = broker.connection(0).client_id
     first.process.send_signal(signal.SIGSTOP)
+    store.redis.pexpire("iot:bridge:default:claim", 60_000)
     second = start(MQTT_URL=broker.url)
     second.wait_for_line("belongs to another bridge")
     store.redis.flushdb()
@@ -339,12 +344,13 @@ def test_bridges_of_two_names_leave_each_other_alone(
 
 
 def test_sigterm_hands_over_and_acknowledges_what_was_received(
-    start: Start, broker: ScriptedBroker, store: BatchStore
+    start: Start, broker: ScriptedBroker, own_redis: Redis, own_store: BatchStore
 ) -> None:
-    bridge = start(MQTT_URL=broker.url)
+    store = own_store
+    bridge = start(MQTT_URL=broker.url, REDIS_URL=own_redis.url)
     connection = broker.connection()
     # Redis is busy while the messages come and the signal too.
-    store.redis.execute_command("CLIENT", "PAUSE", 700, "WRITE")
+    store.redis.execute_command("CLIENT", "PAUSE", 500, "WRITE")
     for mid in range(1, 6):
         connection.publish(b"%d" % mid, mid)
     bridge.wait_for_line("Message received", times=5)

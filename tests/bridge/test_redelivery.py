@@ -102,21 +102,23 @@ def test_a_new_session_makes_everything_new(start: Start, store: BatchStore, res
 
 
 def test_a_new_session_is_subscribed_to_only_once_the_old_one_is_forgotten_for_good(
-    start: Start, store: BatchStore
+    start: Start, own_redis: Redis, own_store: BatchStore
 ) -> None:
     """Else a crash in between leaves the old list, and what the new session sends again is taken for old."""
+    store = own_store
     with ScriptedBroker(session_present=(False,)) as broker:
         known: list[int] = []
         broker.on_subscribed = lambda connection: known.append(
             store.redis.exists(f"iot:seen:{connection.client_id}")
         )
-        start(MQTT_URL=broker.url)
+        start(MQTT_URL=broker.url, REDIS_URL=own_redis.url)
         first = broker.connection(0)
+        until(lambda: known, "the subscription")
         first.publish(b"same", mid=1)
         first.wait_for_acks(1)
         assert store.redis.exists(f"iot:seen:{first.client_id}")
         # Redis takes its time to forget.
-        store.redis.execute_command("CLIENT", "PAUSE", 1500, "WRITE")
+        store.redis.execute_command("CLIENT", "PAUSE", 1000, "WRITE")
         first.break_off()
         broker.connection(1)
         until(lambda: len(known) == 2, "both subscriptions")

@@ -26,7 +26,7 @@ from bridge.lines import line
 from bridge.settings import BridgeSettings
 from bridge.tls import HandshakeError, TlsFiles, explain
 from process.environment import SettingsError
-from runner.services import Binaries, Broker
+from runner.services import Binaries, Broker, Redis
 from tests.certificates import Authority, openssl, serving
 
 
@@ -395,17 +395,20 @@ def test_the_end_is_seen_with_the_last_messages(ends: tuple[FrameSocket, ssl.SSL
     assert sock.recv(10) == b""
 
 
-def test_a_flood_with_the_receive_window_full(start: Start, store: BatchStore, ours: Authority) -> None:
+def test_a_flood_with_the_receive_window_full(
+    start: Start, own_redis: Redis, own_store: BatchStore, ours: Authority
+) -> None:
     """Past its bound the bridge leaves off reading in the middle of what has come, and takes it up again."""
     with ScriptedBroker(tls=serving(ours.sign())) as broker:
-        start(MQTT_URL=broker.url, MQTT_CA_FILE=str(ours.ca), MQTT_RECEIVE_WINDOW="100")
+        more = {"MQTT_CA_FILE": str(ours.ca), "MQTT_RECEIVE_WINDOW": "100"}
+        start(MQTT_URL=broker.url, REDIS_URL=own_redis.url, **more)
         connection = broker.connection()
         # Redis is busy while they come, so that more is held than there is room for.
-        store.redis.execute_command("CLIENT", "PAUSE", 1000, "WRITE")
+        own_store.redis.execute_command("CLIENT", "PAUSE", 1000, "WRITE")
         mids = range(1, 6001)
         connection.send(b"".join(connection.frame(b"x" * 200, mid) for mid in mids))
         connection.wait_for_acks(*mids)
-        assert len(messages(store)) == 6000
+        assert len(messages(own_store)) == 6000
 
 
 @pytest.fixture(params=["wheels", "system"])

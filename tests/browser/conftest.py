@@ -28,7 +28,7 @@ def browser() -> Iterator[Any]:
         without = pytest.fail if os.environ.get("BROWSER_TESTS") == "always" else pytest.skip
         without(f"wants a browser on the PATH, one of {', '.join(CHROMIUM)} (apt install chromium)")
     # What a page does by itself, it does when the machine lets it.
-    expect.set_options(timeout=20_000)
+    expect.set_options(timeout=45_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
         yield browser

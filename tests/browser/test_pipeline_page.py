@@ -30,9 +30,9 @@ def test_it_keeps_itself_up_and_says_when_it_cannot(system: System, device: Devi
         assert page.locator("#steps").evaluate("steps => [steps.scrollLeft, steps.scrollTop]") == [20, 300]
         expect(page.locator("#as-table")).to_be_focused()
         system.kill("web")
-        lamp.get_by_text("Connection lost").wait_for(timeout=30_000)
+        lamp.get_by_text("Connection lost").wait_for(timeout=60_000)
         system.start("web")
-        lamp.get_by_text("Live", exact=True).wait_for(timeout=30_000)
+        lamp.get_by_text("Live", exact=True).wait_for(timeout=60_000)
     finally:
         context.close()
 

@@ -18,7 +18,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from runner.services import Broker
 
 PROJECT = Path(__file__).parents[2]
-SECONDS = 15
+SECONDS = 60
 PASSWORD = '-correct horse\'s "battery" $taple'
 
 pytestmark = pytest.mark.skipif(

@@ -11,7 +11,8 @@ import pytest
 from tests.certificates import self_signed
 from tests.firmware.board import FIRMWARE, Board, run_script
 from tests.firmware.scripted_broker import ScriptedBroker
-from tests.journey.system import free_port, wait_for
+from tests.journey.system import wait_for
+from tests.runner.running import free_port
 
 
 def test_it_works(tmp_path: Path) -> None:

@@ -77,8 +77,8 @@ def test_after_a_long_look_it_rests_for_as_long(looking: Looking) -> None:
     follower.wake()
     wait_for(lambda: looking.begun == 1, "the first look")
     wait_for(lambda: time.monotonic() - began > 0.4, "a long look")
-    looking.may_end.release(2)
     ended = time.monotonic()
+    looking.may_end.release(2)
     follower.wake()
     wait_for(lambda: looking.begun == 2, "the second look")
     assert time.monotonic() - ended >= 0.3

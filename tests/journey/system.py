@@ -4,7 +4,6 @@ import json
 import os
 import shlex
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
@@ -21,6 +20,7 @@ from bridge.address import MqttAddress
 from process.heartbeat import bridge_process
 from runner.services import Broker, Postgres, Redis
 from tests.clusters import copy_migrated
+from tests.runner.running import free_port
 
 PROJECT = Path(__file__).parents[2]
 T = TypeVar("T")
@@ -41,13 +41,6 @@ def wait_for(condition: Callable[[], T], what: str, seconds: float = 60.0) -> T:
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {seconds:g} s for {what}; last: {found!r} {last or ''}")
         time.sleep(0.02)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class System:

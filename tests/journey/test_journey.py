@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from monitoring.decoders.json.examples import load
-from tests.journey.system import Device, System, free_port, wait_for
+from tests.journey.system import Device, System, wait_for
+from tests.runner.running import free_port
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -123,7 +123,7 @@ def test_no_id_is_given_before_what_is_missing_is_told(
     store: BatchStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Cut in between, it would come back with that id, and never learn of it."""
-    monkeypatch.setattr(listening_to, "LISTENED_AFTER_SECONDS", 0.3)
+    monkeypatch.setattr(listening_to, "LISTENED_AFTER_SECONDS", 2)
 
     async def test(hub: Hub) -> None:
         viewer = watch(hub)

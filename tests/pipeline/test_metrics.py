@@ -50,7 +50,7 @@ def value(found: dict[str, Metric], name: str, **labels: str) -> float:
 
 
 def test_it_says_what_the_books_say(client: Client, store: BatchStore, send: SendAll) -> None:
-    send(GOOD, GOOD, b"[", OTHER, ago=2)
+    send(GOOD, GOOD, b"[", OTHER, ago=12)
     send(GOOD, GOOD, GOOD, stored=False)
     store.count_redelivered(7)
     heartbeat.beat(store.redis, "worker")

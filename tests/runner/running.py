@@ -98,7 +98,7 @@ class Run:
                 return
 
     def ready(self) -> "Run":
-        until(lambda: "Ctrl-C" in self.output or self.process.poll() is not None, 30)
+        until(lambda: "Ctrl-C" in self.output or self.process.poll() is not None, 90)
         assert "Ctrl-C" in self.output, self.output
         return self
 

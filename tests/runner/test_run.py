@@ -373,7 +373,7 @@ def test_the_box_stays_readable_and_comes_again_on_enter(start):
 
     def read_until(text: str, times: int = 1) -> None:
         nonlocal seen
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while seen.count(text) < times:
             assert time.monotonic() < deadline, seen
             if select.select([terminal], [], [], 0.1)[0]:

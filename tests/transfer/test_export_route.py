@@ -29,7 +29,8 @@ from monitoring.transfer.formats import Format
 from monitoring.transfer.lines_in import Line, Reader, Row
 from monitoring.transfer.rows_out import Selection, chunks
 from tests.examples import examples
-from tests.journey.system import free_port, wait_for
+from tests.journey.system import wait_for
+from tests.runner.running import free_port
 
 ROUTE = "/api/monitoring/sensors/3/measurements/export/"
 PROJECT = Path(__file__).parents[2]
@@ -150,7 +151,7 @@ def test_value_and_unit_come_back_as_they_were(
 
 
 async def settled(condition: Callable[[], bool]) -> bool:
-    for _ in range(200):
+    for _ in range(3000):
         if condition():
             return True
         await asyncio.sleep(0.01)

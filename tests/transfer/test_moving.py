@@ -274,9 +274,9 @@ def test_an_import_that_is_killed_goes_on(
     sensors: dict[int, Sensor], start: Callable[..., subprocess.Popen[str]], tmp_path: Path, noon: datetime
 ) -> None:
     file, bookmark = tmp_path / "a.csv", tmp_path / "a.csv.progress"
-    begin = noon.timestamp() - 40_000
+    begin = noon.timestamp() - 90_000
     file.write_text(
-        HEADER + "garbage\n" + "".join(f"3,{begin + second:.0f},,{second},V\n" for second in range(30_000))
+        HEADER + "garbage\n" + "".join(f"3,{begin + second:.0f},,{second},V\n" for second in range(60_000))
     )
     killed = start("import_measurements", str(file), "--batch", "100")
     deadline = time.monotonic() + 60
@@ -286,16 +286,16 @@ def test_an_import_that_is_killed_goes_on(
         time.sleep(0.01)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
-    assert 0 < Measurement.objects.count() < 30_000
+    assert 0 < Measurement.objects.count() < 60_000
     place = json.loads(bookmark.read_bytes())
 
     said = load(str(file))
     assert f"went on at line {place['line'] + 1:,}" in said
-    assert "30,001 lines:" in said
+    assert "60,001 lines:" in said
     assert "1 refused (not_csv 1)" in said  # by the run that was killed
     assert not bookmark.exists()
-    assert Measurement.objects.count() == 30_000
-    assert Measurement.objects.filter(value=29_999, created_at__lt=noon).exists()
+    assert Measurement.objects.count() == 60_000
+    assert Measurement.objects.filter(value=59_999, created_at__lt=noon).exists()
 
 
 def test_a_bookmark_of_another_database_or_another_file_is_none(

@@ -12,7 +12,8 @@ import psycopg2
 from runner.child import read_procfile
 from runner.services import Postgres
 from tests.clusters import copy_migrated
-from tests.journey.system import PROJECT, free_port, wait_for
+from tests.journey.system import PROJECT, wait_for
+from tests.runner.running import free_port
 
 THREADS = 2
 METRICS_TOKEN = "a-token-for-the-tests"
@@ -78,6 +79,7 @@ class Site:
             self.query(
                 "SELECT pid, state FROM pg_stat_activity"
                 " WHERE datname = current_database() AND application_name <> 'the test'"
+                " AND backend_type = 'client backend'"
             )
         )
 

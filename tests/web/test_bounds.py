@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.journey.system import free_port, wait_for
+from tests.journey.system import wait_for
+from tests.runner.running import free_port
 
 PROJECT = Path(__file__).parents[2]
 CONNECTIONS = 200
