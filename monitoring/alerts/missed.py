@@ -15,6 +15,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, Subquery
 
 from monitoring.alerts import outbox
+from monitoring.alerts.mutes import without_muted
 from monitoring.models import AlertChannel, Delivery, Incident, Notification
 from monitoring.models.incident import IncidentQuerySet
 
@@ -40,8 +41,8 @@ def _tell_one(channel_id: int, now: datetime) -> int:
     told = 0
     for missed, event in ((_over(channel), _Event.RESOLVED), (_firing(channel), _Event.FIRING)):
         # What others have locked, and what is muted, waits for the next time.
-        held = missed.select_for_update(skip_locked=True, of=("self",)).select_related("sensor")
-        told += outbox.note(list(held.order_by("pk")[:PIECE]), event, channel)
+        rows = without_muted(missed, now).select_for_update(skip_locked=True, of=("self",))
+        told += outbox.note(list(rows.select_related("sensor").order_by("pk")[:PIECE]), event, channel)
     if channel.missed_until and now >= channel.missed_until + SETTLES and not _firing(channel).exists():
         channel.missed_since = channel.missed_until = None
         channel.save(update_fields=["missed_since", "missed_until"])
