@@ -155,23 +155,24 @@ def test_a_job_that_runs_once_is_noted_at_once(scheduler: Scheduler) -> None:
     assert scheduler.should_sync()
 
 
+def send_all(scheduler: Scheduler) -> None:
+    """All jobs that there are come due, and are sent."""
+    PeriodicTask.objects.update(last_run_at=timezone.now() - timedelta(days=2))
+    PeriodicTasks.update_changed()
+    scheduler._asked_at = None
+    for _ in range(len(JOBS)):
+        scheduler.tick()
+
+
 def test_it_handles_a_job_that_is_deleted_before_it_is_noted(scheduler: Scheduler) -> None:
     scheduler.tick()
     scheduler._do_sync()
-    PeriodicTask.objects.update(last_run_at=timezone.now() - timedelta(days=2))
-    PeriodicTasks.update_changed()
-    scheduler._asked_at = None
-    for _ in range(len(JOBS)):
-        scheduler.tick()
+    send_all(scheduler)
     of_seconds = [job.name for job in JOBS if job.period == "seconds"]
     scheduler._dirty.update(of_seconds)
     PeriodicTask.objects.filter(name__in=of_seconds).delete()
-    PeriodicTasks.update_changed()
-    PeriodicTask.objects.update(last_run_at=timezone.now() - timedelta(days=2))
     sent.clear()
-    scheduler._asked_at = None
-    for _ in range(len(JOBS)):
-        scheduler.tick()
+    send_all(scheduler)
     assert set(sent) == {job.task for job in JOBS if job.period != "seconds"}
 
 
