@@ -24,6 +24,7 @@ _SHAPE = re.compile(
     re.VERBOSE,
 )
 _SECRET_NAME = re.compile("pass|secret|token", re.IGNORECASE)
+_SECRET_PARAMETER = re.compile(rf"(?:{_SECRET_NAME.pattern})[^&=]*=(?P<all_behind>.*)", re.IGNORECASE)
 
 
 def split(url: str, schemes: Collection[str], example: str) -> SplitResult:
@@ -140,3 +141,6 @@ def _secret_parameters(query: str) -> Iterator[str]:
     for name, value in parse_qsl(query):
         if _SECRET_NAME.search(name):
             yield value
+    # Where an & in a password is not encoded, what comes after it is a part of the password too.
+    if found := _SECRET_PARAMETER.search(query):
+        yield found["all_behind"]

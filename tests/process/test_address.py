@@ -81,6 +81,7 @@ def problems_of(name: str, url: str) -> list[str]:
 @example(shape=SHAPES[0], secret="QWXZ\u2100JKQ", encoded=False)
 @example(shape=SHAPES[2], secret="QWXZJKQ", encoded=False)
 @example(shape=SHAPES[4], secret="QWXZJKQ", encoded=False)
+@example(shape=SHAPES[4], secret="&::::=:", encoded=False)
 @example(shape=SHAPES[5], secret="QWXZJKQ", encoded=False)
 def test_no_problem_of_ours_repeats_a_part_of_a_secret(
     name: str, shape: str, secret: str, encoded: bool
