@@ -106,10 +106,12 @@ def postgres_parameters(url: str) -> dict[str, Any]:
 
 def without_secrets(text: str, url: str) -> str:
     """`text`, about `url`, with the password blotted out; none of it where a part might be left in there."""
-    for secret in sorted(_secrets(url), key=len, reverse=True):
+    secrets = sorted(_secrets(url), key=len, reverse=True)
+    for secret in secrets:
         text = text.replace(secret, "***")
-        if any(secret[at : at + 4] in text for at in range(len(secret) - 3)):
-            return "(what was said of it repeats a part of a secret)"
+    # Only now: "more of it" begins as "more+of+it" does, and is no part left over of that.
+    if any(secret[at : at + 4] in text for secret in secrets for at in range(len(secret) - 3)):
+        return "(what was said of it repeats a part of a secret)"
     return text
 
 

@@ -154,6 +154,8 @@ def test_secrets_are_blotted_out_as_written_and_as_meant() -> None:
     assert address.without_secrets(said, url) == "*** and *** and *** at host"
     assert "p%40" not in address.without_secrets("a part of it: p%40", url)
     assert address.without_secrets("timed out", url) == "timed out"
+    alike = "redis://host/0?password=QWXZ1&sslpassword=QWXZ2"
+    assert address.without_secrets("QWXZ1 and QWXZ2 at host", alike) == "*** and *** at host"
 
 
 @pytest.mark.parametrize("url", ["redis://:12QWXZJK/x@host", "redis://:QW[XZJK@host", "QWXZJK"])
