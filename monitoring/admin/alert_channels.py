@@ -197,10 +197,7 @@ class AlertChannelAdmin(ModelAdmin):  # type: ignore[misc]
 
     def save_model(self, request: HttpRequest, obj: AlertChannel, form: Any, change: bool) -> None:
         if change and "enabled" in form.changed_data:
-            if obj.enabled:
-                obj.switch_on()
-            else:
-                obj.switch_off()
+            obj.switch(on=obj.enabled)
         obj.save()
 
     @admin.action(description=_("Send a test"), permissions=["change"])

@@ -377,7 +377,7 @@ def seconds_to_wait(tries: int, retry_after: float | None = None) -> float:
 
 def _switch_off(channel: AlertChannel, why: str) -> None:
     channel = AlertChannel.objects.select_for_update(no_key=True).get(pk=channel.pk)
-    channel.switch_off(why)
+    channel.switch(on=False, why=why)
     channel.save(update_fields=["enabled", "disabled_why", "disabled_at"])
     logger.warning("alerts: the channel %s is off: %s", channel.name, why)
 

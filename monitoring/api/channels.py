@@ -98,10 +98,7 @@ def _set(channel: AlertChannel, said: Mapping[str, Any]) -> None:
     if "settings" in said or before is None:
         channel.settings = _settings(channel.kind, said.get("settings", {}), before)
     if said.get("enabled", channel.enabled) != channel.enabled:
-        if said["enabled"]:
-            channel.switch_on()
-        else:
-            channel.switch_off()
+        channel.switch(on=said["enabled"])
 
 
 def _settings(kind: str, given: Mapping[str, Any], before: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -46,15 +46,13 @@ class AlertChannel(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    def switch_on(self) -> None:
-        """After it was off, for whatever reason. Saves nothing."""
-        self.missed_since = self.missed_since or self.disabled_at or self.created_at
-        self.missed_until = datetime.now(UTC)
-        self.enabled, self.disabled_why, self.disabled_at = True, "", None
-
-    def switch_off(self, why: str = "") -> None:
-        """After it was on. `why`: where it failed for good. Saves nothing."""
-        self.enabled, self.disabled_why, self.disabled_at = False, why[:500], datetime.now(UTC)
+    def switch(self, *, on: bool, why: str = "") -> None:
+        """After it was off, for whatever reason, or on. `why`: it failed for good. Saves nothing."""
+        now = datetime.now(UTC)
+        if on:
+            self.missed_since = self.missed_since or self.disabled_at or self.created_at
+            self.missed_until = now
+        self.enabled, self.disabled_why, self.disabled_at = on, why[:500], None if on else now
 
 
 class Delivery(models.Model):

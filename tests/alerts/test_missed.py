@@ -36,7 +36,7 @@ def told(rule: AlertRule, hook: AlertChannel, other: AlertChannel) -> AlertChann
 
 def switch(channel: AlertChannel, on: bool) -> None:
     channel.refresh_from_db()
-    (channel.switch_on if on else channel.switch_off)()
+    channel.switch(on=on)
     channel.save()
 
 

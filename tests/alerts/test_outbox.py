@@ -194,7 +194,7 @@ def test_what_will_not_pass_switches_the_channel_off_with_the_reason(
     assert (only_delivery().state, only_delivery().error) == ("failed", told.disabled_why)
     fires(2)
     assert Notification.objects.count() == 1, "who is off is not told"
-    told.switch_on()
+    told.switch(on=True)
     told.save()
     fires(3)
     assert send() == (1, 0, 0)

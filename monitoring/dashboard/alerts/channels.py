@@ -167,10 +167,7 @@ def switch(request: HttpRequest, channel_id: int) -> HttpResponseBase:
     with transaction.atomic():
         found = _found(channel_id, lock=True)
         if wanted != found.enabled:
-            if wanted:
-                found.switch_on()
-            else:
-                found.switch_off()
+            found.switch(on=wanted)
             found.save()
     said = (
         _("“%s” is on. It will be told of what fires still and has not reached it.")
