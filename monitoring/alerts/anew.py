@@ -4,12 +4,15 @@ Not from the beginning: from a little before the first reading that changed. How
 by the spans that are kept, exactly, since nothing before has changed:
 
 - outside of them it is normal; what was pending there and is to fire began within the rule's lookback;
-- within one it fires;
+- within one it is pending until it fired, and then fires;
 - within its last `keep_us` it is clearing since its end less `keep_us`.
 
-From there all is worked out up to the newest reading, and those spans that end where something has changed,
-or later, replace what is kept. This is idempotent and independent of the order in which readings arrive:
-late, doubled or after a kill, in the end the same is kept as if all had come at once.
+From there all is worked out up to the newest reading, and the spans that end there or later replace what is
+kept. Not only those that end where something has changed: an earlier reading may be there whose worker died
+before it looked, and a span that it ends would else be lost, since nobody would see where it began.
+
+This is idempotent and independent of the order in which readings arrive: late, doubled or after a kill, in
+the end the same is kept as if all had come at once.
 """
 
 import math
@@ -54,19 +57,18 @@ def work_out(
     """
     changed_from = max(changed_from, active_from)
     start = begin(rule, changed_from, active_from)
-    # One that ends at this very moment does so because of the reading there.
-    in_question = [one for one in kept if changed_from <= _end(one.span)]
+    # One that ends at this very moment may do so because of the reading there.
+    in_question = [one for one in kept if max(start, active_from) <= _end(one.span)]
     covering = None
     if changed_from > active_from:  # where the rule begins it is normal, though a silence be older
         covering = next((one.span for one in kept if one.span.since < start <= _end(one.span)), None)
-    decided = [one.span for one in in_question]
-    until = _known_until(until, decided if covering is None else [*decided, covering])
+    until = _known_until(until, [one.span for one in in_question])
     done = evaluate(rule, _state_in(rule, covering, start), read(start), until, start, outages)
     if covering is not None and _lost_its_peak(rule, covering, done):
         # What was further is no longer part of it, or is gone: look at all of it again, this once.
         start = covering.since
         done = evaluate(rule, _state_in(rule, covering, start), read(start), until, start, outages)
-    holds = [span for span in done.spans if changed_from <= _end(span)]
+    holds = [span for span in done.spans if max(start, active_from) <= _end(span)]
     return WorkedOut(match(holds, in_question), done.state, done.due_at, done.unsettled_from)
 
 
@@ -88,7 +90,7 @@ def _known_until(until: int | None, decided: Sequence[Span]) -> int:
 def _state_in(rule: Rule, covering: Span | None, start: int) -> State:
     """How it stands before whatever is at `start`, within a span that is kept or outside of any.
 
-    That it fires within one is not always so: it may be pending, or clear for a moment. But what lies before
+    That it fires once it has fired is not always so: it may be clear for a moment. But what lies before
     `start` has not changed, so what follows shows that it came to nothing.
     """
     if covering is None:
@@ -98,7 +100,8 @@ def _state_in(rule: Rule, covering: Span | None, start: int) -> State:
     if covering.resolved_at is not None and covering.resolved_at - rule.keep_us < start:
         clear_since = covering.resolved_at - rule.keep_us
         return State(Phase.CLEARING, covering._replace(resolved_at=None), clear_since)
-    return State(Phase.FIRING, covering._replace(resolved_at=None, last=None))
+    phase = Phase.PENDING if covering.fired_at >= start else Phase.FIRING
+    return State(phase, covering._replace(resolved_at=None, last=None))
 
 
 def _lost_its_peak(rule: Rule, covering: Span, done: Evaluated) -> bool:

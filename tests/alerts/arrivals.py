@@ -40,6 +40,11 @@ class Incident:
     span: Span
 
 
+def _order(one: Incident) -> int:
+    """As the database has it. Two may begin at once, until what came meanwhile is looked at."""
+    return one.span.since
+
+
 @dataclass
 class Memory:
     """Of one rule and one sensor."""
@@ -55,7 +60,7 @@ class Memory:
 
     @property
     def spans(self) -> list[Span]:
-        return sorted(one.span for one in self.kept)
+        return [one.span for one in sorted(self.kept, key=_order)]
 
     def store(self, readings: Sequence[Reading]) -> int | None:
         """Returns the first moment that is new; what is there already is a duplicate and changes nothing."""
@@ -80,7 +85,7 @@ class Memory:
             min(known),
             self.active_from,
             until,
-            sorted(kept, key=lambda one: one.span),
+            sorted(kept, key=_order),
             lambda start: before(self.rule, readings, start),
             self.outages,
         )

@@ -1,5 +1,6 @@
 """THE property of alerts: however readings arrive, the same is kept as if all had been there at once."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -49,6 +50,7 @@ def test_what_is_deleted_or_said_anew(
     memory = Memory(rule, active_from)
     memory.store(readings)
     memory.look(0, LATER)
+    lost: list[int] = []
     for _ in range(data.draw(st.integers(1, 4))):
         gone = (
             data.draw(st.lists(st.sampled_from(sorted(memory.readings)), max_size=4))
@@ -58,8 +60,51 @@ def test_what_is_deleted_or_said_anew(
         changed = [memory.delete(gone)]
         changed.append(memory.store([Reading(data.draw(moments), data.draw(values))]))
         known = [at for at in changed if at is not None]
+        if known and data.draw(st.booleans()):
+            lost.append(min(known))
+            continue
         memory.look(min(known, default=None), LATER)
-        assert memory.spans == at_once(rule, [Reading(*one) for one in memory.readings.items()], active_from)
+        if not lost:
+            assert memory.spans == at_once(
+                rule, [Reading(*one) for one in memory.readings.items()], active_from
+            )
+    if lost:
+        memory.look(min(lost), LATER)
+    assert memory.spans == at_once(rule, [Reading(*one) for one in memory.readings.items()], active_from)
+
+
+# --- what a look that comes before another's may get wrong ---------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rule", "first", "unseen", "then"),
+    [
+        # What ended it was not seen: it would have gone to what begins after that, or been withdrawn.
+        (Rule(Kind.ABOVE, high=4, for_us=2), {23: 5, 76: 0}, {48: 0}, {50: 7}),
+        (Rule(Kind.ABOVE, high=4, for_us=8, keep_us=1), {21: 5, 46: 2}, {39: 3}, {46: 2}),
+        # It had not fired where the look begins, and never did.
+        (Rule(Kind.ABOVE, high=4, for_us=8), {50: 5, 90: 0}, {55: 0}, {60: 5}),
+        # It had ended: what was not seen prolongs it.
+        (Rule(Kind.ABOVE, high=4, keep_us=13), {26: 5, 55: 3, 68: 2}, {65: 5}, {78: 5}),
+        # It goes back to its beginning for its peak, past what was not seen.
+        (Rule(Kind.BELOW, low=0, keep_us=1), {21: -1, 30: -2}, {26: 4}, {29: 4}),
+    ],
+)
+def test_a_worker_died_before_it_looked_and_another_looks_at_what_came_later(
+    rule: Rule, first: dict[int, float], unseen: dict[int, float], then: dict[int, float]
+) -> None:
+    for until in (None, LATER):
+        memory = Memory(rule)
+        memory.look(memory.store([Reading(*one) for one in first.items()]), until)
+        lost = memory.store([Reading(*one) for one in unseen.items()])
+        memory.store([Reading(*one) for one in then.items()])
+        memory.look(min(then), until)
+        assert all(one.resolved_at is None or one.resolved_at > one.fired_at for one in memory.spans)
+        memory.look(lost, until)
+        memory.look(None, LATER)
+        assert memory.spans == at_once(rule, [Reading(*one) for one in memory.readings.items()])
+        # What was told of is the same one still.
+        assert memory.withdrawn == 0
 
 
 # --- what a look that begins in the middle may get wrong -----------------------------------------
