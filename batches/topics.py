@@ -33,7 +33,7 @@ class Topics(NamedTuple):
             if wider := next((other for other in kept if covers(other, one)), None):
                 covered[one] = wider
                 continue
-            narrower = {other for other in kept if covers(one, other)}
+            narrower = [other for other in kept if covers(one, other)]
             covered |= dict.fromkeys(narrower, one)
             kept = [other for other in kept if other not in narrower] + [one]
         pairs = tuple(pair for pair in combinations(kept, 2) if overlap(*pair))

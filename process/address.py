@@ -8,7 +8,7 @@ any library sees it, and what libraries say later passes through `without_secret
 import re
 from collections.abc import Collection, Iterator
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, unquote_plus, urlsplit
 
 from marshmallow import ValidationError
 
@@ -106,7 +106,7 @@ def postgres_parameters(url: str) -> dict[str, Any]:
 
 def without_secrets(text: str, url: str) -> str:
     """`text`, about `url`, with the password blotted out; none of it where a part might be left in there."""
-    secrets = sorted(_secrets(url), key=len, reverse=True)
+    secrets = sorted(_secrets(url), key=lambda secret: (-len(secret), secret))
     for secret in secrets:
         text = text.replace(secret, "***")
     # Only now: "more of it" begins as "more+of+it" does, and is no part left over of that.
@@ -146,3 +146,4 @@ def _secret_parameters(query: str) -> Iterator[str]:
     # Where an & in a password is not encoded, what comes after it is a part of the password too.
     if found := _SECRET_PARAMETER.search(query):
         yield found["all_behind"]
+        yield unquote_plus(found["all_behind"])

@@ -23,6 +23,7 @@ from config.worker import Heartbeat
 from monitoring.books import processes
 from monitoring.store import pulse
 from process.heartbeat import beat, is_beating, trouble
+from tests.runner.running import free_port
 
 PROJECT = Path(__file__).parents[1]
 
@@ -78,9 +79,7 @@ def test_flower_remembers_what_fits_and_asks_for_nothing_that_comes_anyway(setti
 def flower(store: BatchStore, **environment: str) -> Iterator[int]:
     """Flower as the Procfile has it, once it is at work; its port."""
     [line] = [line for line in (PROJECT / "Procfile").read_text().splitlines() if line.startswith("flower: ")]
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = shlex.split(line.partition(": ")[2].replace("$FLOWER_PORT", str(port)))
     process = subprocess.Popen(
         [str(Path(sys.executable).with_name(command[0])), *command[1:]],

@@ -189,11 +189,11 @@ def _newest(taken: Iterable[Plain], accepted: Mapping[Key, Accepted]) -> dict[in
 def _judge(keys: Sequence[Key], sensors: Sensors) -> None:
     """Accepts those of the keys whose readings are taken, but for the clock."""
     accepted = sensors.accepted
-    new = {key for key in keys if key not in accepted}
+    new = [key for key in keys if key not in accepted]
     if not new:
         return
     sensors.learn({sensor_id: (kind, unit) for sensor_id, kind, unit in new})
-    for key in new:
+    for key in set(new):
         sensor_id, kind, unit = key
         sensor = sensors.expected.get(sensor_id)
         if sensor is None or not ((kind or "").isprintable() and (unit or "").isprintable()):

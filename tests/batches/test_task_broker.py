@@ -22,8 +22,8 @@ from batches.batch import Batch, Message, time_ordered_id
 from batches.dispatch import ENOUGH_TASKS, celery_app, send_ingest
 from batches.queues import INGEST_QUEUE
 from process.backoff import Backoff
-from runner.ports import choose
 from runner.services import Redis
+from tests.runner.running import free_port
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def master(tmp_path: Path) -> Iterator[Redis]:
 @pytest.fixture
 def sentinel(master: Redis, tmp_path: Path) -> Iterator[int]:
     """The port of a Sentinel that watches `master`."""
-    port = choose()
+    port = free_port()
     file = tmp_path / "sentinel.conf"
     file.write_text(
         f"port {port}\nbind 127.0.0.1\ndir {tmp_path}\nsentinel monitor first 127.0.0.1 {master.port} 1\n"

@@ -17,6 +17,7 @@ from monitoring.ingest import End, columns, ingest
 from monitoring.ingest.progress import Progress
 from monitoring.ingest.sensors import held
 from monitoring.ingest.settle import settle
+from monitoring.ingest.work import work
 from monitoring.models import BlockedSensor, IngestBatch, Measurement, RejectedMessage, RejectedTally, Sensor
 from monitoring.models.measurement_queryset import MeasurementQuerySet
 
@@ -272,6 +273,22 @@ def test_sensors_register_themselves_where_that_is_wanted(
     made = Sensor.objects.get(pk=9)
     assert (made.kind, made.unit, Measurement.objects.count()) == ("pressure", "hPa", 2)
     assert Sensor.objects.create(name="next").pk > 9
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+def test_of_what_readings_say_of_an_unknown_sensor_the_last_counts(
+    store: BatchStore, sensors: dict[int, Sensor], hand_over: HandOver, settings: object, batches: int
+) -> None:
+    settings.AUTO_REGISTER_SENSORS = True  # type: ignore[attr-defined]
+    said = [("temperature", "°C"), ("humidity", "%"), ("temperature", "°C")]
+    ids = range(100, 110)
+    hand_over(*[payload(number, type=kind, unit=unit) for kind, unit in said for number in ids])
+    for _ in range(batches - 1):
+        hand_over(payload())
+    work(store, lambda _: None)
+    made = Sensor.objects.filter(pk__in=ids).values_list("kind", "unit")
+    assert list(made) == [said[-1]] * len(ids)
+    assert books_balance(store)
 
 
 def test_the_rejected_payloads_of_an_hour_have_a_cap(

@@ -48,10 +48,9 @@ def test_counting_into_totals_changes_no_picture(
 ) -> None:
     for _ in range(3):
         send(GOOD, b"[")
-    IngestBatch.objects.update(ingested_at=datetime.now(UTC) - timedelta(minutes=40))
-    RejectedMinute.objects.update(
-        start=(datetime.now(UTC) - timedelta(minutes=40)).replace(second=0, microsecond=0)
-    )
+    then = datetime.now(UTC) - timedelta(minutes=40)
+    IngestBatch.objects.update(ingested_at=then)
+    RejectedMinute.objects.update(start=then.replace(second=0, microsecond=0))
     send(GOOD, GOOD)
     before = picture.look(hours, store)
     assert (len(before.steps), before.minutes) == (steps, minutes)

@@ -77,6 +77,7 @@ def problems_of(name: str, url: str) -> list[str]:
 @given(shape=st.sampled_from(SHAPES), secret=SECRETS, encoded=st.booleans())
 @example(shape=SHAPES[0], secret="QW/XZJK", encoded=False)
 @example(shape=SHAPES[0], secret="QW@XZJK", encoded=False)
+@example(shape=SHAPES[0], secret="://:", encoded=False)  # as in our examples
 @example(shape=SHAPES[0], secret="QWXZ[JKQ", encoded=False)
 @example(shape=SHAPES[0], secret="QWXZ\u2100JKQ", encoded=False)
 @example(shape=SHAPES[2], secret="QWXZJKQ", encoded=False)
@@ -91,7 +92,7 @@ def test_no_problem_of_ours_repeats_a_part_of_a_secret(
     scheme, _ = READERS[name]
     written = quote(secret, safe="") if encoded else secret
     said = problems_of(name, shape.format(scheme=scheme, secret=written))
-    ours = f"{address.ENCODE} ; as %3B {MqttAddress.parse.__doc__}"
+    ours = f"{address.ENCODE} ; as %3B redis://:password@ {MqttAddress.parse.__doc__}"
     pieces = {text[at : at + 4] for text in (secret, written, unquote(secret)) for at in range(len(text) - 3)}
     for text in said:
         assert not [piece for piece in pieces if piece in text and piece not in ours], text
@@ -156,6 +157,9 @@ def test_secrets_are_blotted_out_as_written_and_as_meant() -> None:
     assert address.without_secrets("timed out", url) == "timed out"
     alike = "redis://host/0?password=QWXZ1&sslpassword=QWXZ2"
     assert address.without_secrets("QWXZ1 and QWXZ2 at host", alike) == "*** and *** at host"
+    # As redis-py names what it does not know.
+    plus = "redis://host/0?password=abc&de+fg+hi=jk"
+    assert "de fg" not in address.without_secrets("unexpected keyword argument 'de fg hi'", plus)
 
 
 @pytest.mark.parametrize("url", ["redis://:12QWXZJK/x@host", "redis://:QW[XZJK@host", "QWXZJK"])

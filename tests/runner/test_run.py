@@ -18,7 +18,7 @@ from dotenv import dotenv_values
 from runner import machine, ports
 from runner.services import Broker, Postgres, Redis
 from runner.supervisor import GRACE
-from tests.runner.running import Run, until
+from tests.runner.running import Run, free_port, until
 
 
 def connected(run: Run) -> redis.Redis:
@@ -178,7 +178,7 @@ def test_what_else_is_in_the_environment_changes_nothing(start):
     ],
 )
 def test_a_url_that_does_not_answer_is_one_line_without_the_password(start, variable, url):
-    run = start(fresh=True, **{variable: url.format(port=ports.choose())})
+    run = start(fresh=True, **{variable: url.format(port=free_port())})
     assert run.wait() == 1
     problem = run.output.splitlines()[-1]
     assert problem.startswith(f"✗ {variable}")
