@@ -62,7 +62,7 @@ def work_out(
     covering = None
     if changed_from > active_from:  # where the rule begins it is normal, though a silence be older
         covering = next((one.span for one in kept if one.span.since < start <= _end(one.span)), None)
-    until = _known_until(until, [one.span for one in in_question])
+    until = _known_until(until, [one.span for one in kept])
     done = evaluate(rule, _state_in(rule, covering, start), read(start), until, start, outages)
     if covering is not None and _lost_its_peak(rule, covering, done):
         # What was further is no longer part of it, or is gone: look at all of it again, this once.

@@ -4,9 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitoring.alerts.rule import Kind, Rule
+from monitoring.alerts.anew import work_out
+from monitoring.alerts.match import Matched
+from monitoring.alerts.rule import Kind, Rule, Span, State
 from monitoring.alerts.samples import Outage, Reading
-from tests.alerts.arrivals import LATER, Memory, at_once, moments, outages, rules, series, values
+from tests.alerts.arrivals import LATER, Incident, Memory, at_once, moments, outages, rules, series, values
 from tests.examples import examples
 
 
@@ -201,6 +203,13 @@ def test_a_gap_that_was_not_known_for_sure_is_looked_at_once_it_is() -> None:
         assert (memory.spans, memory.due_at) == ([], 10)
         memory.look(memory.store(late), 20)
         assert [(one.since, one.resolved_at) for one in memory.spans] == ([] if late else [(10, 15)])
+
+
+def test_what_ended_before_the_rule_began_has_ended_though_less_is_known_now() -> None:
+    rule = Rule(Kind.ABOVE, high=25.0, keep_us=13)
+    ended = Incident(Span(10, 10, 23, 26.0, 26.0, 20.0, 10))
+    done = work_out(rule, 30, 25, None, [ended], lambda _: [(10, 26.0)])
+    assert (done.matched, done.state) == (Matched([], [], []), State())
 
 
 def test_a_silence_that_is_older_than_the_rule_begins_when_it_did() -> None:
